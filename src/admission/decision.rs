@@ -1,0 +1,188 @@
+//! The decision about one pod, as one value.
+
+use json_patch::PatchOperation;
+use serde::Serialize;
+use std::fmt;
+
+/// What happens to a pod, why, and the patch that does it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Decision {
+    /// Injected, skipped or denied.
+    pub outcome: Outcome,
+    /// The code of the reason; stable, for metrics, alerts and scripts.
+    pub reason: Reason,
+    /// For the person: what happened, which policy and field, what to do.
+    pub message: String,
+    /// The policy that decided: `namespace/name@generation`, or `name@generation` of a cluster policy.
+    pub policy: Option<String>,
+    /// The features of the policy and what became of each.
+    pub units: Vec<Unit>,
+    /// Environment variables that change, each as `container/NAME`.
+    pub env: Vec<Change>,
+    /// Volumes that change.
+    pub volumes: Vec<Change>,
+    /// Containers that are added, replaced or removed.
+    pub containers: Vec<Change>,
+    /// ConfigMaps, Secrets and claims that the injected pod refers to because of the policy. A missing one keeps the
+    /// pod waiting in `ContainerCreating`.
+    pub needs: Vec<Needed>,
+    /// Sentences for the person who created the pod; the API server shows them as warnings.
+    pub warnings: Vec<String>,
+    /// The JSON Patch (RFC 6902), empty when nothing changes.
+    #[serde(skip)]
+    pub patch: Vec<PatchOperation>,
+}
+
+/// The three ways a review can end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Served by a policy; the patch may be empty because all was there already.
+    Injected,
+    /// Admitted as it is.
+    Skipped,
+    /// Refused.
+    Denied,
+}
+
+/// Why. The codes are part of the interface: metrics, audit annotations and scripts rely on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub enum Reason {
+    /// The policy was applied.
+    Injected,
+    /// Everything that the policy adds was there already.
+    AlreadyInjected,
+    /// The policy adds nothing to this pod.
+    NothingToInject,
+    /// The pod carries `vertex-injector.dev/inject: "false"`.
+    OptedOut,
+    /// No policy selects the pod, and it did not ask.
+    NotSelected,
+    /// The pod asks explicitly, and no policy selects it.
+    NoPolicy,
+    /// The policy that the pod names does not exist or does not select it.
+    PolicyNotFound,
+    /// A cluster policy that is not overridable selects the pod, which names another one.
+    PolicyNotAllowed,
+    /// The policy that selects the pod is invalid.
+    PolicyUnusable,
+    /// A container that the policy or the pod names does not exist, or may not be chosen.
+    ContainerNotFound,
+    /// A pod for Windows nodes.
+    WindowsPod,
+    /// The API server's image of a static pod; it cannot be changed.
+    MirrorPod,
+    /// NVIDIA OpenShell manages the pod and routes its inference.
+    ManagedByOpenShell,
+    /// The pod has its own credential proxy.
+    HasCredentialProxy,
+    /// Another workload identity webhook has already served the pod.
+    ServedByOtherWebhook,
+    /// The pod keeps its own API key.
+    OwnApiKey,
+    /// The pod keeps its own credential file.
+    OwnCredentials,
+    /// The pod uses another model provider.
+    OtherProvider,
+    /// The pod switches Vertex off.
+    VertexSwitchedOff,
+    /// Something of the pod stands in the way of something of the policy.
+    Conflict,
+    /// A field of the pod has a type that Kubernetes does not allow.
+    MalformedPod,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Injected => "injected",
+            Self::Skipped => "skipped",
+            Self::Denied => "denied",
+        })
+    }
+}
+
+/// A feature of the policy: all of it is in the pod, or nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unit {
+    /// For example `identity`, `vertex`, `authHelpers[fracta-auth-helpers]`, `tokens[gateway]`, `sidecars[github]`.
+    pub name: String,
+    /// What became of it.
+    pub state: UnitState,
+    /// Why it was left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// What it consists of, or why it was left out, in words.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// What became of a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnitState {
+    /// Some or all of it is added or brought up to date.
+    Added,
+    /// All of it was there.
+    Present,
+    /// It is left out; the reason says why.
+    Skipped,
+}
+
+/// One thing that the patch changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// `add`, `replace` or `remove`.
+    pub op: &'static str,
+    /// Which.
+    pub name: String,
+}
+
+/// An object that the injected pod refers to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Needed {
+    /// `ConfigMap`, `Secret` or `PersistentVolumeClaim`.
+    pub kind: &'static str,
+    /// Its name, in the pod's namespace.
+    pub name: String,
+    /// Whether the pod starts without it.
+    pub optional: bool,
+}
+
+impl Decision {
+    /// The pod is admitted as it is.
+    pub fn skipped(reason: Reason, message: impl Into<String>) -> Self {
+        Self::new(Outcome::Skipped, reason, message)
+    }
+
+    /// The pod is refused.
+    pub fn denied(reason: Reason, message: impl Into<String>) -> Self {
+        Self::new(Outcome::Denied, reason, message)
+    }
+
+    pub(crate) fn new(outcome: Outcome, reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            outcome,
+            reason,
+            message: message.into(),
+            policy: None,
+            units: Vec::new(),
+            env: Vec::new(),
+            volumes: Vec::new(),
+            containers: Vec::new(),
+            needs: Vec::new(),
+            warnings: Vec::new(),
+            patch: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! vertex-injector: gives LLM agents in Kubernetes access to Google Vertex AI without handing them keys.
+//!
+//! Data flows one way. [`api`] holds the policies as people write them, [`clients`] the variables that each client
+//! reads, [`names`] everything that we own in a pod. [`admission`] decides, purely. [`webhook`] and [`cli`] are two
+//! thin shells around it; [`telemetry`] and [`metrics`] show what happened.
+
+pub mod admission;
+pub mod api;
+pub mod names;
