@@ -1,0 +1,175 @@
+//! The command line, and what makes its values usable.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::{Args, Parser, Subcommand};
+
+use crate::google::Trust;
+use crate::google::jwks::KeySource;
+
+/// Strict stand-ins for the services that an injected pod talks to, for tests and demonstrations.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Which service to stand in for.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Google: the Security Token Service and IAM Credentials.
+    ///
+    /// Prints `LISTENING ADDRESS:PORT` when it is ready. Ends when its standard input closes (so
+    /// it never outlives the test that started it), on SIGTERM and on SIGINT.
+    ///
+    /// DIRECTORY/ca.crt is the CA that its certificate comes from: trust it with
+    /// REQUESTS_CA_BUNDLE (google-auth), CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE (gcloud) or
+    /// NODE_EXTRA_CA_CERTS (Node), and let the hosts file point sts.googleapis.com and
+    /// iamcredentials.googleapis.com at the listening address.
+    ///
+    /// DIRECTORY/journal.jsonl has one line of JSON for each request: what was asked, the claims
+    /// that verified, the outcome. It never holds a token; `token_sha256` tells which one was
+    /// issued.
+    Google(GoogleArguments),
+}
+
+/// What the fake Google listens on, and whom it trusts.
+#[derive(Debug, Args)]
+pub struct GoogleArguments {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+
+    /// Allow an address other than loopback. Only for a network namespace of one's own.
+    #[arg(long)]
+    pub allow_non_loopback: bool,
+
+    /// An existing directory that receives ca.crt and journal.jsonl.
+    #[arg(long)]
+    pub directory: PathBuf,
+
+    /// The `iss` that subject tokens must carry: the cluster's ServiceAccount issuer.
+    #[arg(long, value_name = "URL")]
+    issuer: String,
+
+    /// The workload identity provider, as `projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER`.
+    #[arg(long, value_parser = provider_name)]
+    provider: String,
+
+    /// An `aud` that subject tokens may carry; may be repeated [default: `https://iam.googleapis.com/` and the provider]
+    #[arg(long, value_name = "AUDIENCE")]
+    allowed_audience: Vec<String>,
+
+    /// A file with the issuer's keys (what `kubectl get --raw /openid/v1/jwks` prints). Read anew at each exchange.
+    #[arg(long, value_name = "FILE", required_unless_present = "jwks_url")]
+    jwks_file: Option<PathBuf>,
+
+    /// Where to fetch the issuer's keys, at each exchange.
+    #[arg(long, value_name = "URL", conflicts_with = "jwks_file")]
+    jwks_url: Option<url::Url>,
+
+    /// The CA (PEM) of an https `--jwks-url`.
+    #[arg(long, value_name = "FILE", requires = "jwks_url")]
+    jwks_ca_file: Option<PathBuf>,
+
+    /// A file with a bearer token for `--jwks-url`.
+    #[arg(long, value_name = "FILE", requires = "jwks_url")]
+    jwks_bearer_file: Option<PathBuf>,
+
+    /// A service account that identities of the provider may impersonate; may be repeated.
+    #[arg(long, value_name = "EMAIL")]
+    service_account: Vec<String>,
+
+    /// The longest lifetime of an impersonated token. More than 3600 is what the organisation policy
+    /// constraints/iam.allowServiceAccountCredentialLifetimeExtension allows.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..=43200))]
+    max_lifetime: u32,
+}
+
+impl GoogleArguments {
+    /// Refuses combinations that the parser cannot see.
+    ///
+    /// # Errors
+    ///
+    /// When the address is not loopback without leave, or the directory does not exist.
+    pub fn check(&self) -> anyhow::Result<()> {
+        if !self.listen.ip().is_loopback() && !self.allow_non_loopback {
+            bail!(
+                "--listen {}: not a loopback address; in a network namespace of its own, say so with --allow-non-loopback",
+                self.listen
+            );
+        }
+        if !self.directory.is_dir() {
+            bail!(
+                "--directory {}: not a directory; create it first",
+                self.directory.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// The rules by which tokens are judged.
+    pub fn trust(&self) -> Trust {
+        let allowed_audiences = if self.allowed_audience.is_empty() {
+            vec![format!("https://iam.googleapis.com/{}", self.provider)]
+        } else {
+            self.allowed_audience.clone()
+        };
+        Trust {
+            issuer: self.issuer.clone(),
+            provider: self.provider.clone(),
+            allowed_audiences,
+            service_accounts: self.service_account.clone(),
+            max_lifetime_seconds: self.max_lifetime,
+        }
+    }
+
+    /// Where the issuer's keys come from.
+    ///
+    /// # Errors
+    ///
+    /// When neither or an unusable source was given.
+    pub fn keys(&self) -> anyhow::Result<KeySource> {
+        match (&self.jwks_file, &self.jwks_url) {
+            (Some(path), _) => Ok(KeySource::File(path.clone())),
+            (None, Some(url)) => KeySource::url(
+                url.clone(),
+                self.jwks_ca_file.as_deref(),
+                self.jwks_bearer_file.clone(),
+            ),
+            (None, None) => None.context("give --jwks-file or --jwks-url"),
+        }
+    }
+}
+
+fn provider_name(value: &str) -> Result<String, String> {
+    const SHAPE: &str =
+        "projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER";
+    let parts: Vec<&str> = value.split('/').collect();
+    let well_formed = match parts.as_slice() {
+        [
+            "projects",
+            number,
+            "locations",
+            "global",
+            "workloadIdentityPools",
+            pool,
+            "providers",
+            provider,
+        ] => {
+            !number.is_empty()
+                && number.bytes().all(|byte| byte.is_ascii_digit())
+                && !pool.is_empty()
+                && !provider.is_empty()
+        }
+        _ => false,
+    };
+    if well_formed {
+        Ok(value.to_owned())
+    } else {
+        Err(format!("expected {SHAPE}"))
+    }
+}

@@ -1,0 +1,198 @@
+//! IAM Credentials: short-lived tokens of a service account, for a federated identity that may
+//! impersonate it.
+
+use http::Method;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::reply::Refusal;
+use super::tokens::{Grant, Kind, after, is_scope};
+use super::{Google, Received};
+use crate::journal::{Record, shown};
+
+const ACCOUNTS: &str = "/v1/projects/-/serviceAccounts/";
+/// What Google takes when the request names no lifetime, in seconds.
+const DEFAULT_LIFETIME: u32 = 3600;
+/// The scopes that allow the call itself.
+const SUFFICIENT: [&str; 2] = [
+    "https://www.googleapis.com/auth/cloud-platform",
+    "https://www.googleapis.com/auth/iam",
+];
+
+/// Answers a request to `iamcredentials.googleapis.com`.
+///
+/// # Errors
+///
+/// Google's API errors; 404 for what is not played here, `allowedLocations` included (clients look
+/// it up in the background and live without it).
+pub fn answer(google: &Google, request: &Received, record: &mut Record) -> Result<Value, Refusal> {
+    let path = request.parts.uri.path();
+    if request.parts.method == Method::GET && path.ends_with("/allowedLocations") {
+        "allowedLocations".clone_into(&mut record.operation);
+        return Err(Refusal::not_found());
+    }
+    let account = path
+        .strip_prefix(ACCOUNTS)
+        .and_then(|rest| rest.strip_suffix(":generateAccessToken"))
+        // Some clients encode the at sign, and nothing else of an address needs encoding.
+        .map(|account| account.replace("%40", "@"));
+    match (&request.parts.method, account) {
+        (&Method::POST, Some(account)) => {
+            "generateAccessToken".clone_into(&mut record.operation);
+            generate_access_token(google, request, &account, record)
+        }
+        _ => Err(Refusal::not_found()),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    scope: Vec<String>,
+    lifetime: Option<String>,
+    delegates: Option<Vec<String>>,
+}
+
+fn generate_access_token(
+    google: &Google,
+    request: &Received,
+    account: &str,
+    record: &mut Record,
+) -> Result<Value, Refusal> {
+    record
+        .parameters
+        .insert("account".to_owned(), shown(account).into());
+    let grant = authenticate(google, request, record)?;
+    // gcloud's generated clients ask for JSON by name.
+    if !matches!(request.parts.uri.query(), None | Some("alt=json")) {
+        return Err(Refusal::invalid_argument(
+            "Invalid query: only alt=json is known.",
+        ));
+    }
+    let body = body(request, record)?;
+    let lifetime = lifetime(body.lifetime.as_deref(), google.trust.max_lifetime_seconds)?;
+    if let Some(scope) = body.scope.iter().find(|scope| !is_scope(scope)) {
+        return Err(Refusal::invalid_argument(format!(
+            "Invalid scope: {}.",
+            shown(scope)
+        )));
+    }
+    if body.scope.is_empty() {
+        return Err(Refusal::invalid_argument("The list of scopes is empty."));
+    }
+    if body
+        .delegates
+        .is_some_and(|delegates| !delegates.is_empty())
+    {
+        return Err(Refusal::permission_denied(
+            "Delegates are not configured for this identity.",
+        ));
+    }
+    let may_call = grant
+        .scopes
+        .iter()
+        .any(|scope| SUFFICIENT.contains(&scope.as_str()));
+    if !may_call {
+        return Err(Refusal::permission_denied(
+            "Request had insufficient authentication scopes.",
+        ));
+    }
+    let may_impersonate = grant.kind == Kind::Federated
+        && google
+            .trust
+            .service_accounts
+            .iter()
+            .any(|allowed| allowed == account);
+    if !may_impersonate {
+        return Err(Refusal::permission_denied(
+            "Permission 'iam.serviceAccounts.getAccessToken' denied on resource (or it may not exist).",
+        ));
+    }
+
+    let now = Timestamp::now();
+    let expires = after(now, lifetime);
+    let issued = google
+        .tokens
+        .issue(Grant {
+            kind: Kind::ServiceAccount,
+            principal: account.to_owned(),
+            scopes: body.scope,
+            client: None,
+            issued: now,
+            expires,
+        })
+        .ok_or_else(|| Refusal::permission_denied("Quota exceeded: too many live tokens."))?;
+    record.token_sha256 = Some(issued.fingerprint);
+    Ok(json!({
+        "accessToken": issued.token,
+        // Exactly so: Python's google-auth parses nothing else, no fractions either.
+        "expireTime": expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    }))
+}
+
+fn authenticate(
+    google: &Google,
+    request: &Received,
+    record: &mut Record,
+) -> Result<Grant, Refusal> {
+    let token = request.authorization("Bearer").ok_or_else(|| {
+        Refusal::unauthenticated(
+            "Request is missing required authentication credential. Expected OAuth 2 access token.",
+        )
+    })?;
+    let grant = google.tokens.find(token).ok_or_else(|| {
+        Refusal::unauthenticated(
+            "Request had invalid authentication credentials. Expected OAuth 2 access token.",
+        )
+    })?;
+    record.principal = Some(grant.principal.clone());
+    Ok(grant)
+}
+
+fn body(request: &Received, record: &mut Record) -> Result<Body, Refusal> {
+    if request.media_type().as_deref() != Some("application/json") {
+        let given = super::header(&request.parts.headers, "content-type");
+        return Err(Refusal::invalid_argument(format!(
+            "The content type is {}; expected application/json.",
+            given.as_deref().unwrap_or("missing")
+        )));
+    }
+    let body: Body = serde_json::from_slice(&request.body).map_err(|error| {
+        // The place only: the parser's own words may quote the body.
+        Refusal::invalid_argument(format!(
+            "Invalid JSON payload received at line {}, column {}: expected scope (list), lifetime, delegates.",
+            error.line(),
+            error.column()
+        ))
+    })?;
+    let scopes: Vec<_> = body.scope.iter().map(|scope| shown(scope)).collect();
+    record.parameters.insert("scope".to_owned(), scopes.into());
+    if let Some(lifetime) = &body.lifetime {
+        record
+            .parameters
+            .insert("lifetime".to_owned(), shown(lifetime).into());
+    }
+    Ok(body)
+}
+
+fn lifetime(value: Option<&str>, longest: u32) -> Result<u32, Refusal> {
+    let Some(value) = value else {
+        return Ok(DEFAULT_LIFETIME.min(longest));
+    };
+    let seconds = value
+        .strip_suffix('s')
+        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|digits| digits.parse().ok());
+    match seconds {
+        Some(seconds) if (1..=longest).contains(&seconds) => Ok(seconds),
+        Some(_) => Err(Refusal::invalid_argument(format!(
+            "The lifetime {} is outside 1s to {longest}s.",
+            shown(value)
+        ))),
+        None => Err(Refusal::invalid_argument(format!(
+            "Invalid lifetime {}; expected seconds such as 3600s.",
+            shown(value)
+        ))),
+    }
+}

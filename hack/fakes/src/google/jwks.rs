@@ -1,0 +1,256 @@
+//! Where the keys of the cluster's ServiceAccount issuer come from.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use http::header::{ACCEPT, AUTHORIZATION, HOST};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use jsonwebtoken::jwk::JwkSet;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use url::Url;
+
+/// The largest key set, in bytes.
+const LARGEST: usize = 1024 * 1024;
+/// How long a fetch may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A file or a URL. Asked anew at each exchange, because clusters rotate their keys.
+#[derive(Debug)]
+pub enum KeySource {
+    /// A file that holds the key set.
+    File(PathBuf),
+    /// The cluster's own endpoint.
+    Url(Box<Endpoint>),
+}
+
+/// An HTTP endpoint that serves a key set.
+#[derive(Debug)]
+pub struct Endpoint {
+    url: Url,
+    tls: Option<Arc<ClientConfig>>,
+    bearer_file: Option<PathBuf>,
+}
+
+impl KeySource {
+    /// Keys from `url`, whose certificate comes from the CA in `ca_file`.
+    ///
+    /// # Errors
+    ///
+    /// When the URL is neither http nor https, or https without a usable CA.
+    pub fn url(
+        url: Url,
+        ca_file: Option<&Path>,
+        bearer_file: Option<PathBuf>,
+    ) -> anyhow::Result<Self> {
+        let tls = match (url.scheme(), ca_file) {
+            ("http", None) => None,
+            ("http", Some(_)) => bail!("--jwks-ca-file: only of use with an https --jwks-url"),
+            ("https", Some(path)) => Some(Arc::new(trusting(path)?)),
+            ("https", None) => bail!("an https --jwks-url needs --jwks-ca-file"),
+            (scheme, _) => bail!("--jwks-url: {scheme} is not supported; give http or https"),
+        };
+        Ok(Self::Url(Box::new(Endpoint {
+            url,
+            tls,
+            bearer_file,
+        })))
+    }
+
+    /// The keys as they are now.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read, are too large or are not a JSON Web Key Set.
+    pub async fn fetch(&self) -> anyhow::Result<JwkSet> {
+        let bytes = match self {
+            Self::File(path) => read(path)?,
+            Self::Url(endpoint) => tokio::time::timeout(PATIENCE, endpoint.fetch())
+                .await
+                .with_context(|| format!("no answer within {} s", PATIENCE.as_secs()))
+                .flatten()
+                .with_context(|| format!("cannot fetch the keys from {}", endpoint.url))?,
+        };
+        serde_json::from_slice(&bytes).context("the keys are not a JSON Web Key Set")
+    }
+}
+
+impl Endpoint {
+    async fn fetch(&self) -> anyhow::Result<Vec<u8>> {
+        let host = self.url.host_str().context("the URL has no host")?;
+        let port = self
+            .url
+            .port_or_known_default()
+            .context("the URL has no port")?;
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        let stream = TcpStream::connect((address, port))
+            .await
+            .context("cannot connect")?;
+        match &self.tls {
+            None => self.request(stream).await,
+            Some(tls) => {
+                let name = ServerName::try_from(address.to_owned())
+                    .context("the URL's host is not a name that a certificate can carry")?;
+                let stream = TlsConnector::from(Arc::clone(tls))
+                    .connect(name, stream)
+                    .await
+                    .context("the TLS handshake failed")?;
+                self.request(stream).await
+            }
+        }
+    }
+
+    async fn request<S>(&self, stream: S) -> anyhow::Result<Vec<u8>>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let mut request = http::Request::get(self.url.path())
+            .header(HOST, self.url.authority())
+            .header(ACCEPT, "application/json, application/jwk-set+json");
+        if let Some(path) = &self.bearer_file {
+            let token = String::from_utf8(read(path)?).context("the bearer token is not text")?;
+            request = request.header(AUTHORIZATION, format!("Bearer {}", token.trim()));
+        }
+        let request = request.body(Empty::<Bytes>::new())?;
+        // Ends with this function: the connection is dropped when the exchange is over.
+        let exchange = async {
+            let response = sender.send_request(request).await?;
+            if !response.status().is_success() {
+                bail!("answered {}", response.status());
+            }
+            let body = Limited::new(response.into_body(), LARGEST)
+                .collect()
+                .await
+                .map_err(|error| anyhow::anyhow!("cannot read the answer: {error}"))?;
+            Ok(body.to_bytes().to_vec())
+        };
+        tokio::pin!(connection, exchange);
+        tokio::select! {
+            outcome = &mut exchange => outcome,
+            ended = &mut connection => {
+                ended.context("the connection broke")?;
+                exchange.await
+            }
+        }
+    }
+}
+
+fn trusting(path: &Path) -> anyhow::Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    let certificates = CertificateDer::pem_file_iter(path)
+        .with_context(|| format!("cannot read the CA {}", path.display()))?;
+    for certificate in certificates {
+        let certificate = certificate.with_context(|| format!("{}: not PEM", path.display()))?;
+        roots
+            .add(certificate)
+            .with_context(|| format!("{}: not a CA certificate", path.display()))?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .context("cannot choose TLS versions")?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    let file =
+        std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let limit = u64::try_from(LARGEST).unwrap_or(u64::MAX);
+    let length = file
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    if length > LARGEST {
+        bail!("{}: larger than {LARGEST} bytes", path.display());
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use axum::Router;
+    use axum::routing::get;
+    use http::HeaderMap;
+    use http::header::AUTHORIZATION;
+    use tokio::net::TcpListener;
+    use url::Url;
+
+    use super::KeySource;
+
+    const KEYS: &str = r#"{"keys":[{"use":"sig","kty":"EC","kid":"one","crv":"P-256","alg":"ES256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+
+    async fn serving(router: Router) -> Url {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Url::parse(&format!("http://{address}/openid/v1/jwks")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn keys_come_from_a_url_with_the_bearer_token_of_a_file() {
+        let url = serving(Router::new().route(
+            "/openid/v1/jwks",
+            get(|headers: HeaderMap| async move {
+                assert_eq!(headers.get(AUTHORIZATION).unwrap(), "Bearer of-a-file");
+                KEYS
+            }),
+        ))
+        .await;
+        let file = std::env::temp_dir().join(format!("bearer-{}", std::process::id()));
+        std::fs::write(&file, "of-a-file\n").unwrap();
+        let source = KeySource::url(url, None, Some(file.clone())).unwrap();
+        let keys = source.fetch().await;
+        std::fs::remove_file(&file).unwrap();
+        assert!(keys.unwrap().find("one").is_some());
+    }
+
+    #[tokio::test]
+    async fn a_url_that_answers_with_an_error_gives_no_keys() {
+        let url = serving(Router::new()).await;
+        let error = KeySource::url(url, None, None).unwrap().fetch().await;
+        assert!(format!("{:#}", error.unwrap_err()).contains("answered 404"));
+    }
+
+    #[tokio::test]
+    async fn a_url_that_answers_too_much_gives_no_keys() {
+        let url = serving(Router::new().route(
+            "/openid/v1/jwks",
+            get(|| async { " ".repeat(super::LARGEST + 1) }),
+        ))
+        .await;
+        let error = KeySource::url(url, None, None).unwrap().fetch().await;
+        assert!(format!("{:#}", error.unwrap_err()).contains("length limit exceeded"));
+    }
+
+    #[test]
+    fn an_https_url_without_a_ca_is_refused() {
+        let url = Url::parse("https://127.0.0.1/openid/v1/jwks").unwrap();
+        let error = KeySource::url(url, None, None).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "an https --jwks-url needs --jwks-ca-file"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_file_that_holds_no_key_set_is_named_as_such() {
+        let source = KeySource::File(PathBuf::from("/dev/null"));
+        let error = source.fetch().await.unwrap_err();
+        assert!(format!("{error:#}").contains("not a JSON Web Key Set"));
+    }
+}

@@ -1,0 +1,129 @@
+//! How Google says no: OAuth's shape at the Security Token Service, its API shape elsewhere.
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::json;
+
+/// A refusal with everything that the client is told. Never holds a token.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// `{"error": CODE, "error_description": TEXT}` (RFC 6749, section 5.2).
+    OAuth {
+        /// The HTTP status: 401 for an unknown client, 400 otherwise.
+        http: StatusCode,
+        /// `invalid_grant` and its like.
+        code: &'static str,
+        /// What is wrong.
+        description: String,
+    },
+    /// `{"error": {"code", "message", "status"}}`.
+    Api {
+        /// The HTTP status.
+        http: StatusCode,
+        /// `PERMISSION_DENIED` and its like.
+        status: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+impl Refusal {
+    /// The subject token is not acceptable.
+    pub fn invalid_grant(description: impl Into<String>) -> Self {
+        Self::oauth(StatusCode::BAD_REQUEST, "invalid_grant", description)
+    }
+
+    /// The request is not well formed.
+    pub fn invalid_request(description: impl Into<String>) -> Self {
+        Self::oauth(StatusCode::BAD_REQUEST, "invalid_request", description)
+    }
+
+    /// The client's own credentials are missing or unknown.
+    pub fn invalid_client(description: impl Into<String>) -> Self {
+        Self::oauth(StatusCode::UNAUTHORIZED, "invalid_client", description)
+    }
+
+    /// Any other OAuth error.
+    pub fn oauth(http: StatusCode, code: &'static str, description: impl Into<String>) -> Self {
+        Self::OAuth {
+            http,
+            code,
+            description: description.into(),
+        }
+    }
+
+    /// The request to an API is not well formed.
+    pub fn invalid_argument(message: impl Into<String>) -> Self {
+        Self::Api {
+            http: StatusCode::BAD_REQUEST,
+            status: "INVALID_ARGUMENT",
+            message: message.into(),
+        }
+    }
+
+    /// No usable token came with the request.
+    pub fn unauthenticated(message: impl Into<String>) -> Self {
+        Self::Api {
+            http: StatusCode::UNAUTHORIZED,
+            status: "UNAUTHENTICATED",
+            message: message.into(),
+        }
+    }
+
+    /// The token's owner may not do this.
+    pub fn permission_denied(message: impl Into<String>) -> Self {
+        Self::Api {
+            http: StatusCode::FORBIDDEN,
+            status: "PERMISSION_DENIED",
+            message: message.into(),
+        }
+    }
+
+    /// Nothing is played at this host, method and path.
+    pub fn not_found() -> Self {
+        Self::Api {
+            http: StatusCode::NOT_FOUND,
+            status: "NOT_FOUND",
+            message: "Method not found.".to_owned(),
+        }
+    }
+
+    /// The status of the response.
+    pub fn http_status(&self) -> StatusCode {
+        match self {
+            Self::OAuth { http, .. } | Self::Api { http, .. } => *http,
+        }
+    }
+
+    /// The error's code, for the journal.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::OAuth { code, .. } => code,
+            Self::Api { status, .. } => status,
+        }
+    }
+
+    /// The error's text, for the journal.
+    pub fn message(&self) -> &str {
+        match self {
+            Self::OAuth { description, .. } => description,
+            Self::Api { message, .. } => message,
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = match &self {
+            Self::OAuth {
+                code, description, ..
+            } => json!({"error": code, "error_description": description}),
+            Self::Api {
+                http,
+                status,
+                message,
+            } => json!({"error": {"code": http.as_u16(), "message": message, "status": status}}),
+        };
+        (self.http_status(), axum::Json(body)).into_response()
+    }
+}
