@@ -54,3 +54,11 @@ ldflags() {
         "-X $h/pkg/lint/rules.k8sVersionMajor=$major -X $h/pkg/lint/rules.k8sVersionMinor=$minor" ;;
   esac
 }
+
+program() { # NAME: its path
+  case $1 in
+    etcd | kube-apiserver | kubectl)
+      if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then echo "$KUBEBUILDER_ASSETS/$1"; else echo "$bin/$1"; fi ;;
+    *) echo "$bin/$1" ;;
+  esac
+}
