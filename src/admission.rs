@@ -2,23 +2,33 @@
 //!
 //! The webhook and the command line are two callers of the same functions: [`review`] takes an AdmissionReview,
 //! [`decide`] a pod. Both end in one [`Decision`], which everything else (response, log, metrics, `explain`) only shows.
+//!
+//! Read in this order: `review` (the envelope), `pod` (the lean view), `set` and `policy` (which policy), `decide` (the
+//! whole), `select` (which containers), `recognise` and `gate` (what is left alone), `plan` with `settings` and
+//! `sidecar` (the units), `draft` (what they want), `patch` (how it is written).
 
+mod decide;
 mod decision;
-mod operator;
-mod policy;
+mod draft;
+mod env;
+mod gate;
+mod ours;
+mod patch;
+mod plan;
 mod pod;
+mod policy;
+mod recognise;
+mod render;
 mod review;
+mod select;
 mod set;
+mod settings;
+mod sidecar;
 
+pub use crate::operator::{AgentSelector, Operator};
+pub use decide::decide;
 pub use decision::{Change, Decision, Needed, Outcome, Reason, Unit, UnitState};
-pub use operator::{AgentSelector, Operator};
-pub use policy::{GkeBinding, Policy, PolicyName, PolicyObject};
 pub use pod::Pod;
+pub use policy::{GkeBinding, Policy, PolicyName, PolicyObject};
 pub use review::{BadReview, Review, review};
 pub use set::{Namespaces, PolicySet};
-
-/// Decides what happens to `pod`, which is or will be in `namespace`.
-pub fn decide(pod: &Pod<'_>, namespace: &str, policies: &PolicySet) -> Decision {
-    let _ = (pod, namespace, policies);
-    Decision::skipped(Reason::NotSelected, "no policy selects this pod")
-}

@@ -22,9 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use agents::{Agent, Conflicts, OnKey, OnValue, OpenShell};
 pub use crd::crds;
 pub use field::{FieldError, FieldErrors};
-pub use identity::{
-    Endpoints, GkeWorkloadIdentity, Identity, ServiceAccountKey, WorkloadIdentityFederation,
-};
+pub use identity::{Endpoints, GkeWorkloadIdentity, Identity, ServiceAccountKey, WorkloadIdentityFederation};
 pub use pieces::{AuthHelper, EnvVar, KeySelector, ObjectFieldSelector, Token, ValueSource, VolumeMount};
 pub use selector::{Operator, Requirement, Selector};
 pub use sidecar::{Quantities, Resources, Sidecar, Transport};

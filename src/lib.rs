@@ -6,4 +6,8 @@
 
 pub mod admission;
 pub mod api;
+pub mod cli;
+pub mod clients;
+pub mod manifest;
 pub mod names;
+pub mod operator;

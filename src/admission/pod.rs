@@ -1,17 +1,325 @@
-//! The pod as far as injection reads it, borrowed from the request; unknown fields are skipped.
+//! The pod as far as injection reads it, borrowed from the request; everything else is skipped and never re-serialised.
+//!
+//! Volumes, mounts, variables and init containers also keep their raw text, because pieces under our names are
+//! compared whole.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-/// A lean view of a pod.
-#[derive(Debug, Deserialize)]
+/// A lean view of a pod, or of a pod template.
+#[derive(Debug, Default, Deserialize)]
 pub struct Pod<'a> {
+    /// `metadata`; a template may have none.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub metadata: Metadata<'a>,
+    /// `spec`.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub spec: Spec<'a>,
+    /// The whole text.
     #[serde(skip)]
-    _p: std::marker::PhantomData<&'a ()>,
+    json: &'a [u8],
+}
+
+/// A string that borrows unless it holds escapes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(transparent)]
+pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
+
+/// What we read of `metadata`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metadata<'a> {
+    /// `name`.
+    #[serde(borrow, default)]
+    pub name: Option<Text<'a>>,
+    /// `generateName`.
+    #[serde(borrow, default)]
+    pub generate_name: Option<Text<'a>>,
+    /// `labels`.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub labels: BTreeMap<Text<'a>, Text<'a>>,
+    /// `annotations`; none and empty differ for a patch.
+    #[serde(borrow, default)]
+    pub annotations: Option<BTreeMap<Text<'a>, Text<'a>>>,
+}
+
+/// What we read of `spec`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Spec<'a> {
+    /// `serviceAccountName`.
+    #[serde(borrow, default)]
+    pub service_account_name: Option<Text<'a>>,
+    /// `nodeSelector`.
+    #[serde(borrow, default)]
+    pub node_selector: Option<BTreeMap<Text<'a>, Text<'a>>>,
+    /// `os`.
+    #[serde(borrow, default)]
+    pub os: Option<Os<'a>>,
+    /// `securityContext` of the pod.
+    #[serde(default, deserialize_with = "or_default")]
+    pub security_context: SecurityContext,
+    /// `resources` of the pod (KEP-2837).
+    #[serde(borrow, default)]
+    pub resources: Option<&'a RawValue>,
+    /// `containers`.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub containers: Vec<Container<'a>>,
+    /// `initContainers`.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub init_containers: Vec<Container<'a>>,
+    /// `volumes`.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub volumes: Vec<&'a RawValue>,
+}
+
+/// `spec.os`.
+#[derive(Debug, Deserialize)]
+pub struct Os<'a> {
+    /// `linux` or `windows`.
+    #[serde(borrow)]
+    pub name: Text<'a>,
+}
+
+/// What we read of a security context, of the pod or of a container.
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecurityContext {
+    /// `runAsUser`.
+    #[serde(default)]
+    pub run_as_user: Option<i64>,
+    /// `fsGroup`, of the pod only.
+    #[serde(default)]
+    pub fs_group: Option<i64>,
+}
+
+/// What we read of a container.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Container<'a> {
+    /// `name`.
+    #[serde(borrow, default)]
+    pub name: Text<'a>,
+    /// `env`.
+    #[serde(borrow, default)]
+    pub env: Option<Vec<Env<'a>>>,
+    /// `envFrom`.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub env_from: Vec<EnvFrom<'a>>,
+    /// `volumeMounts`.
+    #[serde(borrow, default)]
+    pub volume_mounts: Option<Vec<Mount<'a>>>,
+    /// `ports`.
+    #[serde(default, deserialize_with = "or_default")]
+    pub ports: Vec<Port>,
+    /// `securityContext`.
+    #[serde(default, deserialize_with = "or_default")]
+    pub security_context: SecurityContext,
+    /// `resources`.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub resources: Resources<'a>,
+}
+
+/// One entry of `env`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Env<'a> {
+    /// `name`.
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// `value`.
+    #[serde(borrow, default)]
+    pub value: Option<Text<'a>>,
+    /// `valueFrom`, whole.
+    #[serde(borrow, default)]
+    pub value_from: Option<&'a RawValue>,
+}
+
+/// One entry of `envFrom`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvFrom<'a> {
+    /// `prefix` of every name.
+    #[serde(borrow, default)]
+    pub prefix: Option<Text<'a>>,
+    /// A ConfigMap.
+    #[serde(borrow, default)]
+    pub config_map_ref: Option<ObjectName<'a>>,
+    /// A Secret.
+    #[serde(borrow, default)]
+    pub secret_ref: Option<ObjectName<'a>>,
+}
+
+/// A reference by name.
+#[derive(Debug, Deserialize)]
+pub struct ObjectName<'a> {
+    /// `name`.
+    #[serde(borrow, default)]
+    pub name: Text<'a>,
+}
+
+/// One entry of `volumeMounts`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mount<'a> {
+    /// `name` of the volume.
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// `mountPath`.
+    #[serde(borrow)]
+    pub mount_path: Text<'a>,
+    /// `subPath`.
+    #[serde(borrow, default)]
+    pub sub_path: Option<Text<'a>>,
+    /// `subPathExpr`.
+    #[serde(borrow, default)]
+    pub sub_path_expr: Option<Text<'a>>,
+    /// `readOnly`.
+    #[serde(default, deserialize_with = "or_default")]
+    pub read_only: bool,
+}
+
+/// One entry of `ports`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Port {
+    /// `containerPort`.
+    pub container_port: i64,
+}
+
+/// `resources` of a container.
+#[derive(Debug, Default, Deserialize)]
+pub struct Resources<'a> {
+    /// `requests`.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub requests: BTreeMap<Text<'a>, serde_json::Value>,
+    /// `limits`.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub limits: BTreeMap<Text<'a>, serde_json::Value>,
+}
+
+/// A volume's name and where it comes from, as far as decisions need it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Volume<'a> {
+    /// `name`.
+    #[serde(borrow, default)]
+    pub name: Text<'a>,
+    /// `configMap`.
+    #[serde(borrow, default)]
+    pub config_map: Option<&'a RawValue>,
+    /// `secret`.
+    #[serde(borrow, default)]
+    pub secret: Option<&'a RawValue>,
+    /// `projected`.
+    #[serde(default)]
+    pub projected: Option<Projected>,
+}
+
+/// What we read of a projected volume.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Projected {
+    /// `defaultMode`.
+    #[serde(default)]
+    pub default_mode: Option<i64>,
+    /// `sources`.
+    #[serde(default, deserialize_with = "or_default")]
+    pub sources: Vec<serde_json::Map<String, serde_json::Value>>,
 }
 
 impl<'a> Pod<'a> {
-    /// Reads a pod, or an object with a pod's `metadata` and `spec`. The error names the field, never its content.
+    /// Reads a pod, or any object with a pod's `metadata` and `spec`.
+    ///
+    /// # Errors
+    /// When a field that we read has a type that Kubernetes does not allow. The text names the field by its path, never
+    /// its content.
     pub fn parse(json: &'a [u8]) -> Result<Self, String> {
-        serde_json::from_slice(json).map_err(|e| e.to_string())
+        let pod = serde_json::from_slice(json).map_err(|_| explain::<Self>(json))?;
+        Ok(Self { json, ..pod })
+    }
+
+    /// An init container, whole. Read again on demand: only pods with sidecars of ours need it.
+    pub(super) fn init_container(&self, index: usize) -> Option<serde_json::Value> {
+        #[derive(Deserialize)]
+        struct Whole {
+            spec: WholeSpec,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct WholeSpec {
+            init_containers: Vec<serde_json::Value>,
+        }
+        let whole: Whole = serde_json::from_slice(self.json).ok()?;
+        whole.spec.init_containers.into_iter().nth(index)
+    }
+
+    /// The value of a label.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.metadata.labels.get(key).map(|value| &*value.0)
+    }
+
+    /// The value of an annotation.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.metadata.annotations.as_ref()?.get(key).map(|value| &*value.0)
+    }
+
+    /// The ServiceAccount that the pod runs as; the API server fills in `default`.
+    pub fn service_account(&self) -> &str {
+        match &self.spec.service_account_name {
+            Some(name) if !name.0.is_empty() => &name.0,
+            _ => "default",
+        }
+    }
+
+    /// The name, or what it will begin with, or nothing.
+    pub fn display_name(&self) -> String {
+        match (&self.metadata.name, &self.metadata.generate_name) {
+            (Some(name), _) if !name.0.is_empty() => name.0.to_string(),
+            (_, Some(prefix)) => format!("{}*", prefix.0),
+            _ => String::new(),
+        }
+    }
+}
+
+impl std::borrow::Borrow<str> for Text<'_> {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// `null` is absent, as Kubernetes reads it.
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(d: D) -> Result<T, D::Error> {
+    Option::deserialize(d).map(Option::unwrap_or_default)
+}
+
+/// Reads once more, slowly, to find the field that is wrong. serde's own message would repeat its content.
+pub(super) fn explain<'a, T: Deserialize<'a>>(json: &'a [u8]) -> String {
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+        Err(error) => {
+            let path = error.path().to_string();
+            let inner = error.inner();
+            let (line, column) = (inner.line(), inner.column());
+            match inner.classify() {
+                serde_json::error::Category::Data => {
+                    format!(
+                        "{path}: missing, given twice or of a type that Kubernetes does not allow (line {line}, column {column})"
+                    )
+                }
+                _ => format!("not JSON (line {line}, column {column})"),
+            }
+        }
+        Ok(_) => "trailing characters after the JSON value".to_owned(),
     }
 }

@@ -1,7 +1,12 @@
 //! A policy in the form that works: checked, with its values rendered once.
 
-use super::Operator;
-use crate::api::{ClusterInjectionPolicy, FieldErrors, InjectionPolicy};
+use super::render::{self, Credential, Piece};
+use crate::api::{
+    Agent, ClusterInjectionPolicy, FieldErrors, InjectionPolicy, OnValue, PolicySpec, Requirement, Selector, validate,
+};
+use crate::names;
+use crate::operator::{AgentSelector, Operator};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A policy as the API server or a file gives it.
@@ -22,15 +27,6 @@ pub struct PolicyName {
     pub name: String,
 }
 
-impl fmt::Display for PolicyName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.namespace {
-            Some(namespace) => write!(f, "{namespace}/{}", self.name),
-            None => f.write_str(&self.name),
-        }
-    }
-}
-
 /// What GKE workload identity needs on ServiceAccounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GkeBinding<'a> {
@@ -47,26 +43,72 @@ pub struct GkeBinding<'a> {
 pub struct Policy {
     name: PolicyName,
     generation: i64,
+    reference: String,
+    pub(super) overridable: bool,
+    namespaces: Option<Selector>,
+    pub(super) spec: PolicySpec,
     errors: FieldErrors,
     notes: Vec<String>,
+    unreachable: Option<String>,
+    pub(super) kinds: Vec<Kind>,
+    pub(super) helpers: Vec<Piece>,
+    pub(super) tokens: Vec<Piece>,
+    pub(super) volumes: Vec<(String, serde_json::Value)>,
+}
+
+/// One kind of pods with what is rendered for it.
+#[derive(Debug)]
+pub(super) struct Kind {
+    /// None: the pods that carry the product label.
+    selector: Option<Agent>,
+    pub(super) containers: Vec<String>,
+    pub(super) credential: Option<Credential>,
+    /// `spec.env` and the kind's own, which wins.
+    pub(super) env: Vec<crate::api::EnvVar>,
 }
 
 impl Policy {
     /// Checks and renders a policy under the operator's settings.
     pub fn compile(object: &PolicyObject, operator: &Operator) -> Self {
-        let _ = operator;
-        let meta = match object {
-            PolicyObject::Namespaced(p) => &p.metadata,
-            PolicyObject::Cluster(p) => &p.metadata,
+        let (meta, spec, namespaces, overridable) = match object {
+            PolicyObject::Namespaced(policy) => (&policy.metadata, &policy.spec, None, true),
+            PolicyObject::Cluster(policy) => {
+                let spec = &policy.spec;
+                (
+                    &policy.metadata,
+                    &spec.policy,
+                    spec.namespace_selector.clone(),
+                    spec.overridable,
+                )
+            }
+        };
+        let namespace = match object {
+            PolicyObject::Namespaced(_) => Some(meta.namespace.clone().unwrap_or_default()),
+            PolicyObject::Cluster(_) => None,
+        };
+        let name = PolicyName {
+            namespace,
+            name: meta.name.clone().unwrap_or_default(),
+        };
+        let generation = meta.generation.unwrap_or_default();
+        let kinds = match spec.agents.as_slice() {
+            [] => vec![Kind::new(None, spec)],
+            agents => agents.iter().map(|agent| Kind::new(Some(agent), spec)).collect(),
         };
         Self {
-            name: PolicyName {
-                namespace: meta.namespace.clone(),
-                name: meta.name.clone().unwrap_or_default(),
-            },
-            generation: meta.generation.unwrap_or_default(),
-            errors: FieldErrors::default(),
-            notes: Vec::new(),
+            reference: format!("{name}@{generation}"),
+            name,
+            generation,
+            overridable,
+            errors: validate::errors(spec, namespaces.as_ref(), operator),
+            namespaces,
+            notes: notes(spec),
+            unreachable: unreachable(spec, operator),
+            kinds,
+            helpers: render::helpers(spec),
+            tokens: render::tokens(spec),
+            volumes: render::volumes(spec),
+            spec: spec.clone(),
         }
     }
 
@@ -80,6 +122,11 @@ impl Policy {
         self.generation
     }
 
+    /// `namespace/name@generation`, as pods are annotated with.
+    pub fn reference(&self) -> &str {
+        &self.reference
+    }
+
     /// What makes it unusable; empty when it works.
     pub fn errors(&self) -> &FieldErrors {
         &self.errors
@@ -87,16 +134,200 @@ impl Policy {
 
     /// Why no pod will ever reach it, if so.
     pub fn unreachable(&self) -> Option<&str> {
-        None
+        self.unreachable.as_deref()
     }
 
-    /// The annotation that GKE workload identity needs on ServiceAccounts, if this policy uses it.
-    pub fn gke_binding(&self) -> Option<GkeBinding<'_>> {
-        None
-    }
-
-    /// Sentences for its author that are no errors: for example that a service account key is the least preferred identity.
+    /// Sentences for its author that are no errors.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// The annotation that GKE workload identity needs on ServiceAccounts, if this policy uses it and is usable.
+    pub fn gke_binding(&self) -> Option<GkeBinding<'_>> {
+        let gke = self.spec.identity.as_ref()?.gke_workload_identity.as_ref()?;
+        if !self.errors.0.is_empty() {
+            return None;
+        }
+        let mut accounts: Vec<&str> = self
+            .spec
+            .agents
+            .iter()
+            .flat_map(|agent| &agent.service_accounts)
+            .map(String::as_str)
+            .collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        Some(GkeBinding {
+            email: &gke.service_account,
+            service_accounts: accounts,
+            replace: self.spec.conflicts.values == OnValue::Override,
+        })
+    }
+
+    /// Whether it serves a namespace with these labels.
+    pub(super) fn serves(&self, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
+        match (&self.name.namespace, &self.namespaces) {
+            (Some(own), _) => own == namespace,
+            (None, None) => true,
+            (None, Some(selector)) => selector.matches(|key| {
+                if key == names::NAMESPACE_NAME {
+                    return Some(namespace);
+                }
+                labels?.get(key).map(String::as_str)
+            }),
+        }
+    }
+
+    /// Whether its answer depends on labels of the namespace.
+    pub(super) fn needs_namespace_labels(&self) -> bool {
+        self.namespaces.is_some()
+    }
+
+    /// The first kind of pods that this one belongs to.
+    pub(super) fn kind_of<'a>(&self, label: impl Fn(&str) -> Option<&'a str> + Copy, account: &str) -> Option<&Kind> {
+        self.kinds.iter().find(|kind| kind.selects(label, account))
+    }
+}
+
+impl Kind {
+    fn new(agent: Option<&Agent>, spec: &PolicySpec) -> Self {
+        let mut env = agent.map(|agent| agent.env.clone()).unwrap_or_default();
+        let common = spec
+            .env
+            .iter()
+            .filter(|var| !env.iter().any(|own| own.name == var.name))
+            .cloned();
+        let common: Vec<_> = common.collect();
+        env.splice(0..0, common);
+        let directory = agent.and_then(|agent| agent.credential_directory.as_deref());
+        Self {
+            selector: agent.cloned(),
+            containers: agent.map(|agent| agent.containers.clone()).unwrap_or_default(),
+            credential: spec
+                .identity
+                .as_ref()
+                .map(|identity| render::credential(identity, directory.unwrap_or(names::CREDENTIAL_DIRECTORY), spec)),
+            env,
+        }
+    }
+
+    fn selects<'a>(&self, label: impl Fn(&str) -> Option<&'a str> + Copy, account: &str) -> bool {
+        match &self.selector {
+            None => label(names::INJECT) == Some("true"),
+            Some(agent) => {
+                agent
+                    .pod_selector
+                    .as_ref()
+                    .is_none_or(|selector| selector.matches(label))
+                    && (agent.service_accounts.is_empty() || agent.service_accounts.iter().any(|name| name == account))
+            }
+        }
+    }
+}
+
+fn notes(spec: &PolicySpec) -> Vec<String> {
+    let mut notes = Vec::new();
+    if spec
+        .identity
+        .as_ref()
+        .is_some_and(|identity| identity.service_account_key.is_some())
+    {
+        notes.push(
+            "identity.serviceAccountKey is the least preferred identity: the key does not expire and the agent can read it; \
+             prefer workloadIdentityFederation"
+                .to_owned(),
+        );
+    }
+    notes
+}
+
+/// A policy is reached by a kind of pods when the webhook configuration sends at least those pods: all requirements of
+/// one agent selector appear in the kind's own selector.
+fn unreachable(spec: &PolicySpec, operator: &Operator) -> Option<String> {
+    if operator.agent_selectors.is_empty() || spec.agents.is_empty() {
+        return None;
+    }
+    let lost: Vec<usize> = spec
+        .agents
+        .iter()
+        .enumerate()
+        .filter(|(_, agent)| !operator.agent_selectors.iter().any(|selector| covers(selector, agent)))
+        .map(|(i, _)| i)
+        .collect();
+    if lost.is_empty() {
+        return None;
+    }
+    let fields: Vec<String> = lost.iter().map(|i| format!("spec.agents[{i}]")).collect();
+    let known: Vec<&str> = operator
+        .agent_selectors
+        .iter()
+        .map(|selector| selector.name.as_str())
+        .collect();
+    Some(format!(
+        "the API server does not send pods of {} to the webhook: none of the chart's agentSelectors ({}) is implied by \
+         them; add an agentSelector to the chart, or its labels to the policy's podSelector",
+        fields.join(", "),
+        known.join(", ")
+    ))
+}
+
+fn covers(selector: &AgentSelector, agent: &Agent) -> bool {
+    let by_account = selector.service_accounts.is_empty()
+        || (!agent.service_accounts.is_empty()
+            && agent
+                .service_accounts
+                .iter()
+                .all(|account| selector.service_accounts.contains(account)));
+    let own = agent.pod_selector.clone().unwrap_or_default();
+    let labels = selector.object_selector.match_labels.iter().all(|(key, value)| {
+        own.match_labels.get(key) == Some(value)
+            || own.match_expressions.iter().any(|requirement| {
+                requirement.key == *key
+                    && requirement.operator == crate::api::Operator::In
+                    && requirement.values.iter().all(|v| v == value)
+            })
+    });
+    by_account
+        && labels
+        && selector
+            .object_selector
+            .match_expressions
+            .iter()
+            .all(|wanted| implied(wanted, &own))
+}
+
+/// Whether every pod that `own` selects satisfies `wanted`.
+fn implied(wanted: &Requirement, own: &Selector) -> bool {
+    use crate::api::Operator::{DoesNotExist, Exists, In, NotIn};
+    let label = own.match_labels.get(&wanted.key);
+    let mut same = own
+        .match_expressions
+        .iter()
+        .filter(|requirement| requirement.key == wanted.key);
+    match wanted.operator {
+        Exists => label.is_some() || same.any(|r| matches!(r.operator, In | Exists)),
+        DoesNotExist => same.any(|r| r.operator == DoesNotExist),
+        In => {
+            label.is_some_and(|value| wanted.values.contains(value))
+                || same.any(|r| r.operator == In && r.values.iter().all(|value| wanted.values.contains(value)))
+        }
+        NotIn => {
+            label.is_some_and(|value| !wanted.values.contains(value))
+                || same.any(|r| match r.operator {
+                    In => r.values.iter().all(|value| !wanted.values.contains(value)),
+                    NotIn => wanted.values.iter().all(|value| r.values.contains(value)),
+                    DoesNotExist => true,
+                    Exists => false,
+                })
+        }
+    }
+}
+
+impl fmt::Display for PolicyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{namespace}/{}", self.name),
+            None => f.write_str(&self.name),
+        }
     }
 }

@@ -28,12 +28,20 @@ pub struct Identity {
 pub struct WorkloadIdentityFederation {
     /// Resource name of the provider:
     /// `projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER`.
-    #[schemars(length(max = 253), regex(pattern = r"^projects/[0-9]+/locations/global/workloadIdentityPools/[a-z0-9-]{4,32}/providers/[a-z0-9-]{4,32}$"))]
+    #[schemars(
+        length(max = 253),
+        regex(
+            pattern = r"^projects/[0-9]+/locations/global/workloadIdentityPools/[a-z0-9-]{4,32}/providers/[a-z0-9-]{4,32}$"
+        )
+    )]
     pub provider: String,
 
     /// E-mail of the service account to impersonate; without it the federated identity calls Vertex itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253), regex(pattern = r"^[a-z0-9][a-z0-9.-]*@[a-z0-9.-]+\.gserviceaccount\.com$"))]
+    #[schemars(
+        length(max = 253),
+        regex(pattern = r"^[a-z0-9][a-z0-9.-]*@[a-z0-9.-]+\.gserviceaccount\.com$")
+    )]
     pub service_account: Option<String>,
 
     /// Lifetime of impersonated tokens in seconds; Google's default is 3600, more needs an organisation policy.
@@ -77,7 +85,10 @@ pub struct Endpoints {
 #[serde(rename_all = "camelCase")]
 pub struct GkeWorkloadIdentity {
     /// E-mail of the Google service account.
-    #[schemars(length(max = 253), regex(pattern = r"^[a-z0-9][a-z0-9.-]*@[a-z0-9.-]+\.gserviceaccount\.com$"))]
+    #[schemars(
+        length(max = 253),
+        regex(pattern = r"^[a-z0-9][a-z0-9.-]*@[a-z0-9.-]+\.gserviceaccount\.com$")
+    )]
     pub service_account: String,
 }
 

@@ -54,9 +54,7 @@ pub enum Operator {
 impl Selector {
     /// Whether labels, looked up by key, satisfy the selector.
     pub fn matches<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
-        self.match_labels
-            .iter()
-            .all(|(key, value)| label(key) == Some(value))
+        self.match_labels.iter().all(|(key, value)| label(key) == Some(value))
             && self
                 .match_expressions
                 .iter()

@@ -9,7 +9,10 @@ use std::collections::BTreeMap;
 #[serde(rename_all = "camelCase")]
 pub struct Vertex {
     /// The Google Cloud project ID that is called and billed.
-    #[schemars(length(min = 6, max = 63), regex(pattern = r"^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$"))]
+    #[schemars(
+        length(min = 6, max = 63),
+        regex(pattern = r"^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$")
+    )]
     pub project: String,
 
     /// The Vertex AI location: a region such as `us-east5`, or `global`, `us`, `eu`.
@@ -34,7 +37,10 @@ pub struct Vertex {
 
     /// The project that quota is counted against, when it is not `project`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 6, max = 63), regex(pattern = r"^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$"))]
+    #[schemars(
+        length(min = 6, max = 63),
+        regex(pattern = r"^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$")
+    )]
     pub quota_project: Option<String>,
 
     /// Root URL of Vertex AI, for Private Service Connect; its host must be on the operator's list.

@@ -101,7 +101,10 @@ pub struct EmptyDirSource {
     pub medium: Option<String>,
     /// Most that it may hold, such as `64Mi`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 32), regex(pattern = r"^[0-9]+(\.[0-9]+)?([eE][0-9]+|m|[kMGTPE]i?|Ki)?$"))]
+    #[schemars(
+        length(min = 1, max = 32),
+        regex(pattern = r"^[0-9]+(\.[0-9]+)?([eE][0-9]+|m|[kMGTPE]i?|Ki)?$")
+    )]
     pub size_limit: Option<String>,
 }
 

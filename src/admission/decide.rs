@@ -1,0 +1,280 @@
+//! The whole decision about one pod.
+
+use super::decision::{Decision, Needed, Outcome, Reason, UnitState};
+use super::draft::{self, Draft};
+use super::pod::Pod;
+use super::policy::{Kind, Policy};
+use super::set::PolicySet;
+use super::{plan, recognise, select};
+use crate::api::OpenShell;
+use crate::names;
+
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
+/// Longest message; the API server passes on 4,400 characters whole.
+const MAX_MESSAGE: usize = 4000;
+
+/// Most names in one sentence.
+const MAX_NAMES: usize = 8;
+
+/// Decides what happens to `pod`, which is or will be in `namespace`.
+pub fn decide(pod: &Pod<'_>, namespace: &str, policies: &PolicySet) -> Decision {
+    if pod.annotation(MIRROR).is_some() {
+        return Decision::skipped(Reason::MirrorPod, "the image of a static pod cannot be changed");
+    }
+    if pod.label(names::INJECT) == Some("false") {
+        return Decision::skipped(Reason::OptedOut, format!("label {} is \"false\"", names::INJECT));
+    }
+    let asks = pod.label(names::INJECT) == Some("true");
+    let (policy, kind) = match choose(pod, namespace, policies, asks) {
+        Ok(chosen) => chosen,
+        Err(decision) => return decision,
+    };
+    let mut decision = serve(pod, namespace, policy, kind, asks);
+    decision.policy = Some(policy.reference().to_owned());
+    truncate(&mut decision.message);
+    decision
+}
+
+fn choose<'s>(
+    pod: &'s Pod<'s>,
+    namespace: &'s str,
+    policies: &'s PolicySet,
+    asks: bool,
+) -> Result<(&'s Policy, &'s Kind), Decision> {
+    let mut selecting = policies.selecting(pod, namespace).peekable();
+    let first = selecting.peek().copied();
+    let Some(name) = pod.annotation(names::POLICY) else {
+        return first.ok_or_else(|| {
+            if asks {
+                Decision::denied(Reason::NoPolicy, no_policy(pod, namespace, policies))
+            } else {
+                Decision::skipped(Reason::NotSelected, "no policy selects the pod")
+            }
+        });
+    };
+    if let Some((policy, _)) = first.filter(|(policy, _)| !policy.overridable && policy.name().name != name) {
+        return Err(Decision::denied(
+            Reason::PolicyNotAllowed,
+            format!(
+                "annotation {} names policy {name:?}, but cluster policy {} selects this pod and is not overridable; remove the annotation",
+                names::POLICY,
+                policy.name()
+            ),
+        ));
+    }
+    selecting.find(|(policy, _)| policy.name().name == name).ok_or_else(|| {
+        let exists = policies.serving(namespace).any(|policy| policy.name().name == name);
+        let problem = if exists {
+            "does not select this pod; its agents[] must match the pod's labels and ServiceAccount".to_owned()
+        } else {
+            format!("does not exist for namespace {namespace}; create it, or remove the annotation")
+        };
+        Decision::denied(
+            Reason::PolicyNotFound,
+            format!("annotation {} names policy {name:?}, which {problem}", names::POLICY),
+        )
+    })
+}
+
+fn no_policy(pod: &Pod<'_>, namespace: &str, policies: &PolicySet) -> String {
+    let known: Vec<String> = policies
+        .serving(namespace)
+        .map(|policy| policy.name().to_string())
+        .collect();
+    let remedy = match known.as_slice() {
+        [] => format!("no InjectionPolicy serves namespace {namespace}; create one"),
+        _ => format!(
+            "none of the policies that serve namespace {namespace} selects it: {}; add the pod's labels or its ServiceAccount {:?} to the agents of one of them",
+            list(&known),
+            pod.service_account()
+        ),
+    };
+    format!(
+        "the pod asks for injection with label {}: \"true\", and {remedy}, or set the label to \"false\"",
+        names::INJECT
+    )
+}
+
+fn serve(pod: &Pod<'_>, namespace: &str, policy: &Policy, kind: &Kind, asks: bool) -> Decision {
+    let name = policy.name();
+    let errors = policy.errors();
+    if !errors.0.is_empty() {
+        let problems: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
+        return Decision::denied(
+            Reason::PolicyUnusable,
+            format!(
+                "policy {name} selects this pod and is invalid: {}; correct the policy",
+                list(&problems)
+            ),
+        );
+    }
+    if is_windows(pod) {
+        return Decision::denied(
+            Reason::WindowsPod,
+            format!(
+                "policy {name} selects this pod, and pods for Windows nodes cannot be served; set label {}: \"false\"",
+                names::INJECT
+            ),
+        );
+    }
+    if let Some((reason, detail)) = recognise::served_already(pod) {
+        return skipped(pod, reason, detail, asks);
+    }
+    let open_shell = recognise::is_open_shell(pod);
+    if open_shell && policy.spec.open_shell == OpenShell::Skip {
+        let detail = "OpenShell manages this pod and routes its inference (openShell: Skip)";
+        return skipped(pod, Reason::ManagedByOpenShell, detail.to_owned(), asks);
+    }
+    let chosen = match select::containers(pod, &kind.containers) {
+        Ok(chosen) => chosen,
+        Err((reason, problem)) => return Decision::denied(reason, format!("policy {name}: {problem}")),
+    };
+    let mut draft = match Draft::new(pod, chosen) {
+        Ok(draft) => draft,
+        Err(problem) => return Decision::denied(Reason::MalformedPod, format!("the pod cannot be read: {problem}")),
+    };
+    plan::plan(&mut draft, policy, kind, open_shell);
+    if draft.problems.is_empty() {
+        conclude(draft, namespace, policy, asks)
+    } else {
+        let problems = std::mem::take(&mut draft.problems);
+        let message = match problems.as_slice() {
+            [problem] => format!("policy {name} cannot be applied to this pod: {problem}"),
+            _ => {
+                let numbered: Vec<String> = problems
+                    .iter()
+                    .enumerate()
+                    .map(|(i, problem)| format!("({}) {problem}", i + 1))
+                    .collect();
+                format!(
+                    "policy {name} cannot be applied to this pod, for {} reasons: {}",
+                    problems.len(),
+                    numbered.join("; ")
+                )
+            }
+        };
+        Decision::denied(Reason::Conflict, message)
+    }
+}
+
+/// The decision of a draft without problems.
+fn conclude(mut draft: Draft<'_>, namespace: &str, policy: &Policy, asks: bool) -> Decision {
+    let name = policy.name();
+    let skip = draft
+        .units
+        .iter()
+        .find_map(|unit| Some((unit.reason?, unit.detail.clone())));
+    let all_skipped = !draft.units.is_empty() && draft.units.iter().all(|unit| unit.reason.is_some());
+    if draft.changed() == 0 && (all_skipped || draft.units.is_empty()) {
+        let units = std::mem::take(&mut draft.units);
+        let (reason, detail) = skip.unwrap_or((
+            Reason::NothingToInject,
+            format!("policy {name} adds nothing to this pod"),
+        ));
+        return Decision {
+            units,
+            ..skipped_with(draft, reason, detail, asks)
+        };
+    }
+    let changed = draft.changed() > 0;
+    let rendered = draft.rendered_env();
+    draft.annotate(names::RENDERED_ENV, rendered);
+    if changed || draft.pod.annotation(names::POLICY_REF).is_some() {
+        draft.annotate(names::POLICY_REF, Some(policy.reference().to_owned()));
+    }
+    draft.annotate(
+        names::SKIPPED,
+        skip.as_ref().filter(|_| asks).map(|(reason, _)| reason.to_string()),
+    );
+    if let Some((reason, detail)) = skip {
+        draft
+            .warnings
+            .push(format!("vertex-injector left out Vertex ({reason}): {detail}"));
+    }
+    let needs = draft::settle(&draft.needs);
+    let required: Vec<String> = needs
+        .iter()
+        .filter(|need| !need.optional)
+        .map(|need| format!("{} {}", need.kind, need.name))
+        .collect();
+    if !required.is_empty() {
+        draft.warnings.push(format!(
+            "this pod needs {} in namespace {namespace}; without it waits in ContainerCreating",
+            list(&required)
+        ));
+    }
+    let units: Vec<&str> = draft
+        .units
+        .iter()
+        .filter(|unit| unit.state != UnitState::Skipped)
+        .map(|unit| unit.name.as_str())
+        .collect();
+    let (reason, message) = if changed {
+        (Reason::Injected, format!("policy {name} applied: {}", units.join(", ")))
+    } else {
+        (
+            Reason::AlreadyInjected,
+            format!("everything of policy {name} was there already: {}", units.join(", ")),
+        )
+    };
+    let decision = draft.finish(Outcome::Injected, reason, message);
+    Decision {
+        needs: needs.into_iter().collect::<Vec<Needed>>(),
+        ..decision
+    }
+}
+
+/// Leaves the pod alone; one that asked is told so, and marked for the backstop.
+fn skipped(pod: &Pod<'_>, reason: Reason, detail: String, asks: bool) -> Decision {
+    match Draft::new(pod, Vec::new()) {
+        Ok(draft) => skipped_with(draft, reason, detail, asks),
+        Err(_) => Decision::skipped(reason, detail),
+    }
+}
+
+fn skipped_with(mut draft: Draft<'_>, reason: Reason, detail: String, asks: bool) -> Decision {
+    if asks {
+        draft.annotate(names::SKIPPED, Some(reason.to_string()));
+    }
+    if asks
+        || matches!(
+            reason,
+            Reason::OwnApiKey | Reason::OwnCredentials | Reason::OtherProvider | Reason::VertexSwitchedOff
+        )
+    {
+        draft
+            .warnings
+            .push(format!("vertex-injector left this pod alone ({reason}): {detail}"));
+    }
+    draft.finish(Outcome::Skipped, reason, detail)
+}
+
+fn is_windows(pod: &Pod<'_>) -> bool {
+    pod.spec.os.as_ref().is_some_and(|os| &*os.name == "windows")
+        || pod
+            .spec
+            .node_selector
+            .as_ref()
+            .is_some_and(|selector| selector.get("kubernetes.io/os").is_some_and(|os| &**os == "windows"))
+}
+
+/// A list that does not grow beyond what a person reads.
+fn list(items: &[String]) -> String {
+    let shown: Vec<&str> = items.iter().take(MAX_NAMES).map(String::as_str).collect();
+    match items.len().checked_sub(MAX_NAMES) {
+        Some(more) if more > 0 => format!("{} and {more} more", shown.join(", ")),
+        _ => shown.join(", "),
+    }
+}
+
+fn truncate(message: &mut String) {
+    if message.len() > MAX_MESSAGE {
+        let end = (0..=MAX_MESSAGE)
+            .rev()
+            .find(|end| message.is_char_boundary(*end))
+            .unwrap_or(0);
+        message.truncate(end);
+        message.push('…');
+    }
+}

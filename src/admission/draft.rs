@@ -1,0 +1,561 @@
+//! What the policy's units want of the pod, collected before anything is emitted: edits, collisions, warnings.
+
+use super::decision::{Change, Decision, Needed, Outcome, Reason, Unit, UnitState};
+use super::env::{Environment, Given};
+use super::ours::is_ours;
+use super::patch::{ListEdit, emit_map};
+use super::pod::{Pod, Volume};
+use super::render;
+use super::select::{Chosen, Place};
+use crate::names;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The whole draft.
+#[derive(Debug)]
+pub(super) struct Draft<'p> {
+    pub(super) pod: &'p Pod<'p>,
+    pub(super) containers: Vec<ContainerDraft<'p>>,
+    pub(super) problems: Vec<String>,
+    pub(super) warnings: Vec<String>,
+    pub(super) units: Vec<Unit>,
+    pub(super) needs: BTreeSet<Needed>,
+    /// The pod's volumes, by position.
+    pub(super) volumes: Vec<(Volume<'p>, &'p str)>,
+    pub(super) volume_edits: ListEdit,
+    pub(super) init_edits: ListEdit,
+    /// Names of our volumes and containers that the policy wants.
+    pub(super) wanted: BTreeSet<String>,
+    pub(super) annotations: Vec<(String, Option<String>)>,
+    pub(super) node_selector: Vec<(String, Option<String>)>,
+    changes: usize,
+    volume_changes: Vec<Change>,
+    pub(super) container_changes: Vec<Change>,
+}
+
+/// One chosen container.
+#[derive(Debug)]
+pub(super) struct ContainerDraft<'p> {
+    pub(super) chosen: Chosen<'p>,
+    pub(super) environment: Environment<'p>,
+    /// OpenShell's JSON environment with its position in `env`; set when the variables go there.
+    pub(super) json: Option<(usize, Map<String, Value>)>,
+    env_edits: ListEdit,
+    mount_edits: ListEdit,
+    /// Volume and path of the mounts that the policy wants.
+    mounts: Vec<(String, String)>,
+    /// Variables that an earlier injection wrote.
+    previous: BTreeSet<String>,
+    /// Variables that are planned; the first plan of a variable stands.
+    planned: BTreeSet<String>,
+    /// Variables whose value is our rendering.
+    rendered: BTreeSet<String>,
+    env_changes: Vec<Change>,
+}
+
+impl<'p> Draft<'p> {
+    pub(super) fn new(pod: &'p Pod<'p>, chosen: Vec<Chosen<'p>>) -> Result<Self, String> {
+        let mut volumes = Vec::with_capacity(pod.spec.volumes.len());
+        for (i, raw) in pod.spec.volumes.iter().enumerate() {
+            let volume: Volume<'p> = serde_json::from_str(raw.get()).map_err(|_| {
+                format!(
+                    "spec.volumes[{i}]{}",
+                    super::pod::explain::<Volume<'_>>(raw.get().as_bytes())
+                )
+            })?;
+            volumes.push((volume, raw.get()));
+        }
+        Ok(Self {
+            pod,
+            containers: chosen
+                .into_iter()
+                .map(|chosen| ContainerDraft::new(pod, chosen))
+                .collect(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            units: Vec::new(),
+            needs: BTreeSet::new(),
+            volumes,
+            volume_edits: ListEdit::default(),
+            init_edits: ListEdit::default(),
+            wanted: BTreeSet::new(),
+            annotations: Vec::new(),
+            node_selector: Vec::new(),
+            changes: 0,
+            volume_changes: Vec::new(),
+            container_changes: Vec::new(),
+        })
+    }
+
+    /// Plans one unit and notes whether anything had to change for it.
+    pub(super) fn unit(&mut self, name: &str, detail: impl Into<String>, plan: impl FnOnce(&mut Self)) {
+        let before = self.changed();
+        plan(self);
+        let state = if self.changed() > before {
+            UnitState::Added
+        } else {
+            UnitState::Present
+        };
+        self.units.push(Unit {
+            name: name.to_owned(),
+            state,
+            reason: None,
+            detail: detail.into(),
+        });
+    }
+
+    /// Leaves a unit out.
+    pub(super) fn skip(&mut self, name: &str, reason: Reason, detail: impl Into<String>) {
+        let unit = Unit {
+            name: name.to_owned(),
+            state: UnitState::Skipped,
+            reason: Some(reason),
+            detail: detail.into(),
+        };
+        self.units.push(unit);
+    }
+
+    /// Sets an annotation, or removes it.
+    pub(super) fn annotate(&mut self, key: &str, value: Option<String>) {
+        if self.pod.annotation(key) != value.as_deref() {
+            self.annotations.push((key.to_owned(), value));
+            self.changes += 1;
+        }
+    }
+
+    /// Asks for a node.
+    pub(super) fn select_node(&mut self, key: &str, value: &str) {
+        let found = self
+            .pod
+            .spec
+            .node_selector
+            .as_ref()
+            .and_then(|selector| selector.get(key));
+        match found {
+            None => {
+                self.node_selector.push((key.to_owned(), Some(value.to_owned())));
+                self.changes += 1;
+            }
+            Some(found) if **found == *value => {}
+            Some(_) => self.problems.push(format!(
+                "spec.nodeSelector[{key}] has another value than {value:?}, which the identity needs"
+            )),
+        }
+    }
+
+    /// The pod's volume of this name.
+    pub(super) fn volume(&self, name: &str) -> Option<(usize, &Volume<'p>, &'p str)> {
+        self.volumes
+            .iter()
+            .enumerate()
+            .find(|(_, (volume, _))| *volume.name == *name)
+            .map(|(i, (volume, raw))| (i, volume, *raw))
+    }
+
+    /// Adds a volume or brings it up to date. A volume that is not under our prefix is the pod's and stays.
+    pub(super) fn add_volume(&mut self, name: &str, volume: &Value) {
+        if !self.wanted.insert(name.to_owned()) {
+            return;
+        }
+        let rendered = render::named(name, volume);
+        let found = self
+            .volume(name)
+            .map(|(i, _, raw)| (i, serde_json::from_str::<Value>(raw).unwrap_or_default()));
+        match found {
+            None => {
+                self.volume_edits.append.push(rendered);
+                self.volume_changes.push(Change {
+                    op: "add",
+                    name: name.to_owned(),
+                });
+            }
+            Some((_, found)) if is_ours(&found, &rendered) => return,
+            Some((i, _)) if name.starts_with(names::PIECE_PREFIX) => {
+                self.volume_edits.replace.insert(i, rendered);
+                self.volume_changes.push(Change {
+                    op: "replace",
+                    name: name.to_owned(),
+                });
+            }
+            Some(_) => {
+                self.problems.push(format!(
+                    "volume {name:?} exists in the pod with another source than the policy's"
+                ));
+                return;
+            }
+        }
+        self.changes += 1;
+    }
+
+    /// Removes the pod's volume at a position.
+    pub(super) fn remove_volume(&mut self, index: usize) {
+        if let Some((volume, _)) = self.volumes.get(index)
+            && self.volume_edits.remove.insert(index)
+        {
+            self.volume_changes.push(Change {
+                op: "remove",
+                name: volume.name.to_string(),
+            });
+            self.changes += 1;
+        }
+    }
+
+    /// Mounts a volume in one chosen container. `volume` is the volume without its name; a mount of the pod's own that
+    /// shows the same at the same path is as good. Returns whether our volume is needed.
+    pub(super) fn mount(&mut self, container: usize, mount: Value, volume: Option<&Value>) -> bool {
+        let text = |key: &str| mount.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (volume_name, path) = (text("name"), text("mountPath"));
+        let read_only = mount.get("readOnly").and_then(Value::as_bool).unwrap_or(false);
+        let Some(draft) = self.containers.get(container) else {
+            return false;
+        };
+        let name = &draft.chosen.container.name;
+        let mounts = draft.chosen.container.volume_mounts.iter().flatten().enumerate();
+        let mut stale = None;
+        for (i, found) in mounts {
+            let found_path = found.mount_path.trim_end_matches('/');
+            if draft.mount_edits.remove.contains(&i) {
+                continue;
+            }
+            if found_path == path {
+                let same_volume = *found.name == *volume_name;
+                let plain = found.sub_path.as_deref().unwrap_or_default()
+                    == mount.get("subPath").and_then(Value::as_str).unwrap_or_default()
+                    && found.sub_path_expr.as_deref().unwrap_or_default().is_empty()
+                    && found.read_only == read_only;
+                if same_volume && plain {
+                    if let Some(draft) = self.containers.get_mut(container) {
+                        draft.mounts.push((volume_name, path));
+                    }
+                    return true;
+                }
+                if found.name.starts_with(names::PIECE_PREFIX) {
+                    stale = Some(i);
+                    continue;
+                }
+                let twin = volume.is_some_and(|volume| {
+                    found.sub_path.is_none() && found.sub_path_expr.is_none() && self.shows(&found.name, volume)
+                });
+                if twin {
+                    return false;
+                }
+                let problem = format!(
+                    "container {name:?} mounts volume {:?} at {path} already, where the policy mounts {volume_name:?}",
+                    &*found.name
+                );
+                self.problems.push(problem);
+                return true;
+            }
+            if found.name.starts_with(names::PIECE_PREFIX) {
+                continue;
+            }
+            if found.read_only && below(&path, found_path) {
+                let problem = format!(
+                    "container {name:?} mounts {found_path} read-only, and nothing can be mounted below it at {path}"
+                );
+                self.problems.push(problem);
+                return true;
+            }
+            if read_only && below(found_path, &path) {
+                let problem = format!(
+                    "container {name:?} mounts {found_path}, which lies below {path}, where the policy mounts a read-only volume"
+                );
+                self.problems.push(problem);
+                return true;
+            }
+        }
+        if let Some(draft) = self.containers.get_mut(container) {
+            draft.mounts.push((volume_name, path));
+            match stale {
+                Some(i) => drop(draft.mount_edits.replace.insert(i, mount)),
+                None => draft.mount_edits.append.push(mount),
+            }
+            self.changes += 1;
+        }
+        true
+    }
+
+    /// Removes mounts of a chosen container.
+    pub(super) fn remove_mounts(&mut self, container: usize, which: impl Fn(&super::pod::Mount<'p>) -> bool) {
+        let Some(draft) = self.containers.get_mut(container) else {
+            return;
+        };
+        for (i, mount) in draft.chosen.container.volume_mounts.iter().flatten().enumerate() {
+            if which(mount) && !draft.mount_edits.replace.contains_key(&i) && draft.mount_edits.remove.insert(i) {
+                self.changes += 1;
+            }
+        }
+    }
+
+    /// Removes mounts of our volumes that the policy does not want (any more).
+    pub(super) fn remove_stale_mounts(&mut self, container: usize) {
+        let Some(draft) = self.containers.get(container) else {
+            return;
+        };
+        let wanted = draft.mounts.clone();
+        self.remove_mounts(container, |mount| {
+            mount.name.starts_with(names::PIECE_PREFIX)
+                && !wanted
+                    .iter()
+                    .any(|(name, path)| **name == *mount.name && **path == *mount.mount_path)
+        });
+    }
+
+    /// Removes variables that an earlier injection wrote and this one does not.
+    pub(super) fn remove_stale_env(&mut self) {
+        self.changes += self
+            .containers
+            .iter_mut()
+            .map(ContainerDraft::remove_stale)
+            .sum::<usize>();
+    }
+
+    /// Sets a variable in one chosen container; `value` is the whole entry.
+    pub(super) fn set_env(&mut self, container: usize, name: &str, value: Value) {
+        let Some(draft) = self.containers.get_mut(container) else {
+            return;
+        };
+        match draft.set(name, value) {
+            Ok(true) => self.changes += 1,
+            Ok(false) => {}
+            Err(problem) => self.problems.push(problem),
+        }
+    }
+
+    /// Removes a variable from one chosen container.
+    pub(super) fn remove_env(&mut self, container: usize, name: &str) {
+        if let Some(draft) = self.containers.get_mut(container)
+            && draft.remove(name)
+        {
+            self.changes += 1;
+        }
+    }
+
+    /// Notes a change of an init container.
+    pub(super) fn change_container(&mut self, op: &'static str, name: &str) {
+        self.container_changes.push(Change {
+            op,
+            name: name.to_owned(),
+        });
+        self.changes += 1;
+    }
+
+    /// How many edits there are so far.
+    pub(super) fn changed(&self) -> usize {
+        self.changes
+    }
+
+    /// Whether a volume of the pod shows the same as ours.
+    fn shows(&self, name: &str, volume: &Value) -> bool {
+        self.volume(name)
+            .and_then(|(_, _, raw)| serde_json::from_str::<Value>(raw).ok())
+            .is_some_and(|found| is_ours(&found, volume))
+    }
+
+    /// The variables that are ours after this injection, as the annotation lists them.
+    pub(super) fn rendered_env(&self) -> Option<String> {
+        let all = self.containers.iter().flat_map(|draft| {
+            draft
+                .rendered
+                .iter()
+                .map(move |name| format!("{}/{name}", &*draft.chosen.container.name))
+        });
+        let list: Vec<String> = all.collect();
+        (!list.is_empty()).then(|| list.join(","))
+    }
+
+    /// Ends in a decision with the patch.
+    pub(super) fn finish(self, outcome: Outcome, reason: Reason, message: String) -> Decision {
+        let mut decision = Decision::new(outcome, reason, message);
+        let operations = &mut decision.patch;
+        let pod = self.pod;
+        let has_annotation = |key: &str| pod.annotation(key).is_some();
+        let found = pod
+            .metadata
+            .annotations
+            .is_some()
+            .then_some(&has_annotation as &dyn Fn(&str) -> bool);
+        emit_map(self.annotations, &["metadata", "annotations"], found, operations);
+        let has_label = |key: &str| {
+            pod.spec
+                .node_selector
+                .as_ref()
+                .is_some_and(|selector| selector.contains_key(key))
+        };
+        let found = pod
+            .spec
+            .node_selector
+            .is_some()
+            .then_some(&has_label as &dyn Fn(&str) -> bool);
+        emit_map(self.node_selector, &["spec", "nodeSelector"], found, operations);
+        for draft in self.containers {
+            draft.emit(operations, &mut decision.env);
+        }
+        self.volume_edits
+            .emit(&["spec", "volumes"], !pod.spec.volumes.is_empty(), operations);
+        self.init_edits.emit(
+            &["spec", "initContainers"],
+            !pod.spec.init_containers.is_empty(),
+            operations,
+        );
+        decision.volumes = self.volume_changes;
+        decision.containers = self.container_changes;
+        decision.units = self.units;
+        decision.needs = self.needs.into_iter().collect();
+        decision.warnings = self.warnings;
+        decision
+    }
+}
+
+impl<'p> ContainerDraft<'p> {
+    fn new(pod: &'p Pod<'p>, chosen: Chosen<'p>) -> Self {
+        let own = format!("{}/", &*chosen.container.name);
+        let previous = pod.annotation(names::RENDERED_ENV).unwrap_or_default();
+        Self {
+            chosen,
+            environment: Environment::of(chosen.container),
+            json: None,
+            env_edits: ListEdit::default(),
+            mount_edits: ListEdit::default(),
+            mounts: Vec::new(),
+            previous: previous
+                .split(',')
+                .filter_map(|entry| entry.strip_prefix(&own))
+                .map(str::to_owned)
+                .collect(),
+            planned: BTreeSet::new(),
+            rendered: BTreeSet::new(),
+            env_changes: Vec::new(),
+        }
+    }
+
+    /// The container's name.
+    pub(super) fn name(&self) -> &'p str {
+        &self.chosen.container.name
+    }
+
+    /// Whether an earlier injection wrote this variable.
+    pub(super) fn is_previous(&self, name: &str) -> bool {
+        self.previous.contains(name)
+    }
+
+    /// Whether a mount is to be removed.
+    pub(super) fn removes_mount(&self, index: usize) -> bool {
+        self.mount_edits.remove.contains(&index)
+    }
+
+    fn remove_stale(&mut self) -> usize {
+        let stale: Vec<String> = self.previous.difference(&self.rendered).cloned().collect();
+        stale.iter().filter(|name| self.remove(name)).count()
+    }
+
+    fn set(&mut self, name: &str, value: Value) -> Result<bool, String> {
+        if !self.planned.insert(name.to_owned()) {
+            return Ok(false);
+        }
+        let found = self.environment.position(name);
+        if found.is_some() && self.holds(name, &value) {
+            // The pod's own equal value stays the pod's.
+            if self.previous.contains(name) {
+                self.rendered.insert(name.to_owned());
+            }
+            return Ok(false);
+        }
+        self.rendered.insert(name.to_owned());
+        if let Some((_, json)) = &mut self.json {
+            let Some(text) = value.get("value").and_then(Value::as_str) else {
+                return Err(format!(
+                    "variable {name} has a valueFrom, which OPENSHELL_USER_ENVIRONMENT cannot hold; give it a value or leave openShell at Skip"
+                ));
+            };
+            json.insert(name.to_owned(), text.into());
+        } else {
+            match found {
+                Some(i) => drop(self.env_edits.replace.insert(i, value)),
+                None => self.env_edits.append.push(value),
+            }
+        }
+        self.change(if found.is_some() { "replace" } else { "add" }, name);
+        Ok(true)
+    }
+
+    fn remove(&mut self, name: &str) -> bool {
+        let positions = self.environment.positions(name);
+        if positions.is_empty() {
+            return false;
+        }
+        match &mut self.json {
+            Some((_, json)) => drop(json.shift_remove(name)),
+            None => self.env_edits.remove.extend(positions),
+        }
+        self.change("remove", name);
+        true
+    }
+
+    /// Whether the variable has exactly this entry.
+    pub(super) fn holds(&self, name: &str, value: &Value) -> bool {
+        match (self.environment.given(name), value.get("value"), value.get("valueFrom")) {
+            (Some(Given::Literal(found)), Some(Value::String(text)), None) => found == text,
+            (Some(Given::From { source, .. }), None, Some(from)) => {
+                serde_json::from_str::<Value>(source).is_ok_and(|found| is_ours(&found, from))
+            }
+            _ => false,
+        }
+    }
+
+    fn change(&mut self, op: &'static str, name: &str) {
+        self.env_changes.push(Change {
+            op,
+            name: format!("{}/{name}", self.name()),
+        });
+    }
+
+    fn emit(mut self, operations: &mut Vec<json_patch::PatchOperation>, changes: &mut Vec<Change>) {
+        let Chosen {
+            place: Place { list, index },
+            container,
+        } = self.chosen;
+        let index = index.to_string();
+        if let Some((position, json)) = self.json
+            && !self.env_changes.is_empty()
+        {
+            let value = render::literal(
+                super::recognise::OPENSHELL_USER_ENVIRONMENT,
+                &Value::Object(json).to_string(),
+            );
+            self.env_edits.replace.insert(position, value);
+        }
+        let exists = |list: Option<usize>| list.is_some_and(|length| length > 0);
+        self.env_edits.emit(
+            &["spec", list, &index, "env"],
+            exists(container.env.as_ref().map(Vec::len)),
+            operations,
+        );
+        let mounts = exists(container.volume_mounts.as_ref().map(Vec::len));
+        self.mount_edits
+            .emit(&["spec", list, &index, "volumeMounts"], mounts, operations);
+        changes.append(&mut self.env_changes);
+    }
+}
+
+/// Whether `path` lies strictly below `parent`.
+fn below(path: &str, parent: &str) -> bool {
+    path.strip_prefix(parent).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Merges needs of equal objects: one that is not optional makes the object necessary.
+pub(super) fn settle(needs: &BTreeSet<Needed>) -> Vec<Needed> {
+    let mut merged: BTreeMap<(&'static str, &str), bool> = BTreeMap::new();
+    for need in needs {
+        let optional = merged.entry((need.kind, &need.name)).or_insert(true);
+        *optional &= need.optional;
+    }
+    merged
+        .into_iter()
+        .map(|((kind, name), optional)| Needed {
+            kind,
+            name: name.to_owned(),
+            optional,
+        })
+        .collect()
+}

@@ -1,0 +1,182 @@
+//! The environment of one container as its processes will see it.
+
+use super::pod::{Container, Env};
+use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// Most text that references may expand to in one container. What is longer cannot be compared.
+const MAX_EXPANSION: usize = 256 * 1024;
+
+/// A container's variables in order; the last of a name wins, as in the kubelet.
+#[derive(Debug, Default)]
+pub(super) struct Environment<'p> {
+    entries: Vec<Entry<'p>>,
+}
+
+#[derive(Debug)]
+struct Entry<'p> {
+    name: Cow<'p, str>,
+    given: Given<'p>,
+    known: Known<'p>,
+}
+
+/// A value as it is given.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Given<'p> {
+    /// Literal text, with `$(NAME)` not yet resolved.
+    Literal(Cow<'p, str>),
+    /// A `valueFrom`, which nobody can read at admission.
+    From {
+        source: &'p str,
+        /// Whether the variable may be missing.
+        optional: bool,
+    },
+}
+
+/// A value as far as it can be known.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Known<'p> {
+    /// The text that processes will see.
+    Text(Cow<'p, str>),
+    /// It comes, at least in part, from outside.
+    Opaque {
+        source: &'p str,
+        /// Whether the variable may be missing.
+        optional: bool,
+    },
+}
+
+impl<'p> Environment<'p> {
+    /// The environment of an ordinary container.
+    pub(super) fn of(container: &'p Container<'p>) -> Self {
+        Self::new(
+            container
+                .env
+                .iter()
+                .flatten()
+                .map(|env| (Cow::Borrowed(&*env.name), Given::of(env))),
+        )
+    }
+
+    /// The environment that a JSON object of strings describes, for OpenShell.
+    pub(super) fn of_json(object: &serde_json::Map<String, Value>) -> Self {
+        let text = |value: &Value| Cow::Owned(value.as_str().unwrap_or_default().to_owned());
+        Self::new(
+            object
+                .iter()
+                .map(|(name, value)| (Cow::Owned(name.clone()), Given::Literal(text(value)))),
+        )
+    }
+
+    /// Resolves references to earlier variables in one pass, as the kubelet does.
+    fn new(given: impl Iterator<Item = (Cow<'p, str>, Given<'p>)>) -> Self {
+        let mut entries: Vec<Entry<'p>> = Vec::new();
+        let mut latest: HashMap<Cow<'p, str>, usize> = HashMap::new();
+        let mut budget = MAX_EXPANSION;
+        for (name, given) in given {
+            let known = match &given {
+                Given::From { source, optional } => Known::Opaque {
+                    source,
+                    optional: *optional,
+                },
+                Given::Literal(text) if !text.contains('$') => Known::Text(text.clone()),
+                Given::Literal(text) => expand(text, &mut budget, |name| {
+                    latest.get(name).and_then(|i| entries.get(*i)).map(|e| &e.known)
+                }),
+            };
+            latest.insert(name.clone(), entries.len());
+            entries.push(Entry { name, given, known });
+        }
+        Self { entries }
+    }
+
+    /// Position of the entry that counts.
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        self.entries.iter().rposition(|entry| entry.name == name)
+    }
+
+    /// Positions of all entries of a name, ascending.
+    pub(super) fn positions(&self, name: &str) -> Vec<usize> {
+        self.entries
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| entry.name == name)
+            .map(|(i, _)| i)
+            .collect()
+    }
+
+    /// The value as given.
+    pub(super) fn given(&self, name: &str) -> Option<&Given<'p>> {
+        self.entries.get(self.position(name)?).map(|entry| &entry.given)
+    }
+
+    /// The value as processes will see it; `None` when the variable is absent or blank, which clients read alike.
+    pub(super) fn known(&self, name: &str) -> Option<&Known<'p>> {
+        let entry = self.entries.get(self.position(name)?)?;
+        match &entry.known {
+            Known::Text(text) if text.trim().is_empty() => None,
+            known => Some(known),
+        }
+    }
+}
+
+impl<'p> Given<'p> {
+    fn of(env: &'p Env<'p>) -> Self {
+        match env.value_from {
+            Some(source) => Self::From {
+                source: source.get(),
+                optional: is_optional(source.get()),
+            },
+            None => Self::Literal(Cow::Borrowed(env.value.as_deref().unwrap_or_default())),
+        }
+    }
+}
+
+/// Replaces `$(NAME)` by the earlier value and `$$` by `$`. A reference to a name that is not there stays as it is.
+fn expand<'e, 'p: 'e>(literal: &str, budget: &mut usize, earlier: impl Fn(&str) -> Option<&'e Known<'p>>) -> Known<'p> {
+    let mut text = String::with_capacity(literal.len());
+    let mut rest = literal;
+    while let Some((before, after)) = rest.split_once('$') {
+        text.push_str(before);
+        if let Some(after) = after.strip_prefix('$') {
+            text.push('$');
+            rest = after;
+        } else if let Some((name, after)) = after.strip_prefix('(').and_then(|after| after.split_once(')')) {
+            match earlier(name) {
+                Some(Known::Text(value)) if value.len() > *budget => {
+                    return Known::Opaque {
+                        source: "",
+                        optional: false,
+                    };
+                }
+                Some(Known::Text(value)) => {
+                    *budget -= value.len();
+                    text.push_str(value);
+                }
+                Some(opaque) => return opaque.clone(),
+                None => {
+                    text.push_str("$(");
+                    text.push_str(name);
+                    text.push(')');
+                }
+            }
+            rest = after;
+        } else {
+            text.push('$');
+            rest = after;
+        }
+    }
+    text.push_str(rest);
+    Known::Text(Cow::Owned(text))
+}
+
+/// Whether a `valueFrom` may yield nothing.
+fn is_optional(source: &str) -> bool {
+    let Ok(Value::Object(source)) = serde_json::from_str(source) else {
+        return false;
+    };
+    source
+        .values()
+        .any(|reference| reference.get("optional").and_then(Value::as_bool) == Some(true))
+}

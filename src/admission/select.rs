@@ -1,0 +1,99 @@
+//! Which of the pod's containers receive the injection.
+
+use super::decision::Reason;
+use super::pod::{Container, Pod};
+use crate::names;
+
+/// Where a container stands in the pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// `containers` or `initContainers`.
+    pub(super) list: &'static str,
+    /// Position in that list.
+    pub(super) index: usize,
+}
+
+/// A chosen container.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chosen<'p> {
+    pub(super) place: Place,
+    pub(super) container: &'p Container<'p>,
+}
+
+const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+
+/// The containers that the policy names, or the pod's own default; narrowed by the pod's annotation.
+pub(super) fn containers<'p>(pod: &'p Pod<'p>, wanted: &[String]) -> Result<Vec<Chosen<'p>>, (Reason, String)> {
+    let mut names: Vec<&str> = wanted.iter().map(String::as_str).collect();
+    if let Some(list) = pod.annotation(names::CONTAINERS) {
+        let narrowed: Vec<&str> = list.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        if narrowed.is_empty() {
+            return Err((
+                Reason::ContainerNotFound,
+                format!(
+                    "annotation {} names no container; list some, comma-separated, or remove it",
+                    names::CONTAINERS
+                ),
+            ));
+        }
+        if let Some(name) = narrowed.iter().find(|name| !names.is_empty() && !names.contains(*name)) {
+            return Err((
+                Reason::ContainerNotFound,
+                format!(
+                    "annotation {} names container {name:?}, which the policy does not serve; it serves {}",
+                    names::CONTAINERS,
+                    names.join(", ")
+                ),
+            ));
+        }
+        names = narrowed;
+    }
+    if names.is_empty() {
+        let default = pod.annotation(DEFAULT_CONTAINER);
+        let index = pod
+            .spec
+            .containers
+            .iter()
+            .position(|container| Some(&*container.name) == default)
+            .unwrap_or(0);
+        let container = pod
+            .spec
+            .containers
+            .get(index)
+            .ok_or_else(|| (Reason::ContainerNotFound, "the pod has no containers".to_owned()))?;
+        return Ok(vec![Chosen {
+            place: Place {
+                list: "containers",
+                index,
+            },
+            container,
+        }]);
+    }
+    let mut chosen: Vec<Chosen<'p>> = Vec::with_capacity(names.len());
+    for name in names {
+        let found = find(pod, name).ok_or_else(|| {
+            let valid: Vec<&str> = all(pod).map(|(_, container)| &*container.name).collect();
+            (
+                Reason::ContainerNotFound,
+                format!("the pod has no container {name:?}; it has {}", valid.join(", ")),
+            )
+        })?;
+        if !chosen.iter().any(|earlier| earlier.place == found.place) {
+            chosen.push(found);
+        }
+    }
+    Ok(chosen)
+}
+
+/// Every container with its place, init containers last.
+pub(super) fn all<'p>(pod: &'p Pod<'p>) -> impl Iterator<Item = (Place, &'p Container<'p>)> {
+    let place = |list| move |(index, container)| (Place { list, index }, container);
+    let containers = pod.spec.containers.iter().enumerate().map(place("containers"));
+    containers.chain(pod.spec.init_containers.iter().enumerate().map(place("initContainers")))
+}
+
+fn find<'p>(pod: &'p Pod<'p>, name: &str) -> Option<Chosen<'p>> {
+    all(pod)
+        .find(|(_, container)| &*container.name == name)
+        .map(|(place, container)| Chosen { place, container })
+}

@@ -1,0 +1,310 @@
+//! One table: which variables each client reads for which setting.
+//!
+//! Sources: the SDKs' own code and documentation (Claude Code, `@anthropic-ai/vertex-sdk`, `google-genai`, LiteLLM,
+//! AI SDK, OpenCode, Goose), the Ambient runner and Kartograph's `vertex_runtime_env`. A *setting* is resolved once per
+//! container and then rendered into all of its variables, so that the variables of one pod never disagree.
+
+use crate::api::{Client, Vertex};
+use Client::{AISDK, Ambient, ClaudeCode, GoogleGenAI, Goose, Kartograph, LiteLLM, OpenCode};
+
+/// Something that clients want to know, each under names of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Setting {
+    /// Whether Vertex is used at all.
+    Switch,
+    /// The project that is called.
+    Project,
+    /// The location.
+    Region,
+    /// The project that quota is counted against.
+    QuotaProject,
+    /// Root URL of Vertex AI.
+    Endpoint,
+    /// The model to use unless another is asked for.
+    DefaultModel,
+    /// What the alias `opus` means.
+    Opus,
+    /// What the alias `sonnet` means.
+    Sonnet,
+    /// What the alias `haiku` means.
+    Haiku,
+    /// That the pod's environment decides about provider and routing, and no settings file of a repository.
+    ManagedByHost,
+    /// That nothing but model calls leaves the client.
+    NoNonessentialTraffic,
+    /// That the client does not replace itself.
+    NoAutoupdater,
+}
+
+/// How a setting's value is written into one variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As it is.
+    Plain,
+    /// A switch, with the word for "on".
+    On(&'static str),
+    /// A URL, with a path behind it.
+    Url(&'static str),
+}
+
+/// One variable.
+#[derive(Debug, Clone, Copy)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// The setting that it carries.
+    pub setting: Setting,
+    /// How the value is written.
+    pub form: Form,
+    /// The clients for which it is set.
+    pub set_for: &'static [Client],
+    /// Further clients that read it, so that a value of the pod counts, but for which another variable is set.
+    pub also_read_by: &'static [Client],
+}
+
+const EVERY: &[Client] = &[
+    ClaudeCode,
+    GoogleGenAI,
+    LiteLLM,
+    AISDK,
+    OpenCode,
+    Goose,
+    Ambient,
+    Kartograph,
+];
+const CLAUDE: &[Client] = &[ClaudeCode, Ambient, Kartograph];
+
+const fn plain(name: &'static str, setting: Setting, set_for: &'static [Client]) -> Variable {
+    Variable {
+        name,
+        setting,
+        form: Form::Plain,
+        set_for,
+        also_read_by: &[],
+    }
+}
+
+const fn alias(name: &'static str, setting: Setting, also_read_by: &'static [Client]) -> Variable {
+    Variable {
+        name,
+        setting,
+        form: Form::Plain,
+        set_for: &[],
+        also_read_by,
+    }
+}
+
+const fn switch(name: &'static str, on: &'static str, setting: Setting, set_for: &'static [Client]) -> Variable {
+    Variable {
+        name,
+        setting,
+        form: Form::On(on),
+        set_for,
+        also_read_by: &[],
+    }
+}
+
+const fn url(name: &'static str, path: &'static str, set_for: &'static [Client]) -> Variable {
+    Variable {
+        name,
+        setting: Setting::Endpoint,
+        form: Form::Url(path),
+        set_for,
+        also_read_by: &[],
+    }
+}
+
+/// The table. Its order is the order in which variables are added to a pod.
+pub const VARIABLES: &[Variable] = &[
+    switch("CLAUDE_CODE_USE_VERTEX", "1", Setting::Switch, CLAUDE),
+    switch("USE_VERTEX", "1", Setting::Switch, &[Ambient]),
+    switch("GOOGLE_GENAI_USE_VERTEXAI", "true", Setting::Switch, &[GoogleGenAI]),
+    // Without it google-auth looks the project up at Cloud Resource Manager and fails altogether when it may not.
+    plain("GOOGLE_CLOUD_PROJECT", Setting::Project, EVERY),
+    plain("ANTHROPIC_VERTEX_PROJECT_ID", Setting::Project, CLAUDE),
+    plain("VERTEXAI_PROJECT", Setting::Project, &[LiteLLM]),
+    plain("GOOGLE_VERTEX_PROJECT", Setting::Project, &[AISDK]),
+    plain("GCP_PROJECT_ID", Setting::Project, &[Goose]),
+    alias(
+        "GCLOUD_PROJECT",
+        Setting::Project,
+        &[ClaudeCode, GoogleGenAI, AISDK, OpenCode, Ambient, Kartograph],
+    ),
+    alias("GCP_PROJECT", Setting::Project, &[OpenCode]),
+    plain("CLOUD_ML_REGION", Setting::Region, CLAUDE),
+    plain("GOOGLE_CLOUD_LOCATION", Setting::Region, &[GoogleGenAI, OpenCode]),
+    plain("VERTEXAI_LOCATION", Setting::Region, &[LiteLLM, Kartograph]),
+    plain("GOOGLE_VERTEX_LOCATION", Setting::Region, &[AISDK, OpenCode]),
+    plain("GCP_LOCATION", Setting::Region, &[Goose]),
+    alias("VERTEX_LOCATION", Setting::Region, &[OpenCode, LiteLLM]),
+    plain("GOOGLE_CLOUD_QUOTA_PROJECT", Setting::QuotaProject, EVERY),
+    url("ANTHROPIC_VERTEX_BASE_URL", "/v1", CLAUDE),
+    url("GOOGLE_VERTEX_BASE_URL", "", &[GoogleGenAI]),
+    url("VERTEXAI_API_BASE", "/v1", &[LiteLLM]),
+    plain("ANTHROPIC_MODEL", Setting::DefaultModel, &[ClaudeCode, Kartograph]),
+    plain("LLM_MODEL_VERTEX_ID", Setting::DefaultModel, &[Ambient]),
+    plain("GEMINI_MODEL", Setting::DefaultModel, &[GoogleGenAI]),
+    plain("GOOSE_MODEL", Setting::DefaultModel, &[Goose]),
+    plain("ANTHROPIC_DEFAULT_OPUS_MODEL", Setting::Opus, CLAUDE),
+    plain("ANTHROPIC_DEFAULT_SONNET_MODEL", Setting::Sonnet, CLAUDE),
+    plain("ANTHROPIC_DEFAULT_HAIKU_MODEL", Setting::Haiku, CLAUDE),
+    // Otherwise `.claude/settings.json` of a repository can send the bearer token to a host of its own choosing.
+    switch(
+        "CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST",
+        "1",
+        Setting::ManagedByHost,
+        CLAUDE,
+    ),
+    switch(
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+        "1",
+        Setting::NoNonessentialTraffic,
+        CLAUDE,
+    ),
+    switch("DISABLE_AUTOUPDATER", "1", Setting::NoAutoupdater, CLAUDE),
+];
+
+/// Variables of API keys, any of which makes a client leave Vertex or send the key along.
+pub const API_KEYS: &[&str] = &[
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "GEMINI_API_KEY",
+    "GOOGLE_API_KEY",
+];
+
+/// Switches to other model providers, which win over Vertex.
+pub const OTHER_PROVIDERS: &[&str] = &[
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CODE_USE_FOUNDRY",
+    "CLAUDE_CODE_USE_ANTHROPIC_AWS",
+    "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD",
+    "CLAUDE_CODE_USE_MANTLE",
+    "GOOGLE_GENAI_USE_GCA",
+];
+
+/// Prefix of Claude Code's per-model region variables.
+pub const MODEL_REGION_PREFIX: &str = "VERTEX_REGION_CLAUDE_";
+
+/// Clients that read [`MODEL_REGION_PREFIX`] variables.
+pub const MODEL_REGION_CLIENTS: &[Client] = CLAUDE;
+
+/// The variable that names the credential file for every Google client library.
+pub const CREDENTIALS: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+
+/// The variable that names it for gcloud, which ignores [`CREDENTIALS`].
+pub const GCLOUD_CREDENTIALS: &str = "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE";
+
+/// Variables that keep clients from the metadata server, which GKE workload identity needs.
+pub const METADATA_FENCES: &[&str] = &[
+    "GCE_METADATA_HOST",
+    "GCE_METADATA_IP",
+    "GCE_METADATA_ROOT",
+    "NO_GCE_CHECK",
+    "METADATA_SERVER_DETECTION",
+];
+
+impl Setting {
+    /// All settings, in the order of the table.
+    pub const ALL: [Self; 12] = [
+        Self::Switch,
+        Self::Project,
+        Self::Region,
+        Self::QuotaProject,
+        Self::Endpoint,
+        Self::DefaultModel,
+        Self::Opus,
+        Self::Sonnet,
+        Self::Haiku,
+        Self::ManagedByHost,
+        Self::NoNonessentialTraffic,
+        Self::NoAutoupdater,
+    ];
+
+    /// The variables of this setting.
+    pub fn variables(self) -> impl Iterator<Item = &'static Variable> {
+        VARIABLES.iter().filter(move |variable| variable.setting == self)
+    }
+
+    /// What a policy says about it; `None` when it says nothing. Switches are always on.
+    pub fn value(self, vertex: &Vertex) -> Option<&str> {
+        match self {
+            Self::Switch | Self::ManagedByHost | Self::NoNonessentialTraffic | Self::NoAutoupdater => Some("1"),
+            Self::Project => Some(&vertex.project),
+            Self::Region => Some(&vertex.region),
+            Self::QuotaProject => vertex.quota_project.as_deref(),
+            Self::Endpoint => vertex.endpoint.as_deref(),
+            Self::DefaultModel => vertex.models.default.as_deref(),
+            Self::Opus => vertex.models.opus.as_deref(),
+            Self::Sonnet => vertex.models.sonnet.as_deref(),
+            Self::Haiku => vertex.models.haiku.as_deref(),
+        }
+    }
+
+    /// The policy's field, for messages.
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::Switch | Self::ManagedByHost | Self::NoNonessentialTraffic | Self::NoAutoupdater => "vertex.clients",
+            Self::Project => "vertex.project",
+            Self::Region => "vertex.region",
+            Self::QuotaProject => "vertex.quotaProject",
+            Self::Endpoint => "vertex.endpoint",
+            Self::DefaultModel => "vertex.models.default",
+            Self::Opus => "vertex.models.opus",
+            Self::Sonnet => "vertex.models.sonnet",
+            Self::Haiku => "vertex.models.haiku",
+        }
+    }
+}
+
+impl Variable {
+    /// Whether it is set for one of these clients.
+    pub fn is_set_for(&self, clients: &[Client]) -> bool {
+        clients.iter().any(|client| self.set_for.contains(client))
+    }
+
+    /// Whether one of these clients reads it.
+    pub fn is_read_by(&self, clients: &[Client]) -> bool {
+        self.is_set_for(clients) || clients.iter().any(|client| self.also_read_by.contains(client))
+    }
+
+    /// The variable's value for a setting's value.
+    pub fn render(&self, value: &str) -> String {
+        match self.form {
+            Form::Plain => value.to_owned(),
+            Form::On(on) => on.to_owned(),
+            Form::Url(path) => format!("{}{path}", value.trim_end_matches('/')),
+        }
+    }
+}
+
+/// Whether the value of a switch means on, as the clients read it: `1`, `true`, `yes`, `on` in any case.
+pub fn is_on(value: &str) -> bool {
+    let value = value.trim();
+    ["1", "true", "yes", "on"]
+        .iter()
+        .any(|on| value.eq_ignore_ascii_case(on))
+}
+
+/// Whether a name belongs to routing or credentials, which policies set through their own fields only.
+pub fn is_owned(name: &str) -> bool {
+    name.starts_with(MODEL_REGION_PREFIX)
+        || VARIABLES.iter().any(|variable| variable.name == name)
+        || API_KEYS.contains(&name)
+        || OTHER_PROVIDERS.contains(&name)
+        || METADATA_FENCES.contains(&name)
+        || [
+            CREDENTIALS,
+            GCLOUD_CREDENTIALS,
+            "VERTEXAI_CREDENTIALS",
+            "CREDENTIAL_MCP_URLS",
+            "CREDENTIAL_SIDECAR_MODE",
+        ]
+        .contains(&name)
+        || [
+            "ANTHROPIC_BASE_URL",
+            "ANTHROPIC_CUSTOM_HEADERS",
+            "CLAUDE_CODE_SKIP_VERTEX_AUTH",
+            "GOOGLE_GEMINI_BASE_URL",
+        ]
+        .contains(&name)
+}
