@@ -31,6 +31,7 @@ kubectl() { KUBECACHEDIR=$run/kube-cache "$(program kubectl)" --kubeconfig "$run
 
 # Prints the facts for a program and, when a person is reading, how to go on.
 announce() {
+  touch "$run/ready"
   printf '%s\n' "KUBECONFIG=$run/kubeconfig" "KUBECTL=$(program kubectl)" "HELM=$(program helm)" "DIR=$run" READY
   if [ -t 1 ]; then
     cat >&2 <<E
