@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
 use rustls::ServerConfig;
 use rustls_pki_types::PrivateKeyDer;
@@ -47,8 +46,8 @@ pub fn for_google(directory: &Path) -> anyhow::Result<Arc<ServerConfig>> {
     let ca_certificate = ca.self_signed(&ca_key).context("cannot make the CA")?;
 
     let server_key = KeyPair::generate().context("cannot make the server's key")?;
-    let mut server = CertificateParams::new(NAMES.map(String::from))
-        .context("cannot describe the server's certificate")?;
+    let mut server =
+        CertificateParams::new(NAMES.map(String::from)).context("cannot describe the server's certificate")?;
     server
         .distinguished_name
         .push(DnType::CommonName, "vertex-injector fake Google");

@@ -135,19 +135,16 @@ impl GoogleArguments {
     pub fn keys(&self) -> anyhow::Result<KeySource> {
         match (&self.jwks_file, &self.jwks_url) {
             (Some(path), _) => Ok(KeySource::File(path.clone())),
-            (None, Some(url)) => KeySource::url(
-                url.clone(),
-                self.jwks_ca_file.as_deref(),
-                self.jwks_bearer_file.clone(),
-            ),
+            (None, Some(url)) => {
+                KeySource::url(url.clone(), self.jwks_ca_file.as_deref(), self.jwks_bearer_file.clone())
+            }
             (None, None) => None.context("give --jwks-file or --jwks-url"),
         }
     }
 }
 
 fn provider_name(value: &str) -> Result<String, String> {
-    const SHAPE: &str =
-        "projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER";
+    const SHAPE: &str = "projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER";
     let parts: Vec<&str> = value.split('/').collect();
     let well_formed = match parts.as_slice() {
         [

@@ -87,11 +87,7 @@ impl Google {
         };
         let (status, error, description) = match &outcome {
             Ok(_) => (StatusCode::OK, None, None),
-            Err(refusal) => (
-                refusal.http_status(),
-                Some(refusal.code()),
-                Some(refusal.message()),
-            ),
+            Err(refusal) => (refusal.http_status(), Some(refusal.code()), Some(refusal.message())),
         };
         let written = self.journal.add(
             &record,
@@ -112,11 +108,7 @@ impl Google {
         }
     }
 
-    async fn dispatch(
-        &self,
-        request: &Received,
-        record: &mut Record,
-    ) -> Result<serde_json::Value, Refusal> {
+    async fn dispatch(&self, request: &Received, record: &mut Record) -> Result<serde_json::Value, Refusal> {
         match host(&request.parts) {
             "sts.googleapis.com" => {
                 "sts".clone_into(&mut record.service);

@@ -69,11 +69,8 @@ impl Journal {
     ///
     /// When the file cannot be written.
     pub fn create(path: &Path) -> anyhow::Result<Self> {
-        let file = File::create(path)
-            .with_context(|| format!("cannot write the journal {}", path.display()))?;
-        Ok(Self {
-            file: Mutex::new(file),
-        })
+        let file = File::create(path).with_context(|| format!("cannot write the journal {}", path.display()))?;
+        Ok(Self { file: Mutex::new(file) })
     }
 
     /// Adds a line.
@@ -108,9 +105,7 @@ impl Journal {
 /// `value` as it may be shown: a client that puts a token where something else belongs must not
 /// find it in the journal or in an error.
 pub fn shown(value: &str) -> String {
-    let printable = value
-        .bytes()
-        .all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    let printable = value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
     let looks_secret = value.contains("eyJ") || value.contains("ya29.");
     if value.len() > LONGEST_SHOWN || !printable || looks_secret {
         format!("({} bytes, not shown)", value.len())
@@ -125,18 +120,12 @@ mod tests {
 
     #[test]
     fn a_plain_value_is_shown_as_it_is() {
-        assert_eq!(
-            shown("//iam.googleapis.com/x y"),
-            "//iam.googleapis.com/x y"
-        );
+        assert_eq!(shown("//iam.googleapis.com/x y"), "//iam.googleapis.com/x y");
     }
 
     #[test]
     fn tokens_control_characters_and_long_values_are_never_shown() {
-        assert_eq!(
-            shown("eyJhbGciOiJSUzI1NiJ9.e30.c2ln"),
-            "(29 bytes, not shown)"
-        );
+        assert_eq!(shown("eyJhbGciOiJSUzI1NiJ9.e30.c2ln"), "(29 bytes, not shown)");
         assert_eq!(shown("Bearer ya29.secret"), "(18 bytes, not shown)");
         assert_eq!(shown("a\nb"), "(3 bytes, not shown)");
         assert_eq!(shown(&"x".repeat(301)), "(301 bytes, not shown)");

@@ -49,11 +49,7 @@ pub async fn run(listener: TcpListener, tls: Arc<ServerConfig>, google: Arc<Goog
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    acceptor: TlsAcceptor,
-    router: Router,
-) -> anyhow::Result<()> {
+async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router) -> anyhow::Result<()> {
     let stream = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await??;
     hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

@@ -60,50 +60,33 @@ fn generate_access_token(
     account: &str,
     record: &mut Record,
 ) -> Result<Value, Refusal> {
-    record
-        .parameters
-        .insert("account".to_owned(), shown(account).into());
+    record.parameters.insert("account".to_owned(), shown(account).into());
     let grant = authenticate(google, request, record)?;
     // gcloud's generated clients ask for JSON by name.
     if !matches!(request.parts.uri.query(), None | Some("alt=json")) {
-        return Err(Refusal::invalid_argument(
-            "Invalid query: only alt=json is known.",
-        ));
+        return Err(Refusal::invalid_argument("Invalid query: only alt=json is known."));
     }
     let body = body(request, record)?;
     let lifetime = lifetime(body.lifetime.as_deref(), google.trust.max_lifetime_seconds)?;
     if let Some(scope) = body.scope.iter().find(|scope| !is_scope(scope)) {
-        return Err(Refusal::invalid_argument(format!(
-            "Invalid scope: {}.",
-            shown(scope)
-        )));
+        return Err(Refusal::invalid_argument(format!("Invalid scope: {}.", shown(scope))));
     }
     if body.scope.is_empty() {
         return Err(Refusal::invalid_argument("The list of scopes is empty."));
     }
-    if body
-        .delegates
-        .is_some_and(|delegates| !delegates.is_empty())
-    {
+    if body.delegates.is_some_and(|delegates| !delegates.is_empty()) {
         return Err(Refusal::permission_denied(
             "Delegates are not configured for this identity.",
         ));
     }
-    let may_call = grant
-        .scopes
-        .iter()
-        .any(|scope| SUFFICIENT.contains(&scope.as_str()));
+    let may_call = grant.scopes.iter().any(|scope| SUFFICIENT.contains(&scope.as_str()));
     if !may_call {
         return Err(Refusal::permission_denied(
             "Request had insufficient authentication scopes.",
         ));
     }
-    let may_impersonate = grant.kind == Kind::Federated
-        && google
-            .trust
-            .service_accounts
-            .iter()
-            .any(|allowed| allowed == account);
+    let may_impersonate =
+        grant.kind == Kind::Federated && google.trust.service_accounts.iter().any(|allowed| allowed == account);
     if !may_impersonate {
         return Err(Refusal::permission_denied(
             "Permission 'iam.serviceAccounts.getAccessToken' denied on resource (or it may not exist).",
@@ -131,20 +114,14 @@ fn generate_access_token(
     }))
 }
 
-fn authenticate(
-    google: &Google,
-    request: &Received,
-    record: &mut Record,
-) -> Result<Grant, Refusal> {
+fn authenticate(google: &Google, request: &Received, record: &mut Record) -> Result<Grant, Refusal> {
     let token = request.authorization("Bearer").ok_or_else(|| {
         Refusal::unauthenticated(
             "Request is missing required authentication credential. Expected OAuth 2 access token.",
         )
     })?;
     let grant = google.tokens.find(token).ok_or_else(|| {
-        Refusal::unauthenticated(
-            "Request had invalid authentication credentials. Expected OAuth 2 access token.",
-        )
+        Refusal::unauthenticated("Request had invalid authentication credentials. Expected OAuth 2 access token.")
     })?;
     record.principal = Some(grant.principal.clone());
     Ok(grant)
@@ -169,9 +146,7 @@ fn body(request: &Received, record: &mut Record) -> Result<Body, Refusal> {
     let scopes: Vec<_> = body.scope.iter().map(|scope| shown(scope)).collect();
     record.parameters.insert("scope".to_owned(), scopes.into());
     if let Some(lifetime) = &body.lifetime {
-        record
-            .parameters
-            .insert("lifetime".to_owned(), shown(lifetime).into());
+        record.parameters.insert("lifetime".to_owned(), shown(lifetime).into());
     }
     Ok(body)
 }

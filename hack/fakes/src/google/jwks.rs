@@ -46,11 +46,7 @@ impl KeySource {
     /// # Errors
     ///
     /// When the URL is neither http nor https, or https without a usable CA.
-    pub fn url(
-        url: Url,
-        ca_file: Option<&Path>,
-        bearer_file: Option<PathBuf>,
-    ) -> anyhow::Result<Self> {
+    pub fn url(url: Url, ca_file: Option<&Path>, bearer_file: Option<PathBuf>) -> anyhow::Result<Self> {
         let tls = match (url.scheme(), ca_file) {
             ("http", None) => None,
             ("http", Some(_)) => bail!("--jwks-ca-file: only of use with an https --jwks-url"),
@@ -58,11 +54,7 @@ impl KeySource {
             ("https", None) => bail!("an https --jwks-url needs --jwks-ca-file"),
             (scheme, _) => bail!("--jwks-url: {scheme} is not supported; give http or https"),
         };
-        Ok(Self::Url(Box::new(Endpoint {
-            url,
-            tls,
-            bearer_file,
-        })))
+        Ok(Self::Url(Box::new(Endpoint { url, tls, bearer_file })))
     }
 
     /// The keys as they are now.
@@ -86,14 +78,9 @@ impl KeySource {
 impl Endpoint {
     async fn fetch(&self) -> anyhow::Result<Vec<u8>> {
         let host = self.url.host_str().context("the URL has no host")?;
-        let port = self
-            .url
-            .port_or_known_default()
-            .context("the URL has no port")?;
+        let port = self.url.port_or_known_default().context("the URL has no port")?;
         let address = host.trim_start_matches('[').trim_end_matches(']');
-        let stream = TcpStream::connect((address, port))
-            .await
-            .context("cannot connect")?;
+        let stream = TcpStream::connect((address, port)).await.context("cannot connect")?;
         match &self.tls {
             None => self.request(stream).await,
             Some(tls) => {
@@ -112,8 +99,7 @@ impl Endpoint {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let mut request = http::Request::get(self.url.path())
             .header(HOST, self.url.authority())
             .header(ACCEPT, "application/json, application/jwk-set+json");
@@ -147,8 +133,8 @@ impl Endpoint {
 
 fn trusting(path: &Path) -> anyhow::Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
-    let certificates = CertificateDer::pem_file_iter(path)
-        .with_context(|| format!("cannot read the CA {}", path.display()))?;
+    let certificates =
+        CertificateDer::pem_file_iter(path).with_context(|| format!("cannot read the CA {}", path.display()))?;
     for certificate in certificates {
         let certificate = certificate.with_context(|| format!("{}: not PEM", path.display()))?;
         roots
@@ -166,8 +152,7 @@ fn trusting(path: &Path) -> anyhow::Result<ClientConfig> {
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     use std::io::Read;
     let mut bytes = Vec::new();
-    let file =
-        std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let file = std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let limit = u64::try_from(LARGEST).unwrap_or(u64::MAX);
     let length = file
         .take(limit.saturating_add(1))
@@ -228,11 +213,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_url_that_answers_too_much_gives_no_keys() {
-        let url = serving(Router::new().route(
-            "/openid/v1/jwks",
-            get(|| async { " ".repeat(super::LARGEST + 1) }),
-        ))
-        .await;
+        let url =
+            serving(Router::new().route("/openid/v1/jwks", get(|| async { " ".repeat(super::LARGEST + 1) }))).await;
         let error = KeySource::url(url, None, None).unwrap().fetch().await;
         assert!(format!("{:#}", error.unwrap_err()).contains("length limit exceeded"));
     }
@@ -241,10 +223,7 @@ mod tests {
     fn an_https_url_without_a_ca_is_refused() {
         let url = Url::parse("https://127.0.0.1/openid/v1/jwks").unwrap();
         let error = KeySource::url(url, None, None).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "an https --jwks-url needs --jwks-ca-file"
-        );
+        assert_eq!(error.to_string(), "an https --jwks-url needs --jwks-ca-file");
     }
 
     #[tokio::test]

@@ -115,14 +115,10 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let body = match &self {
-            Self::OAuth {
-                code, description, ..
-            } => json!({"error": code, "error_description": description}),
-            Self::Api {
-                http,
-                status,
-                message,
-            } => json!({"error": {"code": http.as_u16(), "message": message, "status": status}}),
+            Self::OAuth { code, description, .. } => json!({"error": code, "error_description": description}),
+            Self::Api { http, status, message } => {
+                json!({"error": {"code": http.as_u16(), "message": message, "status": status}})
+            }
         };
         (self.http_status(), axum::Json(body)).into_response()
     }

@@ -41,11 +41,7 @@ type Form = BTreeMap<String, String>;
 /// # Errors
 ///
 /// OAuth errors for the two operations, 404 for everything else.
-pub async fn answer(
-    google: &Google,
-    request: &Received,
-    record: &mut Record,
-) -> Result<Value, Refusal> {
+pub async fn answer(google: &Google, request: &Received, record: &mut Record) -> Result<Value, Refusal> {
     match (&request.parts.method, request.parts.uri.path()) {
         (&Method::POST, "/v1/token") => {
             "token".clone_into(&mut record.operation);
@@ -64,9 +60,7 @@ async fn token(google: &Google, request: &Received, record: &mut Record) -> Resu
     record_form(&form, record);
     let client = client(request)?;
     if let Some(client) = &client {
-        record
-            .parameters
-            .insert("client".to_owned(), client.as_str().into());
+        record.parameters.insert("client".to_owned(), client.as_str().into());
     }
 
     let grant_type = required(&form, "grant_type")?;
@@ -74,10 +68,7 @@ async fn token(google: &Google, request: &Received, record: &mut Record) -> Resu
         return Err(Refusal::oauth(
             StatusCode::BAD_REQUEST,
             "unsupported_grant_type",
-            format!(
-                "grant_type is {}; expected {TOKEN_EXCHANGE}.",
-                shown(grant_type)
-            ),
+            format!("grant_type is {}; expected {TOKEN_EXCHANGE}.", shown(grant_type)),
         ));
     }
     exactly(&form, "requested_token_type", ACCESS_TOKEN)?;
@@ -90,9 +81,7 @@ async fn token(google: &Google, request: &Received, record: &mut Record) -> Resu
 
     let subject_token = required(&form, "subject_token")?;
     let keys = google.keys.fetch().await.map_err(|error| {
-        Refusal::invalid_grant(format!(
-            "Error connecting to the given credential's issuer: {error:#}."
-        ))
+        Refusal::invalid_grant(format!("Error connecting to the given credential's issuer: {error:#}."))
     })?;
     let claims = subject_token::verify(subject_token, &keys)?;
     record.claims = Some(claims.for_journal());
@@ -135,17 +124,15 @@ fn introspect(google: &Google, request: &Received, record: &mut Record) -> Resul
             "Introspection needs the client's own credentials (Basic).",
         ));
     };
-    record
-        .parameters
-        .insert("client".to_owned(), client.as_str().into());
+    record.parameters.insert("client".to_owned(), client.as_str().into());
     if form.contains_key("token_type_hint") {
         exactly(&form, "token_type_hint", ACCESS_TOKEN)?;
     }
     let grant = google.tokens.find(required(&form, "token")?);
     // A client may only ask about tokens that were issued to it.
-    let Some(grant) = grant.filter(|grant| {
-        grant.kind == Kind::Federated && grant.client.as_deref() == Some(client.as_str())
-    }) else {
+    let Some(grant) =
+        grant.filter(|grant| grant.kind == Kind::Federated && grant.client.as_deref() == Some(client.as_str()))
+    else {
         return Ok(json!({"active": false}));
     };
     record.principal = Some(grant.principal.clone());
@@ -205,9 +192,7 @@ fn record_form(form: &Form, record: &mut Record) {
 
 fn required<'a>(form: &'a Form, name: &str) -> Result<&'a str, Refusal> {
     match form.get(name).map(String::as_str) {
-        Some("") | None => Err(Refusal::invalid_request(format!(
-            "Parameter {name} is required."
-        ))),
+        Some("") | None => Err(Refusal::invalid_request(format!("Parameter {name} is required."))),
         Some(value) => Ok(value),
     }
 }
@@ -259,13 +244,10 @@ fn audience(value: &str, trust: &Trust) -> Result<(), Refusal> {
 
 fn check_options(options: &str) -> Result<(), Refusal> {
     let parsed: Option<Value> = serde_json::from_str(options).ok();
-    let well_formed = parsed
-        .as_ref()
-        .and_then(Value::as_object)
-        .is_some_and(|map| {
-            map.iter()
-                .all(|(name, value)| name == "userProject" && value.is_string())
-        });
+    let well_formed = parsed.as_ref().and_then(Value::as_object).is_some_and(|map| {
+        map.iter()
+            .all(|(name, value)| name == "userProject" && value.is_string())
+    });
     if well_formed {
         Ok(())
     } else {
@@ -277,11 +259,7 @@ fn check_options(options: &str) -> Result<(), Refusal> {
 
 /// The OAuth client that names itself with Basic authentication, if any does.
 fn client(request: &Received) -> Result<Option<String>, Refusal> {
-    if !request
-        .parts
-        .headers
-        .contains_key(http::header::AUTHORIZATION)
-    {
+    if !request.parts.headers.contains_key(http::header::AUTHORIZATION) {
         return Ok(None);
     }
     let credentials = request

@@ -95,9 +95,8 @@ pub fn verify(token: &str, keys: &JwkSet) -> Result<Claims, Refusal> {
             "The ID Token begins or ends with white space. Clients send their file as it is: it must hold the token and nothing else, not even a newline.",
         ));
     }
-    let header = jsonwebtoken::decode_header(token).map_err(|_| {
-        Refusal::invalid_grant("The ID Token is not a JWT of three base64url parts.")
-    })?;
+    let header = jsonwebtoken::decode_header(token)
+        .map_err(|_| Refusal::invalid_grant("The ID Token is not a JWT of three base64url parts."))?;
     if !matches!(header.alg, Algorithm::RS256 | Algorithm::ES256) {
         return Err(Refusal::invalid_grant(format!(
             "The ID Token is signed with {:?}. Supported: RS256, ES256.",
@@ -105,9 +104,7 @@ pub fn verify(token: &str, keys: &JwkSet) -> Result<Claims, Refusal> {
         )));
     }
     let Some(id) = &header.kid else {
-        return Err(Refusal::invalid_grant(
-            "The ID Token's header names no key (kid).",
-        ));
+        return Err(Refusal::invalid_grant("The ID Token's header names no key (kid)."));
     };
     let Some(jwk) = keys.find(id) else {
         return Err(Refusal::invalid_grant(format!(
@@ -115,9 +112,8 @@ pub fn verify(token: &str, keys: &JwkSet) -> Result<Claims, Refusal> {
             shown(id)
         )));
     };
-    let key = DecodingKey::from_jwk(jwk).map_err(|_| {
-        Refusal::invalid_grant(format!("The issuer's key {} is not usable.", shown(id)))
-    })?;
+    let key = DecodingKey::from_jwk(jwk)
+        .map_err(|_| Refusal::invalid_grant(format!("The issuer's key {} is not usable.", shown(id))))?;
     jsonwebtoken::decode::<Claims>(token, &key, &signature_only(header.alg))
         .map(|data| data.claims)
         .map_err(|error| match error.kind() {
@@ -164,9 +160,7 @@ pub fn accept(claims: &Claims, trust: &Trust, now: Timestamp) -> Result<(), Refu
         )));
     }
     if claims.iat > now.saturating_add(CLOCK_SKEW) {
-        return Err(Refusal::invalid_grant(
-            "The ID Token was issued in the future (iat).",
-        ));
+        return Err(Refusal::invalid_grant("The ID Token was issued in the future (iat)."));
     }
     let lifetime = claims.exp.saturating_sub(claims.iat);
     if lifetime > LONGEST_LIFETIME {
@@ -201,9 +195,9 @@ fn signature_only(algorithm: Algorithm) -> Validation {
 fn is_service_account(subject: &str) -> bool {
     let name = |part: &str| {
         !part.is_empty()
-            && part.bytes().all(|byte| {
-                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte)
-            })
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte))
     };
     matches!(
         subject.split(':').collect::<Vec<_>>().as_slice(),
@@ -243,10 +237,7 @@ mod tests {
 
     fn refusal(claims: &Claims) -> String {
         let now = Timestamp::from_second(NOW).unwrap();
-        accept(claims, &trust(), now)
-            .unwrap_err()
-            .message()
-            .to_owned()
+        accept(claims, &trust(), now).unwrap_err().message().to_owned()
     }
 
     #[test]
@@ -280,10 +271,7 @@ mod tests {
     fn a_token_from_the_future_is_refused_beyond_the_clock_skew() {
         let mut claims = good();
         claims.iat = NOW + 61;
-        assert_eq!(
-            refusal(&claims),
-            "The ID Token was issued in the future (iat)."
-        );
+        assert_eq!(refusal(&claims), "The ID Token was issued in the future (iat).");
     }
 
     #[test]
@@ -307,11 +295,7 @@ mod tests {
     #[test]
     fn a_subject_longer_than_google_can_map_is_refused() {
         let mut claims = good();
-        claims.sub = format!(
-            "system:serviceaccount:{}:{}",
-            "n".repeat(63),
-            "a".repeat(63)
-        );
+        claims.sub = format!("system:serviceaccount:{}:{}", "n".repeat(63), "a".repeat(63));
         assert_eq!(
             refusal(&claims),
             "The size of mapped attribute google.subject exceeds the 127 bytes limit."

@@ -96,16 +96,12 @@ pub fn after(from: Timestamp, seconds: u32) -> Timestamp {
 pub fn is_scope(scope: &str) -> bool {
     const PREFIX: &str = "https://www.googleapis.com/auth/";
     matches!(scope, "openid" | "email" | "profile")
-        || scope.strip_prefix(PREFIX).is_some_and(|name| {
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic())
-        })
+        || scope
+            .strip_prefix(PREFIX)
+            .is_some_and(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()))
 }
 
 fn fingerprint(token: &str) -> String {
     let digest = digest::digest(&digest::SHA256, token.as_bytes());
-    digest
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
