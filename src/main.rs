@@ -1,1 +1,11 @@
-fn main(){ for c in vertex_injector::api::crds() { println!("---\n{}", serde_saphyr::to_string(&c).unwrap()); } }
+//! Parse, run, exit code.
+
+use clap::Parser;
+use std::process::ExitCode;
+use vertex_injector::cli::{self, Cli};
+
+fn main() -> ExitCode {
+    // With two TLS providers in the dependency tree rustls must be told which; the first call cannot fail.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    cli::run(Cli::parse())
+}

@@ -1,0 +1,64 @@
+//! The command line: one variant per verb, and what its ending means for the shell.
+//!
+//! Results go to standard output, everything about them to standard error. Exit code 0: done; 1: a pod was denied or a
+//! policy is invalid; 2: the arguments or the input cannot be used. Nothing is written before all of it is known.
+
+mod completions;
+mod crds;
+mod explain;
+mod inject;
+mod inputs;
+mod terminal;
+mod validate;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Gives LLM agents in Kubernetes access to Google Vertex AI without handing them keys.
+#[derive(Parser, Debug)]
+#[command(
+    name = "vertex-injector",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    Inject(inject::Args),
+    Explain(explain::Args),
+    Validate(validate::Args),
+    Crds(crds::Args),
+    Completions(completions::Args),
+}
+
+/// How a verb ended that did not fail.
+enum Ending {
+    /// All is well.
+    Done,
+    /// A pod was denied, or a policy is invalid.
+    Refused,
+}
+
+/// Runs the verb. Errors are on standard error when it returns.
+pub fn run(cli: Cli) -> ExitCode {
+    let ending = match cli.verb {
+        Verb::Inject(args) => inject::run(args),
+        Verb::Explain(args) => explain::run(args),
+        Verb::Validate(args) => validate::run(args),
+        Verb::Crds(args) => crds::run(args),
+        Verb::Completions(args) => completions::run(&args),
+    };
+    match ending {
+        Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::Refused) => ExitCode::from(1),
+        Err(error) => {
+            terminal::say("error", &format!("{error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}

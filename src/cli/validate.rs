@@ -1,0 +1,223 @@
+//! `validate`: everything that is wrong with policies, before the API server or a pod finds it.
+
+use super::inputs::{read_all, read_operator};
+use super::terminal::clean;
+use super::{Ending, terminal};
+use crate::admission::{Operator, Policy, PolicyObject};
+use crate::api::FieldError;
+use crate::manifest::Place;
+use crate::manifest::policies::{Other, Policies, Unusable};
+use anstyle::{AnsiColor, Style};
+use anyhow::bail;
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// Check policies as the API server and the webhook do, all errors at once
+///
+/// Says for each policy `valid`, or a line for each error: FILE: KIND/NAME: FIELD: PROBLEM. Warnings (no pod can reach
+/// the policy) and notes (there is a better way) do not make a policy invalid.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Exit codes:
+  0  every policy is valid
+  1  a policy is invalid
+  2  the arguments or the input cannot be used, or there is no policy in it
+
+Examples:
+  # Before a commit
+  vertex-injector validate -f policies/
+
+  # With the operator's settings: allowed images, hosts and audiences, agent selectors
+  vertex-injector validate -f policy.yaml --config operator.yaml
+
+  # What a chart renders
+  helm template agents ./chart | vertex-injector validate -f -")]
+pub(super) struct Args {
+    /// Policies: files, directories, or - for standard input
+    #[arg(short, long, value_name = "FILE|DIR|-", required = true, num_args = 1..)]
+    filename: Vec<PathBuf>,
+
+    /// Namespace of policies that name none
+    #[arg(short, long, value_name = "NAMESPACE", default_value = "default")]
+    namespace: String,
+
+    /// The operator's settings, as the chart writes them for the webhook
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Format of the result
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum Format {
+    /// For people
+    Text,
+    /// {policies: [{source, document, kind, namespace, name, valid, errors, warnings, notes}], ignored: […]}
+    Json,
+}
+
+/// What is to say about one policy.
+struct Verdict {
+    place: Place,
+    kind: String,
+    namespace: Option<String>,
+    name: String,
+    errors: Vec<FieldError>,
+    warnings: Vec<String>,
+    notes: Vec<String>,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
+    let Args {
+        filename,
+        namespace,
+        config,
+        output,
+    } = args;
+    let documents = read_all(&filename)?;
+    let operator = read_operator(config.as_deref())?;
+    let Policies {
+        objects,
+        unusable,
+        others,
+        ..
+    } = Policies::among(&documents, &namespace);
+    let mut verdicts: Vec<_> = objects
+        .into_iter()
+        .map(|(place, policy)| Verdict::compiled(place, &policy, &operator))
+        .chain(
+            unusable
+                .into_iter()
+                .map(|unusable| Verdict::refused(unusable, &operator)),
+        )
+        .collect();
+    if verdicts.is_empty() {
+        bail!("no policy in the input");
+    }
+    let position = |place: &Place| documents.iter().position(|document| document.place == *place);
+    verdicts.sort_by_key(|verdict| position(&verdict.place));
+    terminal::print(&match output {
+        Format::Text => words(&verdicts, &others)?,
+        Format::Json => serde_json::to_string_pretty(&data(&verdicts, &others))? + "\n",
+    })?;
+    let valid = verdicts.iter().all(|verdict| verdict.errors.is_empty());
+    Ok(if valid { Ending::Done } else { Ending::Refused })
+}
+
+impl Verdict {
+    /// The verdict about a policy that fits its schema.
+    fn compiled(place: Place, object: &PolicyObject, operator: &Operator) -> Self {
+        let kind = match object {
+            PolicyObject::Namespaced(_) => "InjectionPolicy",
+            PolicyObject::Cluster(_) => "ClusterInjectionPolicy",
+        };
+        let policy = Policy::compile(object, operator);
+        Self {
+            place,
+            kind: kind.to_owned(),
+            namespace: policy.name().namespace.clone(),
+            name: policy.name().name.clone(),
+            errors: policy.errors().0.clone(),
+            warnings: policy.unreachable().map(str::to_owned).into_iter().collect(),
+            notes: policy.notes().to_vec(),
+        }
+    }
+
+    /// The verdict about an object that does not fit its schema, with what else is wrong where that can be told.
+    fn refused(unusable: Unusable, operator: &Operator) -> Self {
+        let Unusable {
+            place,
+            kind,
+            namespace,
+            name,
+            errors,
+            object,
+        } = unusable;
+        let mut errors = errors.0;
+        if let Some(object) = object {
+            for error in &Policy::compile(&object, operator).errors().0 {
+                if errors.iter().all(|known| known.field != error.field) {
+                    errors.push(error.clone());
+                }
+            }
+        }
+        Self {
+            place,
+            kind,
+            namespace,
+            name,
+            errors,
+            warnings: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
+fn words(verdicts: &[Verdict], ignored: &[Other]) -> Result<String, std::fmt::Error> {
+    const VALID: Style = AnsiColor::Green.on_default();
+    const WARNING: Style = AnsiColor::Yellow.on_default();
+    const ERROR: Style = AnsiColor::Red.on_default();
+    let mut text = String::new();
+    for verdict in verdicts {
+        let title = clean(&format!("{}: {}/{}", verdict.place, verdict.kind, verdict.name));
+        for FieldError { field, problem } in &verdict.errors {
+            writeln!(text, "{title}: {ERROR}{}{ERROR:#}: {}", clean(field), clean(problem))?;
+        }
+        if verdict.errors.is_empty() {
+            writeln!(text, "{title}: {VALID}valid{VALID:#}")?;
+        }
+        for warning in &verdict.warnings {
+            writeln!(text, "{title}: {WARNING}warning{WARNING:#}: {}", clean(warning))?;
+        }
+        for note in &verdict.notes {
+            writeln!(text, "{title}: note: {}", clean(note))?;
+        }
+    }
+    for other in ignored {
+        writeln!(
+            text,
+            "{}: not a policy, ignored",
+            clean(&format!("{}: {}/{}", other.place, other.kind, other.name))
+        )?;
+    }
+    Ok(text)
+}
+
+fn data(verdicts: &[Verdict], ignored: &[Other]) -> Value {
+    let policies: Vec<_> = verdicts
+        .iter()
+        .map(|verdict| {
+            let errors: Vec<_> = verdict
+                .errors
+                .iter()
+                .map(|error| json!({"field": error.field, "problem": error.problem}))
+                .collect();
+            json!({
+                "source": *verdict.place.input,
+                "document": verdict.place.document,
+                "kind": verdict.kind,
+                "namespace": verdict.namespace,
+                "name": verdict.name,
+                "valid": verdict.errors.is_empty(),
+                "errors": errors,
+                "warnings": verdict.warnings,
+                "notes": verdict.notes,
+            })
+        })
+        .collect();
+    let ignored: Vec<_> = ignored
+        .iter()
+        .map(|other| {
+            json!({
+                "source": *other.place.input,
+                "document": other.place.document,
+                "kind": other.kind,
+                "name": other.name,
+            })
+        })
+        .collect();
+    json!({"policies": policies, "ignored": ignored})
+}

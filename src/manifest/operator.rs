@@ -1,0 +1,36 @@
+//! The operator's settings, the file that `--config` names.
+
+use super::{ManifestError, read};
+use crate::admission::Operator;
+use std::path::Path;
+
+/// Reads the operator's settings; an empty file means the defaults.
+///
+/// # Errors
+/// When the file cannot be read, is no YAML, or has a field that does not exist or cannot be used.
+pub fn operator(path: &Path) -> Result<Operator, Vec<ManifestError>> {
+    let mut documents = read(path)?.into_iter();
+    let Some(document) = documents.next() else {
+        return Ok(Operator::default());
+    };
+    let refuse = |problem: String| {
+        vec![ManifestError {
+            input: document.place.input.clone(),
+            document: None,
+            line: None,
+            problem,
+        }]
+    };
+    if documents.next().is_some() {
+        return Err(refuse("more than one document".to_owned()));
+    }
+    serde_path_to_error::deserialize(&document.value).map_err(|error| {
+        let message = error.inner().to_string();
+        // `unknown field …` and `missing field …` name fields; the others quote the value in front of this.
+        let problem = match message.split_once(", expected ") {
+            Some((problem, expected)) if !problem.starts_with("unknown field") => format!("must be {expected}"),
+            _ => message,
+        };
+        refuse(format!("{}: {problem}", error.path()))
+    })
+}

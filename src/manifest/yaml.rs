@@ -1,0 +1,144 @@
+//! YAML as Kubernetes reads it: version 1.1 scalars, documents divided at `---` lines.
+
+use super::{MAX_DEPTH, MAX_VALUES, Problem, shown_key};
+use serde_json::Value;
+use serde_saphyr::{Error, budget::BudgetBreach};
+
+/// One document's text within a stream.
+pub(super) struct Chunk<'a> {
+    /// The text, with its own `---` line if it has one.
+    pub(super) text: &'a str,
+    /// Line number of the text's first line, from 1.
+    pub(super) line: u64,
+    /// Whether the text has `%` directives, which only mean something in front of their `---`.
+    pub(super) directives: bool,
+}
+
+impl<'a> Chunk<'a> {
+    /// The text without the `---` line in front of it, always with a line end.
+    pub(super) fn body(&self) -> String {
+        let (first, rest) = split_line(self.text);
+        let body = if is_marker(first, "---") && first.trim_end().len() == 3 {
+            rest
+        } else {
+            self.text
+        };
+        let mut body = body.to_owned();
+        if !body.ends_with('\n') {
+            body.push('\n');
+        }
+        body
+    }
+}
+
+/// Divides a stream into documents, as kubectl does before it parses any of them: so an error in one has its number,
+/// and the text of another can be handed on.
+pub(super) fn chunks(text: &str) -> impl Iterator<Item = Chunk<'_>> {
+    let mut rest = text;
+    let mut line = 1;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (mut end, mut lines, mut directives, mut started) = (0, 0, false, false);
+        let mut tail = rest;
+        while !tail.is_empty() {
+            let (this, next) = split_line(tail);
+            if is_marker(this, "---") {
+                if end > 0 && (started || !directives) {
+                    break;
+                }
+                started = true;
+            } else if is_marker(this, "...") {
+                end += this.len();
+                lines += 1;
+                break;
+            } else if this.starts_with('%') && !started {
+                directives = true;
+            }
+            end += this.len();
+            lines += 1;
+            tail = next;
+        }
+        let (chunk, after) = rest.split_at_checked(end)?;
+        let chunk = Chunk {
+            text: chunk,
+            line,
+            directives,
+        };
+        rest = after;
+        line += lines;
+        Some(chunk)
+    })
+}
+
+/// Reads the documents of one chunk: one, or none when there are only comments.
+pub(super) fn objects(text: &str) -> Result<Vec<Value>, Problem> {
+    let options = serde_saphyr::options! {
+        legacy_octal_numbers: true,
+        with_snippet: false,
+        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_nodes: MAX_VALUES, max_events: 2 * MAX_VALUES },
+    };
+    serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
+        let error = innermost(&error);
+        Problem {
+            line: error.location().map(|location| location.line()),
+            problem: describe(error),
+            syntax: matches!(error, Error::ExternalMessage { .. } | Error::Eof { .. }),
+        }
+    })
+}
+
+fn innermost(mut error: &Error) -> &Error {
+    while let Error::AliasError { error: inner, .. } | Error::WithSnippet { error: inner, .. } = error {
+        error = inner;
+    }
+    error
+}
+
+/// A sentence for each error that can happen. The library's own messages name values in some cases, so only those of
+/// its scanner are used, which are fixed sentences.
+fn describe(error: &Error) -> String {
+    match error {
+        Error::DuplicateMappingKey { key, .. } => {
+            format!("duplicate key{}", shown_key(key.as_deref().unwrap_or_default()))
+        }
+        Error::ExternalMessage { msg, .. } => format!("not valid YAML: {msg}"),
+        Error::Eof { .. } => "not valid YAML: it ends too early".to_owned(),
+        Error::UnknownAnchor { .. } => "an alias (*) names an anchor (&) that does not exist".to_owned(),
+        Error::NonFiniteFloat { .. } => "infinite and NaN numbers are not allowed".to_owned(),
+        Error::NullIntoString { .. } | Error::Unexpected { .. } => {
+            "a key must be a string, this one is null, a list or a map".to_owned()
+        }
+        Error::MergeValueNotMapOrSeqOfMaps { .. } => "the value of << must be a map or a list of maps".to_owned(),
+        Error::InvalidBinaryBase64 { .. } | Error::BinaryNotUtf8 { .. } => {
+            "a !!binary value must be base64 of UTF-8 text".to_owned()
+        }
+        Error::Budget {
+            breach: BudgetBreach::Depth { .. },
+            ..
+        } => format!("nested more than {MAX_DEPTH} levels deep"),
+        Error::Budget {
+            breach: BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. },
+            ..
+        } => "too many values in one document".to_owned(),
+        Error::Budget { .. }
+        | Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => "too many anchors, aliases or merge keys".to_owned(),
+        _ => "cannot be read as a Kubernetes object".to_owned(),
+    }
+}
+
+/// The first line with its line end, and what follows.
+fn split_line(text: &str) -> (&str, &str) {
+    let end = text.find('\n').map_or(text.len(), |at| at + 1);
+    text.split_at_checked(end).unwrap_or((text, ""))
+}
+
+/// Whether a line is a document marker: three characters at its start, then white space or nothing.
+fn is_marker(line: &str, marker: &str) -> bool {
+    line.strip_prefix(marker)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+}
