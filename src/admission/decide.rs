@@ -28,7 +28,7 @@ pub fn decide(pod: &Pod<'_>, namespace: &str, policies: &PolicySet) -> Decision 
     let asks = pod.label(names::INJECT) == Some("true");
     let (policy, kind) = match choose(pod, namespace, policies, asks) {
         Ok(chosen) => chosen,
-        Err(decision) => return decision,
+        Err(decision) => return *decision,
     };
     let mut decision = serve(pod, namespace, policy, kind, asks);
     decision.policy = Some(policy.reference().to_owned());
@@ -41,27 +41,27 @@ fn choose<'s>(
     namespace: &'s str,
     policies: &'s PolicySet,
     asks: bool,
-) -> Result<(&'s Policy, &'s Kind), Decision> {
+) -> Result<(&'s Policy, &'s Kind), Box<Decision>> {
     let mut selecting = policies.selecting(pod, namespace).peekable();
     let first = selecting.peek().copied();
     let Some(name) = pod.annotation(names::POLICY) else {
         return first.ok_or_else(|| {
-            if asks {
+            Box::new(if asks {
                 Decision::denied(Reason::NoPolicy, no_policy(pod, namespace, policies))
             } else {
                 Decision::skipped(Reason::NotSelected, "no policy selects the pod")
-            }
+            })
         });
     };
     if let Some((policy, _)) = first.filter(|(policy, _)| !policy.overridable && policy.name().name != name) {
-        return Err(Decision::denied(
+        return Err(Box::new(Decision::denied(
             Reason::PolicyNotAllowed,
             format!(
                 "annotation {} names policy {name:?}, but cluster policy {} selects this pod and is not overridable; remove the annotation",
                 names::POLICY,
                 policy.name()
             ),
-        ));
+        )));
     }
     selecting.find(|(policy, _)| policy.name().name == name).ok_or_else(|| {
         let exists = policies.serving(namespace).any(|policy| policy.name().name == name);
@@ -70,10 +70,10 @@ fn choose<'s>(
         } else {
             format!("does not exist for namespace {namespace}; create it, or remove the annotation")
         };
-        Decision::denied(
+        Box::new(Decision::denied(
             Reason::PolicyNotFound,
             format!("annotation {} names policy {name:?}, which {problem}", names::POLICY),
-        )
+        ))
     })
 }
 

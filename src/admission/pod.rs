@@ -13,10 +13,10 @@ use std::collections::BTreeMap;
 pub struct Pod<'a> {
     /// `metadata`; a template may have none.
     #[serde(borrow, default, deserialize_with = "or_default")]
-    pub metadata: Metadata<'a>,
+    pub(super) metadata: Metadata<'a>,
     /// `spec`.
     #[serde(borrow, default, deserialize_with = "or_default")]
-    pub spec: Spec<'a>,
+    pub(super) spec: Spec<'a>,
     /// The whole text.
     #[serde(skip)]
     json: &'a [u8],
@@ -25,209 +25,206 @@ pub struct Pod<'a> {
 /// A string that borrows unless it holds escapes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(transparent)]
-pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
+pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 /// What we read of `metadata`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Metadata<'a> {
+pub(super) struct Metadata<'a> {
     /// `name`.
     #[serde(borrow, default)]
-    pub name: Option<Text<'a>>,
+    pub(super) name: Option<Text<'a>>,
     /// `generateName`.
     #[serde(borrow, default)]
-    pub generate_name: Option<Text<'a>>,
+    pub(super) generate_name: Option<Text<'a>>,
     /// `labels`.
     #[serde(borrow, default, deserialize_with = "or_default")]
-    pub labels: BTreeMap<Text<'a>, Text<'a>>,
+    pub(super) labels: BTreeMap<Text<'a>, Text<'a>>,
     /// `annotations`; none and empty differ for a patch.
     #[serde(borrow, default)]
-    pub annotations: Option<BTreeMap<Text<'a>, Text<'a>>>,
+    pub(super) annotations: Option<BTreeMap<Text<'a>, Text<'a>>>,
 }
 
 /// What we read of `spec`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Spec<'a> {
+pub(super) struct Spec<'a> {
     /// `serviceAccountName`.
     #[serde(borrow, default)]
-    pub service_account_name: Option<Text<'a>>,
+    pub(super) service_account_name: Option<Text<'a>>,
     /// `nodeSelector`.
     #[serde(borrow, default)]
-    pub node_selector: Option<BTreeMap<Text<'a>, Text<'a>>>,
+    pub(super) node_selector: Option<BTreeMap<Text<'a>, Text<'a>>>,
     /// `os`.
     #[serde(borrow, default)]
-    pub os: Option<Os<'a>>,
+    pub(super) os: Option<Os<'a>>,
     /// `securityContext` of the pod.
     #[serde(default, deserialize_with = "or_default")]
-    pub security_context: SecurityContext,
+    pub(super) security_context: SecurityContext,
     /// `resources` of the pod (KEP-2837).
     #[serde(borrow, default)]
-    pub resources: Option<&'a RawValue>,
+    pub(super) resources: Option<&'a RawValue>,
     /// `containers`.
     #[serde(borrow, default, deserialize_with = "or_default")]
-    pub containers: Vec<Container<'a>>,
+    pub(super) containers: Vec<Container<'a>>,
     /// `initContainers`.
     #[serde(borrow, default, deserialize_with = "or_default")]
-    pub init_containers: Vec<Container<'a>>,
+    pub(super) init_containers: Vec<Container<'a>>,
     /// `volumes`.
     #[serde(borrow, default, deserialize_with = "or_default")]
-    pub volumes: Vec<&'a RawValue>,
+    pub(super) volumes: Vec<&'a RawValue>,
 }
 
 /// `spec.os`.
 #[derive(Debug, Deserialize)]
-pub struct Os<'a> {
+pub(super) struct Os<'a> {
     /// `linux` or `windows`.
     #[serde(borrow)]
-    pub name: Text<'a>,
+    pub(super) name: Text<'a>,
 }
 
 /// What we read of a security context, of the pod or of a container.
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SecurityContext {
+pub(super) struct SecurityContext {
     /// `runAsUser`.
     #[serde(default)]
-    pub run_as_user: Option<i64>,
+    pub(super) run_as_user: Option<i64>,
     /// `fsGroup`, of the pod only.
     #[serde(default)]
-    pub fs_group: Option<i64>,
+    pub(super) fs_group: Option<i64>,
 }
 
 /// What we read of a container.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Container<'a> {
+pub(super) struct Container<'a> {
     /// `name`.
     #[serde(borrow, default)]
-    pub name: Text<'a>,
+    pub(super) name: Text<'a>,
     /// `env`.
     #[serde(borrow, default)]
-    pub env: Option<Vec<Env<'a>>>,
+    pub(super) env: Option<Vec<Env<'a>>>,
     /// `envFrom`.
     #[serde(borrow, default, deserialize_with = "or_default")]
-    pub env_from: Vec<EnvFrom<'a>>,
+    pub(super) env_from: Vec<EnvFrom<'a>>,
     /// `volumeMounts`.
     #[serde(borrow, default)]
-    pub volume_mounts: Option<Vec<Mount<'a>>>,
+    pub(super) volume_mounts: Option<Vec<Mount<'a>>>,
     /// `ports`.
     #[serde(default, deserialize_with = "or_default")]
-    pub ports: Vec<Port>,
+    pub(super) ports: Vec<Port>,
     /// `securityContext`.
     #[serde(default, deserialize_with = "or_default")]
-    pub security_context: SecurityContext,
+    pub(super) security_context: SecurityContext,
     /// `resources`.
     #[serde(borrow, default, deserialize_with = "or_default")]
-    pub resources: Resources<'a>,
+    pub(super) resources: Resources<'a>,
 }
 
 /// One entry of `env`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Env<'a> {
+pub(super) struct Env<'a> {
     /// `name`.
     #[serde(borrow)]
-    pub name: Text<'a>,
+    pub(super) name: Text<'a>,
     /// `value`.
     #[serde(borrow, default)]
-    pub value: Option<Text<'a>>,
+    pub(super) value: Option<Text<'a>>,
     /// `valueFrom`, whole.
     #[serde(borrow, default)]
-    pub value_from: Option<&'a RawValue>,
+    pub(super) value_from: Option<&'a RawValue>,
 }
 
 /// One entry of `envFrom`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct EnvFrom<'a> {
-    /// `prefix` of every name.
-    #[serde(borrow, default)]
-    pub prefix: Option<Text<'a>>,
+pub(super) struct EnvFrom<'a> {
     /// A ConfigMap.
     #[serde(borrow, default)]
-    pub config_map_ref: Option<ObjectName<'a>>,
+    pub(super) config_map_ref: Option<ObjectName<'a>>,
     /// A Secret.
     #[serde(borrow, default)]
-    pub secret_ref: Option<ObjectName<'a>>,
+    pub(super) secret_ref: Option<ObjectName<'a>>,
 }
 
 /// A reference by name.
 #[derive(Debug, Deserialize)]
-pub struct ObjectName<'a> {
+pub(super) struct ObjectName<'a> {
     /// `name`.
     #[serde(borrow, default)]
-    pub name: Text<'a>,
+    pub(super) name: Text<'a>,
 }
 
 /// One entry of `volumeMounts`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Mount<'a> {
+pub(super) struct Mount<'a> {
     /// `name` of the volume.
     #[serde(borrow)]
-    pub name: Text<'a>,
+    pub(super) name: Text<'a>,
     /// `mountPath`.
     #[serde(borrow)]
-    pub mount_path: Text<'a>,
+    pub(super) mount_path: Text<'a>,
     /// `subPath`.
     #[serde(borrow, default)]
-    pub sub_path: Option<Text<'a>>,
+    pub(super) sub_path: Option<Text<'a>>,
     /// `subPathExpr`.
     #[serde(borrow, default)]
-    pub sub_path_expr: Option<Text<'a>>,
+    pub(super) sub_path_expr: Option<Text<'a>>,
     /// `readOnly`.
     #[serde(default, deserialize_with = "or_default")]
-    pub read_only: bool,
+    pub(super) read_only: bool,
 }
 
 /// One entry of `ports`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Port {
+pub(super) struct Port {
     /// `containerPort`.
-    pub container_port: i64,
+    pub(super) container_port: i64,
 }
 
 /// `resources` of a container.
 #[derive(Debug, Default, Deserialize)]
-pub struct Resources<'a> {
+pub(super) struct Resources<'a> {
     /// `requests`.
     #[serde(borrow, default, deserialize_with = "or_default")]
-    pub requests: BTreeMap<Text<'a>, serde_json::Value>,
+    pub(super) requests: BTreeMap<Text<'a>, serde_json::Value>,
     /// `limits`.
     #[serde(borrow, default, deserialize_with = "or_default")]
-    pub limits: BTreeMap<Text<'a>, serde_json::Value>,
+    pub(super) limits: BTreeMap<Text<'a>, serde_json::Value>,
 }
 
 /// A volume's name and where it comes from, as far as decisions need it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Volume<'a> {
+pub(super) struct Volume<'a> {
     /// `name`.
     #[serde(borrow, default)]
-    pub name: Text<'a>,
+    pub(super) name: Text<'a>,
     /// `configMap`.
     #[serde(borrow, default)]
-    pub config_map: Option<&'a RawValue>,
+    pub(super) config_map: Option<&'a RawValue>,
     /// `secret`.
     #[serde(borrow, default)]
-    pub secret: Option<&'a RawValue>,
+    pub(super) secret: Option<&'a RawValue>,
     /// `projected`.
     #[serde(default)]
-    pub projected: Option<Projected>,
+    pub(super) projected: Option<Projected>,
 }
 
 /// What we read of a projected volume.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Projected {
+pub(super) struct Projected {
     /// `defaultMode`.
     #[serde(default)]
-    pub default_mode: Option<i64>,
+    pub(super) default_mode: Option<i64>,
     /// `sources`.
     #[serde(default, deserialize_with = "or_default")]
-    pub sources: Vec<serde_json::Map<String, serde_json::Value>>,
+    pub(super) sources: Vec<serde_json::Map<String, serde_json::Value>>,
 }
 
 impl<'a> Pod<'a> {
