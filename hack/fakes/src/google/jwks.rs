@@ -167,6 +167,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+    use std::sync::Arc;
 
     use axum::Router;
     use axum::routing::get;
@@ -217,6 +218,44 @@ mod tests {
             serving(Router::new().route("/openid/v1/jwks", get(|| async { " ".repeat(super::LARGEST + 1) }))).await;
         let error = KeySource::url(url, None, None).unwrap().fetch().await;
         assert!(format!("{:#}", error.unwrap_err()).contains("length limit exceeded"));
+    }
+
+    /// The fake Google itself, which answers over TLS and has no keys; and its directory.
+    async fn serving_tls(name: &str) -> (Url, PathBuf) {
+        let directory = std::env::temp_dir().join(format!("jwks-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let tls = crate::certificate::for_google(&directory).unwrap();
+        let trust = super::super::Trust {
+            issuer: String::new(),
+            provider: String::new(),
+            allowed_audiences: Vec::new(),
+            service_accounts: Vec::new(),
+            max_lifetime_seconds: 1,
+        };
+        let journal = crate::journal::Journal::create(&directory.join("journal")).unwrap();
+        let keys = KeySource::File(PathBuf::from("/dev/null"));
+        let google = Arc::new(crate::google::Google::new(trust, keys, journal));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(crate::server::run(listener, tls, google));
+        let url = Url::parse(&format!("https://{address}/openid/v1/jwks")).unwrap();
+        (url, directory)
+    }
+
+    #[tokio::test]
+    async fn an_https_url_is_asked_only_when_its_ca_is_the_given_one() {
+        let (url, directory) = serving_tls("right").await;
+        let (_, other) = serving_tls("wrong").await;
+        let mut answers = Vec::new();
+        for ca in [&directory, &other] {
+            let source = KeySource::url(url.clone(), Some(&ca.join("ca.crt")), None).unwrap();
+            answers.push(format!("{:#}", source.fetch().await.unwrap_err()));
+        }
+        for directory in [directory, other] {
+            std::fs::remove_dir_all(directory).unwrap();
+        }
+        assert!(answers[0].contains("answered 404"), "{}", answers[0]);
+        assert!(answers[1].contains("the TLS handshake failed"), "{}", answers[1]);
     }
 
     #[test]
