@@ -1,0 +1,43 @@
+# What people do here. `make` lists it.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+.PHONY: help
+help: ## List these verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Compile the binary (target/debug/vertex-injector)
+	cargo build --locked
+
+.PHONY: test
+test: ## Build what tests need (the first time ten minutes) and run all tests; those of a node need root
+	hack/kube/install node
+	hack/clients/install
+	cargo test --locked --workspace
+
+.PHONY: lint
+lint: ## Check format and lints, warnings denied
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- --deny warnings
+
+.PHONY: crds
+crds: ## Write the CRDs into the chart
+	cargo run --locked --quiet -- crds --output-dir charts/vertex-injector/files/crds
+
+.PHONY: bench
+bench: ## Measure one admission review with 1 and with 10,000 policies
+	cargo bench --locked --bench admission
+
+.PHONY: image
+image: ## Build the container image (buildah, no registry) as an OCI archive below target/
+	hack/image/build release
+
+.PHONY: image-load
+image-load: ## Build the image and import it into the test node that runs here, or into CONTAINERD_ADDRESS
+	hack/image/load "$$(hack/image/build release | sed -n 's/^ARCHIVE=//p')"
+
+.PHONY: cluster
+cluster: ## Run a Kubernetes control plane for trying things out, until Ctrl-C
+	hack/kube/cluster control-plane
