@@ -3,6 +3,14 @@
 //! refuses whatever Google would refuse.
 //!
 //! Needs root (network and mount namespaces) and, for gcloud's part, gcloud.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test, helpers included, fails by panicking and may wait"
+)]
 
 #[path = "google_clients/accepted.rs"]
 mod accepted;

@@ -6,6 +6,12 @@
 //! Only the trust in the fake's CA is added. All processes of a sandbox are in one PID namespace,
 //! which ends when the test's end of a pipe closes: however the test ends, nothing is left.
 #![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test, helpers included, fails by panicking"
+)]
 
 pub mod issuer;
 mod processes;

@@ -1,6 +1,7 @@
 //! The access tokens that were issued in this run: opaque, random, remembered by fingerprint.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
 use aws_lc_rs::{digest, rand};
@@ -103,5 +104,9 @@ pub fn is_scope(scope: &str) -> bool {
 
 fn fingerprint(token: &str) -> String {
     let digest = digest::digest(&digest::SHA256, token.as_bytes());
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.as_ref().iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
