@@ -9,5 +9,8 @@ pub mod api;
 pub mod cli;
 pub mod clients;
 pub mod manifest;
+pub mod metrics;
 pub mod names;
 pub mod operator;
+pub mod telemetry;
+pub mod webhook;

@@ -1,0 +1,218 @@
+//! Self-made certificates, for clusters without cert-manager: one Secret that all replicas share, and the `caBundle`
+//! of the webhook configuration, kept whatever a `helm upgrade` or a person does to either.
+
+mod bundle;
+
+use super::kubernetes::{CallError, Pause, Trouble, call, watch_config};
+use super::ready::Part;
+use super::tls::HotCert;
+use crate::names::FIELD_MANAGER;
+use anyhow::{Context, anyhow, bail};
+use bundle::{Bundle, Due};
+use futures::{Stream, StreamExt, stream};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{ObjectMeta, PartialObjectMeta, Patch, PatchParams, PostParams};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{Event, watcher};
+use kube::{Api, Client};
+use rustls_pki_types::ServerName;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+use tracing::info;
+
+/// How often everything is checked although nothing changed. By the wall clock in the end, because a certificate's
+/// lifetime is.
+const CHECK_INTERVAL: Duration = Duration::from_mins(5);
+
+/// Pause after a check, so that two programs that both insist on their `caBundle` do not occupy the API server.
+const CHECK_PAUSE: Duration = Duration::from_millis(200);
+
+/// How often to read a Secret again that another replica was faster to write.
+const ATTEMPTS: usize = 5;
+
+/// Where the certificates are, and for which names.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    pub(crate) namespace: String,
+    pub(crate) secret: String,
+    pub(crate) configuration: String,
+    pub(crate) names: Vec<ServerName<'static>>,
+}
+
+/// Keeps Secret, served certificate and `caBundle` in agreement.
+pub(crate) struct Keeper {
+    client: Client,
+    places: Places,
+    hot: Arc<HotCert>,
+    served: Part,
+    trusted: Part,
+}
+
+impl Keeper {
+    /// Nothing read yet. `part` adds a part to the readiness.
+    pub(crate) fn new(client: Client, places: Places, hot: Arc<HotCert>, part: impl Fn(&'static str) -> Part) -> Self {
+        Self {
+            client,
+            places,
+            hot,
+            served: part("certificate"),
+            trusted: part("caBundle"),
+        }
+    }
+
+    /// Keeps them until the task is dropped.
+    pub(crate) async fn run(self) {
+        let mut trouble = Trouble::with("cannot keep the certificate");
+        let mut pauses = Pause::default();
+        let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(self.client.clone(), &self.places.namespace);
+        let configurations = Api::<PartialObjectMeta<MutatingWebhookConfiguration>>::all(self.client.clone());
+        let mut changes = stream::select(
+            changes(secrets, &self.places.secret),
+            changes(configurations, &self.places.configuration),
+        );
+        loop {
+            let next = match self.check().await {
+                Ok(()) => {
+                    trouble.over();
+                    CHECK_INTERVAL
+                }
+                Err(error) => {
+                    trouble.met(&format!("{error:#}"));
+                    pauses.next().unwrap_or(CHECK_INTERVAL)
+                }
+            };
+            sleep(CHECK_PAUSE).await;
+            // Either way the next check reads everything anew, so it does not matter what changed.
+            let _ = timeout(next, changes.next()).await;
+        }
+    }
+
+    async fn check(&self) -> anyhow::Result<()> {
+        let secret = format!("Secret {}/{}", self.places.namespace, self.places.secret);
+        let bundle = self.bundle().await.with_context(|| secret.clone());
+        let bundle = bundle.inspect_err(|error| self.served.still_missing(format!("{error:#}")))?;
+        self.hot.serve(&bundle.certificate(&secret)?);
+        self.served.met();
+        let trusted = self.trust(bundle.ca_bundle()).await;
+        let trusted = trusted.with_context(|| format!("MutatingWebhookConfiguration {}", self.places.configuration));
+        trusted.inspect_err(|error| self.trusted.missing(format!("{error:#}")))?;
+        self.trusted.met();
+        Ok(())
+    }
+
+    /// The certificates of the Secret, made or renewed first if they are due.
+    async fn bundle(&self) -> anyhow::Result<Bundle> {
+        let api = Api::<Secret>::namespaced(self.client.clone(), &self.places.namespace);
+        for _ in 0..ATTEMPTS {
+            let secret = call(api.get_opt(&self.places.secret)).await?;
+            let known = match &secret {
+                Some(Secret { data: Some(data), .. }) => Bundle::from_data(data).context(
+                    "delete it, name another one with --tls-secret, or give its files with --tls-cert-file and --tls-key-file",
+                )?,
+                _ => None,
+            };
+            let (names, now) = (&self.places.names, jiff::Timestamp::now().as_second());
+            let (bundle, why) = match known {
+                None => (Bundle::make(names, now)?, "there was none".to_owned()),
+                Some(bundle) => match bundle.due(names, now) {
+                    Due::Nothing => return Ok(bundle),
+                    Due::Leaf(why) => (bundle.renew(names, now)?, why),
+                    Due::Authority(why) => (Bundle::make(names, now)?, why),
+                },
+            };
+            match self.store(&api, secret, &bundle).await {
+                Ok(()) => {
+                    info!(secret = self.places.secret, why, "made a certificate");
+                    return Ok(bundle);
+                }
+                // Another replica was faster: its certificates are as good as ours.
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        bail!("others change it all the time")
+    }
+
+    /// Writes the Secret as it was read, or not at all.
+    async fn store(&self, api: &Api<Secret>, known: Option<Secret>, bundle: &Bundle) -> Result<(), CallError> {
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        match known {
+            Some(secret) => {
+                let secret = Secret {
+                    data: Some(bundle.to_data()),
+                    ..secret
+                };
+                call(api.replace(&self.places.secret, &params, &secret)).await?;
+            }
+            None => {
+                let secret = Secret {
+                    metadata: ObjectMeta {
+                        name: Some(self.places.secret.clone()),
+                        labels: Some([("app.kubernetes.io/managed-by".to_owned(), FIELD_MANAGER.to_owned())].into()),
+                        ..ObjectMeta::default()
+                    },
+                    data: Some(bundle.to_data()),
+                    ..Secret::default()
+                };
+                call(api.create(&params, &secret)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes `ca` into every webhook of the configuration that has another one.
+    async fn trust(&self, ca: &[u8]) -> anyhow::Result<()> {
+        let api = Api::<MutatingWebhookConfiguration>::all(self.client.clone());
+        let configuration = call(api.get_opt(&self.places.configuration)).await?;
+        let configuration = configuration.ok_or_else(|| {
+            anyhow!("it does not exist: install the chart, or name another one with --webhook-configuration")
+        })?;
+        let webhooks = configuration.webhooks.unwrap_or_default();
+        if webhooks.is_empty() {
+            bail!("it has no webhooks");
+        }
+        let wanted = ByteString(ca.to_vec());
+        let mut operations = Vec::new();
+        for (i, webhook) in webhooks.iter().enumerate() {
+            if webhook.client_config.ca_bundle.as_ref() != Some(&wanted) {
+                // Not a server-side apply: that would create an entry which a `helm upgrade` removes at this moment.
+                operations.push(json!({"op": "test", "path": format!("/webhooks/{i}/name"), "value": webhook.name}));
+                let path = format!("/webhooks/{i}/clientConfig/caBundle");
+                operations.push(json!({"op": "add", "path": path, "value": wanted}));
+            }
+        }
+        if operations.is_empty() {
+            return Ok(());
+        }
+        let patch = Patch::Json::<()>(serde_json::from_value(operations.into())?);
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        call(api.patch(&self.places.configuration, &params, &patch)).await?;
+        info!(configuration = self.places.configuration, "wrote the caBundle");
+        Ok(())
+    }
+}
+
+/// Says when one object may have changed. Its content is none of our business here: no key passes through.
+fn changes<K>(api: Api<PartialObjectMeta<K>>, name: &str) -> impl Stream<Item = ()> + Send + Unpin + use<K>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let config = watch_config().fields(&format!("metadata.name={name}"));
+    let events = watcher(api, config).backoff(Pause::default());
+    // Every attempt to list begins with `Init`. A failure is no change; the check itself says what is wrong.
+    events
+        .filter_map(async |event| event.ok().filter(|event| !matches!(event, Event::Init)).map(|_| ()))
+        .boxed()
+}

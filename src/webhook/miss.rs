@@ -1,0 +1,175 @@
+//! The one remote call on the admission path: a review that meets an unknown policy or namespace may look once.
+//!
+//! A policy and a pod that are created one right after the other reach us by different ways; without this, the pod
+//! could be denied although its policy exists. What a pod's author can cause with it is bounded: one list at a time
+//! for a namespace, its answer used for a second, few lists at once, each short and small.
+
+use super::kubernetes::explain;
+use super::policy_watch::decode;
+use crate::admission::{Namespaces, Policy, PolicyObject, PolicySet};
+use crate::api::{ClusterInjectionPolicy, InjectionPolicy};
+use crate::metrics::{LiveList as Outcome, LiveListLabels, Metrics};
+use crate::operator::Operator;
+use anyhow::{anyhow, ensure};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::{Api, Client};
+use serde::de::DeserializeOwned;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{OnceCell, Semaphore};
+use tokio::time::{Instant, timeout};
+use tracing::warn;
+
+/// How long a live list may take. The API server waits five seconds for the review.
+const TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// How long an answer serves further reviews of its namespace.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Most namespaces with a live list within [`FRESH`]; further ones do without.
+const MAX_NAMESPACES: usize = 32;
+
+/// Most live lists at the same time.
+const MAX_AT_ONCE: usize = 4;
+
+/// Most policies that one list may return; more come by the watch only.
+const MAX_POLICIES: u32 = 500;
+
+/// Asks the API server about one namespace.
+pub(crate) struct LiveList {
+    client: Client,
+    operator: Arc<Operator>,
+    metrics: Arc<Metrics>,
+    answers: Mutex<HashMap<String, (Instant, Answer)>>,
+    at_once: Semaphore,
+}
+
+/// Filled by the first review that waits for it; none when the list failed.
+type Answer = Arc<OnceCell<Option<Arc<PolicySet>>>>;
+
+impl LiveList {
+    /// Nothing asked yet.
+    pub(crate) fn new(client: Client, operator: Arc<Operator>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            client,
+            operator,
+            metrics,
+            answers: Mutex::default(),
+            at_once: Semaphore::new(MAX_AT_ONCE),
+        }
+    }
+
+    /// The policies that can apply in a namespace, and its labels, as the API server has them now. None when it
+    /// cannot be asked; the review stands as it is then.
+    pub(crate) async fn policies(&self, namespace: &str) -> Option<Arc<PolicySet>> {
+        // It becomes part of a URL, and whoever sends a review chooses it.
+        if !is_namespace(namespace) {
+            return None;
+        }
+        let Some(answer) = self.answer(namespace) else {
+            self.count(Outcome::Limited);
+            return None;
+        };
+        let asked = answer.get_or_init(async || {
+            let (outcome, set) = match timeout(TIMEOUT, self.ask(namespace)).await {
+                Ok(Ok(set)) => (Outcome::Done, Some(Arc::new(set))),
+                Ok(Err(error)) => {
+                    warn!(namespace, %error, "cannot list policies for a review; it stands as it is");
+                    (Outcome::Failed, None)
+                }
+                Err(_) => {
+                    warn!(
+                        namespace,
+                        "listing policies for a review took too long; it stands as it is"
+                    );
+                    (Outcome::Failed, None)
+                }
+            };
+            self.count(outcome);
+            set
+        });
+        asked.await.clone()
+    }
+
+    fn answer(&self, namespace: &str) -> Option<Answer> {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.retain(|_, (at, _)| at.elapsed() < FRESH);
+        if let Some((_, answer)) = answers.get(namespace) {
+            return Some(Arc::clone(answer));
+        }
+        if answers.len() >= MAX_NAMESPACES {
+            return None;
+        }
+        let answer = Answer::default();
+        answers.insert(namespace.to_owned(), (Instant::now(), Arc::clone(&answer)));
+        Some(answer)
+    }
+
+    async fn ask(&self, namespace: &str) -> anyhow::Result<PolicySet> {
+        let _permit = self.at_once.acquire().await?;
+        let resource = ApiResource::erase::<InjectionPolicy>(&());
+        let policies = Api::namespaced_with(self.client.clone(), namespace, &resource);
+        let resource = ApiResource::erase::<ClusterInjectionPolicy>(&());
+        let cluster_policies = Api::all_with(self.client.clone(), &resource);
+        let namespaces = Api::<Namespace>::all(self.client.clone());
+        let (mut policies, cluster_policies, labels) = tokio::try_join!(
+            self.list(&policies, PolicyObject::Namespaced),
+            self.list(&cluster_policies, PolicyObject::Cluster),
+            async {
+                namespaces
+                    .get_metadata_opt(namespace)
+                    .await
+                    .map_err(|error| anyhow!(explain(&error)))
+            },
+        )?;
+        policies.extend(cluster_policies);
+        let labels = labels.map(|object| (namespace.to_owned(), object.metadata.labels.unwrap_or_default()));
+        Ok(PolicySet::new(
+            policies,
+            Arc::new(labels.into_iter().collect::<Namespaces>()),
+        ))
+    }
+
+    /// Policies that cannot be read are left to the watch, which reports them.
+    async fn list<T: DeserializeOwned>(
+        &self,
+        api: &Api<DynamicObject>,
+        kind: impl Fn(T) -> PolicyObject,
+    ) -> anyhow::Result<Vec<Arc<Policy>>> {
+        let list = api.list(&ListParams::default().limit(MAX_POLICIES)).await;
+        let list = list.map_err(|error| anyhow!(explain(&error)))?;
+        let more = list.metadata.continue_.is_some_and(|token| !token.is_empty());
+        ensure!(!more, "there are more than {MAX_POLICIES} policies");
+        let policies = list.items.into_iter().filter_map(|object| decode(object).ok());
+        Ok(policies
+            .map(|policy| Arc::new(Policy::compile(&kind(policy), &self.operator)))
+            .collect())
+    }
+
+    fn count(&self, result: Outcome) {
+        self.metrics.live_lists.get_or_create(&LiveListLabels { result }).inc();
+    }
+}
+
+/// Whether this is a name that Kubernetes allows for a namespace.
+fn is_namespace(name: &str) -> bool {
+    (1..=63).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_namespace_name_reaches_a_url() {
+        assert!(is_namespace("team-a"));
+        for name in ["", "..", "a/b", "a%2fb", "A", "a?watch=1", &"a".repeat(64)] {
+            assert!(!is_namespace(name), "{name:?} was taken");
+        }
+    }
+}

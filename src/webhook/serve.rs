@@ -1,0 +1,209 @@
+//! The accept loop: connections in, each bounded in every direction, and out again without losing a request.
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderValue, header};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use rustls::ServerConfig;
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+use tracing::{debug, warn};
+
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a client may not take what we send.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long to pause when the system gives us no more connections, most likely for lack of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A listener and what is behind it.
+pub(crate) struct Server {
+    pub(crate) listener: TcpListener,
+    /// None: plain HTTP.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) router: Router,
+    pub(crate) limits: Limits,
+    pub(crate) open: Gauge,
+    pub(crate) handshake_failures: Counter,
+}
+
+/// Bounds of a server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Connections at a time; more wait in the kernel's queue.
+    pub(crate) connections: usize,
+    /// How long the head of a request may take. It is also hyper's keep-alive time, so it must exceed the 90 s for
+    /// which a Go client keeps an idle connection: if we close first, a review can race the close and fail.
+    pub(crate) idle: Duration,
+    /// How long requests may take to finish once the server closes.
+    pub(crate) grace: Duration,
+}
+
+/// The phases of the end. Cloned into every connection.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Drain {
+    /// Answers ask clients to close, so that the next request goes to another replica. New ones are still served.
+    pub(crate) leaving: CancellationToken,
+    /// No new connections; idle ones are closed, open requests are finished.
+    pub(crate) closing: CancellationToken,
+}
+
+impl Server {
+    /// Serves until `drain.closing`, then finishes what is open within the grace period, then drops the rest.
+    pub(crate) async fn run(self, drain: Drain) {
+        let Self {
+            listener,
+            tls,
+            router,
+            limits,
+            open,
+            handshake_failures,
+        } = self;
+        let shared = Arc::new(Shared {
+            tls: tls.map(TlsAcceptor::from),
+            router,
+            http: http(limits.idle),
+            open,
+            handshake_failures,
+            drain: drain.clone(),
+        });
+        let places = Arc::new(Semaphore::new(limits.connections));
+        let connections = TaskTracker::new();
+        let give_up = CancellationToken::new();
+        let accepting = async {
+            while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+                match listener.accept().await {
+                    Ok((stream, peer)) => {
+                        let (shared, give_up) = (Arc::clone(&shared), give_up.clone());
+                        connections.spawn(async move {
+                            give_up.run_until_cancelled(shared.connection(stream, peer)).await;
+                            drop(place);
+                        });
+                    }
+                    Err(error) => {
+                        warn!(%error, "cannot accept a connection");
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        };
+        drain.closing.run_until_cancelled(accepting).await;
+        drop(listener);
+        connections.close();
+        if timeout(limits.grace, connections.wait()).await.is_err() {
+            warn!(
+                open = connections.len(),
+                "some requests did not finish in time; dropping them"
+            );
+            give_up.cancel();
+            connections.wait().await;
+        }
+    }
+}
+
+/// What every connection needs.
+struct Shared {
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    http: http1::Builder,
+    open: Gauge,
+    handshake_failures: Counter,
+    drain: Drain,
+}
+
+impl Shared {
+    async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
+        let _open = Open::count(&self.open);
+        // A response is one write; waiting for more to fill a segment would only delay it.
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, %peer, "cannot set TCP_NODELAY");
+        }
+        let Some(tls) = &self.tls else {
+            return self.http(stream, peer).await;
+        };
+        match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.http(stream, peer).await,
+            Ok(Err(error)) => {
+                // Probes of load balancers connect and leave; that is no failure.
+                if error.kind() != io::ErrorKind::UnexpectedEof {
+                    self.handshake_failures.inc();
+                    // The counter is for alerts. As a warning, this would let anybody fill the log.
+                    debug!(%error, %peer, "a TLS handshake failed");
+                }
+            }
+            Err(_) => {
+                self.handshake_failures.inc();
+                debug!(%peer, "a TLS handshake took too long");
+            }
+        }
+    }
+
+    async fn http(&self, stream: impl AsyncRead + AsyncWrite + Send + 'static, peer: SocketAddr) {
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(WRITE_TIMEOUT));
+        let service = hyper::service::service_fn(|request: hyper::Request<hyper::body::Incoming>| {
+            let answer = self.router.clone().oneshot(request.map(Body::new));
+            let leaving = self.drain.leaving.clone();
+            async move {
+                let mut response = answer.await?;
+                if leaving.is_cancelled() {
+                    response
+                        .headers_mut()
+                        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let connection = self.http.serve_connection(TokioIo::new(Box::pin(stream)), service);
+        let mut connection = std::pin::pin!(connection);
+        let result = tokio::select! {
+            result = connection.as_mut() => result,
+            () = self.drain.closing.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = result {
+            debug!(%error, %peer, "a connection ended early");
+        }
+    }
+}
+
+fn http(idle: Duration) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(idle);
+    http
+}
+
+/// Counts a connection for as long as it lives, however it ends.
+struct Open<'a>(&'a Gauge);
+
+impl<'a> Open<'a> {
+    fn count(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,242 @@
+//! What the author of a policy is told: the `Ready` condition, written only when it changes.
+
+use super::kubernetes::{CallError, Pause, Trouble, call};
+use super::policies::state;
+use crate::admission::{Policy, PolicyName};
+use crate::api::{ClusterInjectionPolicy, InjectionPolicy, PolicyStatus};
+use crate::metrics::PolicyState;
+use crate::names::FIELD_MANAGER;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::{Api, Client};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+
+/// Type of the only condition.
+const READY: &str = "Ready";
+
+/// Most characters of its message; the API server allows eight times as many.
+const MAX_MESSAGE: usize = 4096;
+
+/// Pause between two writes: a thousand policies at once must not crowd out others.
+const WRITE_PAUSE: Duration = Duration::from_millis(20);
+
+/// How long the same verdict is not written twice. While two versions of the webhook run, they may word a verdict
+/// differently; without this, each would correct the other for ever.
+const INSISTENCE: Duration = Duration::from_mins(10);
+
+/// What we think of a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) state: PolicyState,
+    /// For its author: what to change, or what to know.
+    pub(crate) message: String,
+}
+
+/// Verdicts that are not written yet, at most one per policy.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    inner: Mutex<Inner>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    pending: BTreeMap<PolicyName, Task>,
+    written: HashMap<PolicyName, (i64, Verdict, Instant)>,
+    /// The last one tried: the next comes after it, so that one that always fails does not keep back the others.
+    last: Option<PolicyName>,
+}
+
+#[derive(Debug, Clone)]
+struct Task {
+    generation: i64,
+    verdict: Verdict,
+    /// When the condition last changed between true and false, and what it was then.
+    since: Option<(String, Time)>,
+}
+
+impl Verdict {
+    /// The verdict on a policy that could be decoded.
+    pub(crate) fn of(policy: &Policy) -> Self {
+        let state = state(policy);
+        let message = match state {
+            PolicyState::Ready if policy.notes().is_empty() => "agent pods are served by this policy".to_owned(),
+            PolicyState::Ready => policy.notes().join("\n"),
+            PolicyState::Unreachable => policy.unreachable().unwrap_or_default().to_owned(),
+            PolicyState::Unusable | PolicyState::Unreadable => {
+                let errors: Vec<_> = policy.errors().0.iter().map(ToString::to_string).collect();
+                errors.join("\n")
+            }
+        };
+        Self { state, message }
+    }
+
+    /// The verdict on a policy that this version does not understand.
+    pub(crate) fn unreadable(problem: &str) -> Self {
+        Self {
+            state: PolicyState::Unreadable,
+            message: format!("this version of vertex-injector cannot read the policy and ignores it: {problem}"),
+        }
+    }
+
+    fn condition(&self, generation: i64, since: Option<(String, Time)>) -> Condition {
+        let status = if self.state == PolicyState::Ready {
+            "True"
+        } else {
+            "False"
+        };
+        Condition {
+            type_: READY.to_owned(),
+            status: status.to_owned(),
+            reason: self.reason().to_owned(),
+            message: self.shown(),
+            observed_generation: Some(generation),
+            last_transition_time: match since {
+                Some((before, at)) if before == status => at,
+                _ => Time(jiff::Timestamp::now()),
+            },
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self.state {
+            PolicyState::Ready => "Accepted",
+            PolicyState::Unusable => "Invalid",
+            PolicyState::Unreachable => "Unreachable",
+            PolicyState::Unreadable => "Unreadable",
+        }
+    }
+
+    fn shown(&self) -> String {
+        match self.message.char_indices().nth(MAX_MESSAGE) {
+            Some((end, _)) => format!("{}…", self.message.get(..end).unwrap_or_default()),
+            None => self.message.clone(),
+        }
+    }
+
+    /// Whether `status` says so already.
+    fn is_in(&self, status: &PolicyStatus, generation: i64) -> bool {
+        status.observed_generation == Some(generation)
+            && ready(status).is_some_and(|shown| {
+                let wanted = self.condition(generation, None);
+                (&shown.status, &shown.reason, &shown.message, shown.observed_generation)
+                    == (
+                        &wanted.status,
+                        &wanted.reason,
+                        &wanted.message,
+                        wanted.observed_generation,
+                    )
+            })
+    }
+}
+
+impl Queue {
+    /// Takes a verdict, unless the policy's status says so already.
+    pub(crate) fn offer(&self, name: &PolicyName, generation: i64, verdict: &Verdict, shown: Option<&PolicyStatus>) {
+        let mut inner = self.lock();
+        let insisted = inner
+            .written
+            .get(name)
+            .is_some_and(|(written, what, at)| *written == generation && what == verdict && at.elapsed() < INSISTENCE);
+        if insisted || shown.is_some_and(|status| verdict.is_in(status, generation)) {
+            inner.pending.remove(name);
+            return;
+        }
+        let task = Task {
+            generation,
+            verdict: verdict.clone(),
+            since: shown
+                .and_then(ready)
+                .map(|ready| (ready.status.clone(), ready.last_transition_time.clone())),
+        };
+        inner.pending.insert(name.clone(), task);
+        self.wake.notify_one();
+    }
+
+    /// The policy is gone.
+    pub(crate) fn forget(&self, name: &PolicyName) {
+        let mut inner = self.lock();
+        inner.pending.remove(name);
+        inner.written.remove(name);
+    }
+
+    /// Writes verdicts until the task is dropped. What fails is tried again, unless there is a newer verdict by then.
+    pub(crate) async fn write(self: Arc<Self>, client: Client) {
+        let mut trouble = Trouble::with("cannot write the status of a policy");
+        let mut pauses = Pause::default();
+        loop {
+            let Some((name, task)) = self.next() else {
+                self.wake.notified().await;
+                continue;
+            };
+            match write(&client, &name, &task).await {
+                Ok(()) => trouble.over(),
+                // Deleted in the meantime.
+                Err(error) if error.is_not_found() => self.forget(&name),
+                Err(error) => {
+                    trouble.met(&error.to_string());
+                    self.put_back(name, task);
+                    sleep(pauses.next().unwrap_or(WRITE_PAUSE)).await;
+                }
+            }
+            sleep(WRITE_PAUSE).await;
+        }
+    }
+
+    fn next(&self) -> Option<(PolicyName, Task)> {
+        let mut inner = self.lock();
+        let later = inner.last.take().and_then(|last| {
+            let range = (Bound::Excluded(last), Bound::Unbounded);
+            inner.pending.range(range).next().map(|(name, _)| name.clone())
+        });
+        let name = later.or_else(|| inner.pending.keys().next().cloned())?;
+        let task = inner.pending.remove(&name)?;
+        inner.last = Some(name.clone());
+        inner
+            .written
+            .insert(name.clone(), (task.generation, task.verdict.clone(), Instant::now()));
+        Some((name, task))
+    }
+
+    fn put_back(&self, name: PolicyName, task: Task) {
+        let mut inner = self.lock();
+        inner.written.remove(&name);
+        inner.pending.entry(name).or_insert(task);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn write(client: &Client, name: &PolicyName, task: &Task) -> Result<(), CallError> {
+    let (resource, api) = match &name.namespace {
+        Some(namespace) => {
+            let resource = ApiResource::erase::<InjectionPolicy>(&());
+            let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource);
+            (resource, api)
+        }
+        None => {
+            let resource = ApiResource::erase::<ClusterInjectionPolicy>(&());
+            let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
+            (resource, api)
+        }
+    };
+    let status = PolicyStatus {
+        observed_generation: Some(task.generation),
+        conditions: vec![task.verdict.condition(task.generation, task.since.clone())],
+    };
+    let object = DynamicObject::new(&name.name, &resource).data(serde_json::json!({ "status": status }));
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    call(api.patch_status(&name.name, &params, &Patch::Apply(object))).await?;
+    Ok(())
+}
+
+fn ready(status: &PolicyStatus) -> Option<&Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == READY)
+}
