@@ -1,12 +1,13 @@
 //! Credential sidecars: native sidecars under rules that keep the pod's own behaviour as it was.
 
 use super::draft::Draft;
-use super::ours::{is_ours, quantity};
+use super::ours::is_ours;
 use super::pod::{Pod, Projected, Volume};
 use super::render;
 use super::select;
 use crate::api::{PolicySpec, Resources, Sidecar};
 use crate::names;
+use crate::quantity::thousandths as quantity;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -182,23 +183,38 @@ fn resources(pod: &Pod<'_>, sidecar: &Sidecar) -> Option<Value> {
         return None;
     }
     let Resources { requests, limits } = sidecar.resources.clone().unwrap_or_default();
-    let cpu_limit = limits.cpu.unwrap_or_else(|| "500m".into());
-    let memory_limit = limits.memory.unwrap_or_else(|| "256Mi".into());
-    let lesser = |request: Option<String>, default: &str, limit: &str| {
-        request.unwrap_or_else(|| {
-            let smaller = quantity(&limit.into()) < quantity(&default.into());
-            if smaller { limit.to_owned() } else { default.to_owned() }
-        })
-    };
+    let (cpu_request, cpu_limit) = bounds(requests.cpu, limits.cpu, "50m", "500m");
+    let (memory_request, memory_limit) = bounds(requests.memory, limits.memory, "64Mi", "256Mi");
     let (cpu, memory) = if is_guaranteed(pod) {
-        (cpu_limit.clone(), memory_limit.clone())
+        (&cpu_limit, &memory_limit)
     } else {
-        (
-            lesser(requests.cpu, "50m", &cpu_limit),
-            lesser(requests.memory, "64Mi", &memory_limit),
-        )
+        (&cpu_request, &memory_request)
     };
     Some(json!({"requests": {"cpu": cpu, "memory": memory}, "limits": {"cpu": cpu_limit, "memory": memory_limit}}))
+}
+
+/// Request and limit of one resource; a default gives way to what the policy says.
+fn bounds(request: Option<String>, limit: Option<String>, least: &str, most: &str) -> (String, String) {
+    let larger = |a: String, b: &str| {
+        if quantity(&a.as_str().into()) < quantity(&b.into()) {
+            b.to_owned()
+        } else {
+            a
+        }
+    };
+    let smaller = |a: String, b: &str| {
+        if quantity(&a.as_str().into()) > quantity(&b.into()) {
+            b.to_owned()
+        } else {
+            a
+        }
+    };
+    match (request, limit) {
+        (Some(request), Some(limit)) => (request, limit),
+        (Some(request), None) => (request.clone(), larger(request, most)),
+        (None, Some(limit)) => (smaller(least.to_owned(), &limit), limit),
+        (None, None) => (least.to_owned(), most.to_owned()),
+    }
 }
 
 /// Whether every container of the pod has equal requests and limits of both resources (the kubelet's QoS rule).

@@ -1,8 +1,9 @@
 //! Helpers, tokens, volumes, mounts and sidecars: references that resolve, objects that can exist.
 
 use super::{TAKEN_PORTS, check_object_name, identity::check_audience};
-use crate::api::{DownwardApiItem, FieldErrors, KeyToPath, PolicySpec, Projection, Sidecar, Volume};
+use crate::api::{DownwardApiItem, FieldErrors, KeyToPath, PolicySpec, Projection, Resources, Sidecar, Volume};
 use crate::operator::Operator;
+use crate::quantity::thousandths;
 
 pub(super) fn check(spec: &PolicySpec, operator: &Operator, errors: &mut FieldErrors) {
     for (i, helper) in spec.auth_helpers.iter().enumerate() {
@@ -239,6 +240,28 @@ fn check_sidecar(sidecar: &Sidecar, earlier: &[Sidecar], field: &str, operator: 
             format!("{field}.image"),
             format!("{:?} is not allowed: {allowed}", sidecar.image),
         );
+    }
+}
+
+/// The API server refuses pods whose container requests more than its limit.
+fn check_resources(sidecar: &Sidecar, field: &str, errors: &mut FieldErrors) {
+    let Some(Resources { requests, limits }) = &sidecar.resources else {
+        return;
+    };
+    let pairs = [
+        ("cpu", &requests.cpu, &limits.cpu),
+        ("memory", &requests.memory, &limits.memory),
+    ];
+    for (resource, request, limit) in pairs {
+        let (Some(request), Some(limit)) = (request, limit) else {
+            continue;
+        };
+        if thousandths(&request.as_str().into()) > thousandths(&limit.as_str().into()) {
+            errors.add(
+                format!("{field}.resources.requests.{resource}"),
+                format!("{request:?} is more than the limit {limit:?}"),
+            );
+        }
     }
 }
 
