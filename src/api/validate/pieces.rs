@@ -227,6 +227,7 @@ fn check_sidecar(sidecar: &Sidecar, earlier: &[Sidecar], field: &str, operator: 
             format!("{key:?} is the key of sidecar {:?} already", other.name),
         );
     }
+    check_resources(sidecar, field, errors);
     if !operator
         .sidecar_images
         .iter()
