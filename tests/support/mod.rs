@@ -1,3 +1,6 @@
 //! What several test programs share.
 
 pub mod google;
+pub mod kube;
+pub mod node;
+pub mod process;

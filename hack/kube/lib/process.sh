@@ -56,7 +56,7 @@ give_up() { # WHY NAME
   exit 1
 }
 
-# Obeys the lines on stdin until they end; ends the cluster when one of its programs dies. A command NAME is the
+# Obeys the lines on stdin; ends the cluster when one of its programs dies. A command NAME is the
 # function command_NAME, which may say why it failed.
 serve_commands() {
   local line='' part status
@@ -67,8 +67,8 @@ serve_commands() {
     if [ "$status" -eq 0 ]; then
       obey "$line"
       line=''
-    elif [ "$status" -le 128 ]; then # not the time-out: the end
-      return
+    elif [ "$status" -le 128 ]; then # not the time-out: the end, which is for ../cluster to act on
+      wait
     fi
     all_live
   done

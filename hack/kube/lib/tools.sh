@@ -14,10 +14,13 @@ for tool in "${!module_of[@]}"; do
   [ "${module_of[$tool]}" != kubernetes ] || package_of[$tool]=k8s.io/kubernetes/cmd/$tool
 done
 
-tools_of() { # of a size of cluster, in the order in which they are wanted
+# What a size of cluster takes from here, in the order in which it is wanted. Who brings KUBEBUILDER_ASSETS may bring
+# helm too, in PATH.
+tools_of() {
   local control_plane="etcd kube-apiserver kubectl helm"
   case $1 in
-    control-plane) if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then echo helm; else echo "$control_plane"; fi ;;
+    control-plane)
+      if [ -z "${KUBEBUILDER_ASSETS:-}" ]; then echo "$control_plane"; else command -v helm >/dev/null || echo helm; fi ;;
     node) echo "$control_plane kube-controller-manager kube-scheduler kubelet kube-proxy coredns" ;;
   esac
 }
@@ -56,9 +59,9 @@ ldflags() {
 }
 
 program() { # NAME: its path
-  case $1 in
-    etcd | kube-apiserver | kubectl)
-      if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then echo "$KUBEBUILDER_ASSETS/$1"; else echo "$bin/$1"; fi ;;
+  case ${KUBEBUILDER_ASSETS:+with-assets}/$1 in
+    with-assets/etcd | with-assets/kube-apiserver | with-assets/kubectl) echo "$KUBEBUILDER_ASSETS/$1" ;;
+    with-assets/helm) command -v helm || echo "$bin/helm" ;;
     *) echo "$bin/$1" ;;
   esac
 }
