@@ -20,6 +20,12 @@ what_lacks() { # SIZE
   done
   if [ "$1" = node ]; then
     [ -n "$(cni_plugins)" ] || missing+=("the CNI plugins ptp, host-local, loopback (package containernetworking-plugins)")
+    local place
+    for place in "$here" "$base"; do
+      case $(realpath --canonicalize-missing "$place")/ in
+        /run/* | /var/lib/* | /var/log/*) echo "  - $place somewhere else: a node has a /run, /var/lib and /var/log of its own" ;;
+      esac
+    done
     if [ "$EUID" -ne 0 ]; then
       echo "  - root: a node makes network namespaces, mounts and cgroups; use sudo"
     elif ! unshare --net --mount --pid --fork true 2>/dev/null; then
