@@ -10,6 +10,7 @@ mod inject;
 mod inputs;
 mod terminal;
 mod validate;
+mod webhook;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -29,6 +30,15 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
+    #[command(after_help = "\
+Examples:
+  # Beside a cluster: policies from files, a certificate of your own
+  vertex-injector webhook --listen 127.0.0.1:8443 --policy-dir policies/ \\
+    --tls-cert-file tls.crt --tls-key-file tls.key
+
+  # In a cluster, as the chart does it
+  vertex-injector webhook --config /etc/vertex-injector/config.yaml")]
+    Webhook(crate::webhook::Args),
     Inject(inject::Args),
     Explain(explain::Args),
     Validate(validate::Args),
@@ -44,9 +54,16 @@ enum Ending {
     Refused,
 }
 
+impl Ending {
+    fn refused_if(refused: bool) -> Self {
+        if refused { Self::Refused } else { Self::Done }
+    }
+}
+
 /// Runs the verb. Errors are on standard error when it returns.
 pub fn run(cli: Cli) -> ExitCode {
     let ending = match cli.verb {
+        Verb::Webhook(args) => webhook::run(args),
         Verb::Inject(args) => inject::run(args),
         Verb::Explain(args) => explain::run(args),
         Verb::Validate(args) => validate::run(args),

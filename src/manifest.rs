@@ -16,6 +16,7 @@ use crate::api::schema::type_name;
 use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
+use std::thread;
 
 pub use operator::operator;
 pub use source::{read, read_stdin};
@@ -30,8 +31,11 @@ pub const MAX_FILES: usize = 1024;
 /// Deepest nesting of maps and lists; also the limit of every JSON reader behind us.
 const MAX_DEPTH: usize = 100;
 
+/// Stack of the thread that reads, enough for [`MAX_DEPTH`] in an unoptimised build.
+const STACK_BYTES: usize = 16 << 20;
+
 /// Most maps, lists and scalars that one input may have once its aliases are expanded.
-const MAX_VALUES: usize = 2_000_000;
+const MAX_VALUES: usize = 1_000_000;
 
 /// One object of an input.
 #[derive(Debug, Clone)]
@@ -125,59 +129,75 @@ pub fn documents(text: &str) -> Result<Vec<Value>, ManifestError> {
 /// As [`documents`].
 pub fn parse(input: &str, text: &str) -> Result<Vec<Document>, ManifestError> {
     let input: Arc<str> = input.into();
+    // The YAML reader needs up to 20 KiB of stack for each level of nesting; the caller may have little.
+    thread::scope(|scope| {
+        thread::Builder::new()
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, || read_chunks(&input, text))
+            .ok()
+            .and_then(|reader| reader.join().ok())
+    })
+    .unwrap_or_else(|| {
+        Err(ManifestError {
+            input: input.clone(),
+            document: None,
+            line: None,
+            problem: "cannot be read: not enough memory".to_owned(),
+        })
+    })
+}
+
+fn read_chunks(input: &Arc<str>, text: &str) -> Result<Vec<Document>, ManifestError> {
     let mut documents = Vec::new();
     let mut count = 0_usize;
     for chunk in yaml::chunks(text.trim_start_matches('\u{feff}')) {
-        let number = documents.len() + 1;
-        let values = if json::looks_like(chunk.text) {
-            // What only looks like JSON (`{a: 1}`) is YAML; what is wrong in both is told in the terms of JSON.
-            match json::objects(chunk.text) {
-                Err(error) if error.syntax => yaml::objects(chunk.text).map_err(|_| error),
-                result => result,
-            }
-        } else {
-            yaml::objects(chunk.text)
-        };
-        let values = values.map_err(|error| ManifestError {
+        let refuse = |document: usize, line: Option<u64>, problem: String| ManifestError {
             input: input.clone(),
-            document: Some(number),
-            line: error.line.map(|line| line + chunk.line - 1),
-            problem: error.problem,
-        })?;
+            document: Some(document),
+            line: line.map(|line| line + chunk.line - 1),
+            problem,
+        };
+        let next = documents.len() + 1;
+        let values = read_chunk(chunk.text).map_err(|error| refuse(next, error.line, error.problem))?;
         count += values.iter().map(size).sum::<usize>();
         if count > MAX_VALUES {
-            return Err(ManifestError {
-                input,
-                document: Some(number),
-                line: Some(chunk.line),
-                problem: format!("more than {MAX_VALUES} values in one input; divide it"),
-            });
+            let problem = format!("more than {MAX_VALUES} values in one input; divide it");
+            return Err(refuse(next, Some(1), problem));
         }
         let alone = values.len() == 1 && !json::looks_like(chunk.text) && !chunk.directives;
         for value in values {
-            let place = Place {
-                input: input.clone(),
-                document: documents.len() + 1,
-            };
+            let document = documents.len() + 1;
             if !value.is_object() {
-                return Err(ManifestError {
-                    input,
-                    document: Some(place.document),
-                    line: Some(chunk.line),
-                    problem: format!(
-                        "a Kubernetes object is a map with apiVersion and kind, this is {}",
-                        type_name(&value)
-                    ),
-                });
+                let problem = format!(
+                    "a Kubernetes object is a map with apiVersion and kind, this is {}",
+                    type_name(&value)
+                );
+                return Err(refuse(document, Some(1), problem));
             }
             documents.push(Document {
                 value,
-                place,
-                text: alone.then(|| chunk.body().to_owned()),
+                place: Place {
+                    input: input.clone(),
+                    document,
+                },
+                text: alone.then(|| chunk.body()),
             });
         }
     }
     Ok(documents)
+}
+
+fn read_chunk(text: &str) -> Result<Vec<Value>, Problem> {
+    if !json::looks_like(text) {
+        return yaml::objects(text);
+    }
+    // What only looks like JSON (`{a: 1}`) is YAML; what is wrong in both is told in the terms of JSON.
+    match json::objects(text) {
+        Err(in_json) if in_json.syntax => {
+            yaml::objects(text).map_err(|in_yaml| if in_yaml.syntax { in_json } else { in_yaml })
+        }
+        result => result,
+    }
 }
 
 /// What is wrong in one chunk of text.

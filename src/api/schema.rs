@@ -37,12 +37,5 @@ pub fn check(object: &Value) -> Result<(), FieldErrors> {
         Ok(node) => walk.value(node, object),
         Err(problem) => walk.error_at("kind", problem),
     }
-    if kind == "ClusterInjectionPolicy" && object.pointer("/metadata/namespace").is_some_and(|it| !it.is_null()) {
-        walk.error_at(
-            "metadata.namespace",
-            "a ClusterInjectionPolicy belongs to no namespace; choose namespaces with spec.namespaceSelector, or make \
-             it an InjectionPolicy",
-        );
-    }
     walk.finish()
 }

@@ -49,6 +49,9 @@ enum Format {
 
 const BOLD: Style = Style::new().bold();
 
+/// Where lists of names are wrapped, in columns.
+const WIDTH: usize = 100;
+
 pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
     let Args { inputs, output } = args;
     let decided = inputs.decide()?;
@@ -57,11 +60,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
         Format::Json => serde_json::to_string_pretty(&data(&decided.pods)?)? + "\n",
     };
     terminal::print(&result)?;
-    Ok(if decided.any_denied() {
-        Ending::Refused
-    } else {
-        Ending::Done
-    })
+    Ok(Ending::refused_if(decided.any_denied()))
 }
 
 fn data(pods: &[DecidedPod]) -> anyhow::Result<Value> {
@@ -85,24 +84,12 @@ fn words(pods: &[DecidedPod]) -> Result<String, std::fmt::Error> {
     if pods.is_empty() {
         writeln!(text, "no pod in the input")?;
     }
-    let width = pods
-        .iter()
-        .map(|pod| clean(&pod.title()).chars().count())
-        .max()
-        .unwrap_or_default();
     for pod in pods {
         let Decision {
             outcome,
             reason,
-            message,
             policy,
-            units,
-            env,
-            volumes,
-            containers,
-            needs,
-            warnings,
-            patch: _,
+            ..
         } = &pod.decision;
         let colour = match outcome {
             Outcome::Injected => AnsiColor::Green,
@@ -112,48 +99,85 @@ fn words(pods: &[DecidedPod]) -> Result<String, std::fmt::Error> {
         .on_default();
         write!(
             text,
-            "{BOLD}{:width$}{BOLD:#}  {colour}{outcome}{colour:#}  {reason}",
+            "{BOLD}{}{BOLD:#}: {colour}{outcome}{colour:#} ({reason})",
             clean(&pod.title())
         )?;
         match policy {
-            Some(policy) => writeln!(text, "  {}", clean(policy))?,
+            Some(policy) => writeln!(text, " by policy {}", clean(policy))?,
             None => writeln!(text)?,
         }
-        for line in message.lines() {
-            row(&mut text, "", line)?;
-        }
-        for unit in units {
-            let state = match unit.state {
-                UnitState::Added => "added",
-                UnitState::Present => "present",
-                UnitState::Skipped => "skipped",
-            };
-            let reason = unit.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-            let detail = if unit.detail.is_empty() {
-                String::new()
-            } else {
-                format!(": {}", unit.detail)
-            };
-            row(&mut text, "unit", &format!("{} {state}{reason}{detail}", unit.name))?;
-        }
-        for (label, changes) in [("env", env), ("volume", volumes), ("container", containers)] {
-            for change in changes {
-                row(&mut text, label, &changed(change))?;
-            }
-        }
-        for needed in needs {
-            row(&mut text, "needs", &need(needed))?;
-        }
-        for warning in warnings {
-            row(&mut text, "warning", warning)?;
+        let rows = rows(&pod.decision);
+        let width = rows
+            .iter()
+            .map(|(label, _)| label.chars().count())
+            .max()
+            .unwrap_or_default();
+        for (label, row) in rows {
+            writeln!(text, "  {:width$}  {}", clean(&label), clean(&row))?;
         }
     }
     Ok(text)
 }
 
-/// An indented line: what it is about, and what there is to say.
-fn row(text: &mut String, label: &str, line: &str) -> std::fmt::Result {
-    writeln!(text, "  {label:<9}  {}", clean(line))
+/// What there is to say about a pod: a label and a line each.
+fn rows(decision: &Decision) -> Vec<(String, String)> {
+    let Decision {
+        outcome,
+        reason: _,
+        message,
+        policy: _,
+        units,
+        env,
+        volumes,
+        containers,
+        needs,
+        warnings,
+        patch: _,
+    } = decision;
+    let mut rows = Vec::new();
+    if *outcome != Outcome::Injected {
+        rows.push(("because".to_owned(), message.clone()));
+    }
+    for unit in units {
+        let state = match unit.state {
+            UnitState::Added => "added",
+            UnitState::Present => "present",
+            UnitState::Skipped => "skipped",
+        };
+        let reason = unit.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+        let detail = if unit.detail.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", unit.detail)
+        };
+        rows.push((unit.name.clone(), format!("{state}{reason}{detail}")));
+    }
+    for (label, changes) in [("env", env), ("volumes", volumes), ("containers", containers)] {
+        let names = changes.iter().map(changed);
+        let lines = wrapped(names);
+        rows.extend(lines.into_iter().enumerate().map(|(index, line)| {
+            let label = if index == 0 { label } else { "" };
+            (label.to_owned(), line)
+        }));
+    }
+    rows.extend(needs.iter().map(|needed| ("needs".to_owned(), need(needed))));
+    rows.extend(warnings.iter().map(|warning| ("warning".to_owned(), warning.clone())));
+    rows
+}
+
+/// Joins words to lines.
+fn wrapped(words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if line.len() + word.len() < WIDTH => {
+                line.push_str("  ");
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines
 }
 
 fn changed(change: &Change) -> String {
@@ -162,10 +186,10 @@ fn changed(change: &Change) -> String {
         "remove" => '-',
         _ => '~',
     };
-    format!("{sign} {}", change.name)
+    format!("{sign}{}", change.name)
 }
 
 fn need(needed: &Needed) -> String {
     let optional = if needed.optional { " (optional)" } else { "" };
-    format!("{}/{}{optional}", needed.kind, needed.name)
+    format!("{} {}{optional}", needed.kind, needed.name)
 }

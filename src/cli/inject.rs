@@ -2,7 +2,6 @@
 
 use super::inputs::{Decided, DecidedPod, Inputs};
 use super::{Ending, terminal};
-use crate::admission::Outcome;
 use crate::manifest;
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -32,8 +31,9 @@ Examples:
   helm template agents ./chart | vertex-injector inject -f - --policy policies/ | kubectl apply -f -
 
   # Only the changes, for an object that is in the cluster
-  kubectl patch deployment agent --type=json \\
-    -p \"$(kubectl get deployment agent -o yaml | vertex-injector inject -f - --policy policy.yaml -o patch)\"")]
+  kubectl get deployment agent -o yaml > agent.yaml
+  vertex-injector inject -f agent.yaml --policy policy.yaml -o patch > patch.json
+  kubectl patch deployment agent --type=json --patch-file patch.json")]
 pub(super) struct Args {
     #[command(flatten)]
     inputs: Inputs,
@@ -71,7 +71,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
 /// Changes the pods in the documents.
 fn inject(decided: &mut Decided) -> anyhow::Result<&mut Decided> {
     for pod in &decided.pods {
-        if pod.decision.patch.is_empty() || pod.decision.outcome != Outcome::Injected {
+        // A skipped pod that asked for injection is marked as skipped.
+        if pod.decision.patch.is_empty() {
             continue;
         }
         let document = decided.documents.get_mut(pod.document).context("no such document")?;

@@ -146,6 +146,8 @@ impl Decided {
             }
             let (label, verb) = match pod.decision.outcome {
                 Outcome::Injected => continue,
+                // Some skipped pods come with a warning that says so.
+                Outcome::Skipped if !pod.decision.warnings.is_empty() => continue,
                 Outcome::Skipped => ("note", "skipped"),
                 Outcome::Denied => ("error", "denied"),
             };
@@ -233,7 +235,8 @@ fn check_object(document: &Document) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn all(errors: Vec<ManifestError>) -> anyhow::Error {
-    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+/// One error with a line for each.
+fn all(errors: impl IntoIterator<Item = ManifestError>) -> anyhow::Error {
+    let lines: Vec<_> = errors.into_iter().map(|error| error.to_string()).collect();
     anyhow!(lines.join("\n"))
 }

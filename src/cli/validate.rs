@@ -103,18 +103,27 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
         Format::Text => words(&verdicts, &others)?,
         Format::Json => serde_json::to_string_pretty(&data(&verdicts, &others))? + "\n",
     })?;
-    let valid = verdicts.iter().all(|verdict| verdict.errors.is_empty());
-    Ok(if valid { Ending::Done } else { Ending::Refused })
+    Ok(Ending::refused_if(
+        verdicts.iter().any(|verdict| !verdict.errors.is_empty()),
+    ))
 }
 
 impl Verdict {
     /// The verdict about a policy that fits its schema.
     fn compiled(place: Place, object: &PolicyObject, operator: &Operator) -> Self {
+        let policy = Policy::compile(object, operator);
+        let mut notes = policy.notes().to_vec();
         let kind = match object {
             PolicyObject::Namespaced(_) => "InjectionPolicy",
-            PolicyObject::Cluster(_) => "ClusterInjectionPolicy",
+            PolicyObject::Cluster(object) => {
+                if object.metadata.namespace.is_some() {
+                    notes.push(
+                        "metadata.namespace is ignored: a ClusterInjectionPolicy belongs to no namespace".to_owned(),
+                    );
+                }
+                "ClusterInjectionPolicy"
+            }
         };
-        let policy = Policy::compile(object, operator);
         Self {
             place,
             kind: kind.to_owned(),
@@ -122,7 +131,7 @@ impl Verdict {
             name: policy.name().name.clone(),
             errors: policy.errors().0.clone(),
             warnings: policy.unreachable().map(str::to_owned).into_iter().collect(),
-            notes: policy.notes().to_vec(),
+            notes,
         }
     }
 

@@ -4,6 +4,9 @@ use super::{MAX_DEPTH, MAX_VALUES, Problem, shown_key};
 use serde_json::Value;
 use serde_saphyr::{Error, budget::BudgetBreach};
 
+/// How the scanner says that it gives up on nesting, before the limit below can say it.
+const TOO_DEEP: &str = "recursion limit exceeded";
+
 /// One document's text within a stream.
 pub(super) struct Chunk<'a> {
     /// The text, with its own `---` line if it has one.
@@ -14,7 +17,7 @@ pub(super) struct Chunk<'a> {
     pub(super) directives: bool,
 }
 
-impl<'a> Chunk<'a> {
+impl Chunk<'_> {
     /// The text without the `---` line in front of it, always with a line end.
     pub(super) fn body(&self) -> String {
         let (first, rest) = split_line(self.text);
@@ -77,14 +80,17 @@ pub(super) fn objects(text: &str) -> Result<Vec<Value>, Problem> {
     let options = serde_saphyr::options! {
         legacy_octal_numbers: true,
         with_snippet: false,
-        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_nodes: MAX_VALUES, max_events: 2 * MAX_VALUES },
+        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_nodes: MAX_VALUES, max_events: MAX_VALUES },
     };
     serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
         let error = innermost(&error);
         Problem {
             line: error.location().map(|location| location.line()),
             problem: describe(error),
-            syntax: matches!(error, Error::ExternalMessage { .. } | Error::Eof { .. }),
+            syntax: match error {
+                Error::ExternalMessage { msg, .. } => msg != TOO_DEEP,
+                error => matches!(error, Error::Eof { .. }),
+            },
         }
     })
 }
@@ -103,6 +109,7 @@ fn describe(error: &Error) -> String {
         Error::DuplicateMappingKey { key, .. } => {
             format!("duplicate key{}", shown_key(key.as_deref().unwrap_or_default()))
         }
+        Error::ExternalMessage { msg, .. } if msg == TOO_DEEP => format!("nested more than {MAX_DEPTH} levels deep"),
         Error::ExternalMessage { msg, .. } => format!("not valid YAML: {msg}"),
         Error::Eof { .. } => "not valid YAML: it ends too early".to_owned(),
         Error::UnknownAnchor { .. } => "an alias (*) names an anchor (&) that does not exist".to_owned(),

@@ -54,7 +54,7 @@ fn metadata() -> Result<Node, serde_json::Error> {
                 "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
             },
             "namespace": {"type": "string", "maxLength": 63, "pattern": "^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$"},
-            "labels": strings.clone(),
+            "labels": strings,
             "annotations": strings,
         },
     }))?;
@@ -72,7 +72,9 @@ fn metadata() -> Result<Node, serde_json::Error> {
         "selfLink",
         "uid",
     ] {
-        metadata.properties.insert(written_by_the_server.to_owned(), Node::anything());
+        metadata
+            .properties
+            .insert(written_by_the_server.to_owned(), Node::anything());
     }
     Ok(metadata)
 }

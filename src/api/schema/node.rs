@@ -17,12 +17,12 @@ pub(super) struct Node {
     pub(super) one_of: Vec<Value>,
     pub(super) format: Option<String>,
 
-    pub(super) properties: BTreeMap<String, Node>,
-    pub(super) additional_properties: Option<Box<Node>>,
+    pub(super) properties: BTreeMap<String, Self>,
+    pub(super) additional_properties: Option<Box<Self>>,
     pub(super) required: Vec<String>,
     pub(super) max_properties: Option<usize>,
 
-    pub(super) items: Option<Box<Node>>,
+    pub(super) items: Option<Box<Self>>,
     pub(super) min_items: Option<usize>,
     pub(super) max_items: Option<usize>,
     #[serde(rename = "x-kubernetes-list-type")]

@@ -10,7 +10,19 @@ const HIDDEN: [&str; 3] = ["value", "args", "command"];
 
 /// How well-known credentials begin.
 const CREDENTIALS: [&str; 14] = [
-    "-----BEGIN", "AIza", "AQ.", "eyJ", "ghp_", "gho_", "ghs_", "ghu_", "github_pat_", "glpat-", "sk-", "xox", "ya29.",
+    "-----BEGIN",
+    "AIza",
+    "AQ.",
+    "eyJ",
+    "ghp_",
+    "gho_",
+    "ghs_",
+    "ghu_",
+    "github_pat_",
+    "glpat-",
+    "sk-",
+    "xox",
+    "ya29.",
     "{",
 ];
 
@@ -26,7 +38,11 @@ pub(super) fn shown(value: &Value, path: &str) -> String {
 /// A name that a person chose, such as that of an unknown field.
 pub(super) fn shown_key(key: &str) -> String {
     let shown: String = key.chars().take(MAX_SHOWN).flat_map(char::escape_debug).collect();
-    if key.chars().count() > MAX_SHOWN { shown + "…" } else { shown }
+    if key.chars().count() > MAX_SHOWN {
+        shown + "…"
+    } else {
+        shown
+    }
 }
 
 /// The name that was probably meant.

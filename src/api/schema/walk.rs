@@ -57,9 +57,16 @@ impl Walk {
     /// What was found.
     pub(super) fn finish(mut self) -> Result<(), FieldErrors> {
         if self.more > 0 {
-            self.errors.push(FieldError::new("spec", format!("{} more errors are not shown", self.more)));
+            self.errors.push(FieldError::new(
+                "spec",
+                format!("{} more errors are not shown", self.more),
+            ));
         }
-        if self.errors.is_empty() { Ok(()) } else { Err(FieldErrors(self.errors)) }
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(FieldErrors(self.errors))
+        }
     }
 
     fn map(&mut self, node: &Node, map: &Map<String, Value>) {
@@ -91,7 +98,10 @@ impl Walk {
     fn list(&mut self, node: &Node, items: &[Value]) {
         match (node.min_items, node.max_items) {
             (Some(least), _) if items.len() < least => {
-                self.error(format!("needs at least {least} item{}", if least == 1 { "" } else { "s" }));
+                self.error(format!(
+                    "needs at least {least} item{}",
+                    if least == 1 { "" } else { "s" }
+                ));
             }
             (_, Some(most)) if items.len() > most => {
                 self.error(format!("may have at most {most} items, has {}", items.len()));
@@ -118,14 +128,20 @@ impl Walk {
             if node.list_type == ListType::Map && identity.len() < node.list_map_keys.len() {
                 continue;
             }
-            let what = identity.iter().map(|value| shown(value, &self.path)).collect::<Vec<_>>().join(", ");
+            let what = identity
+                .iter()
+                .map(|value| shown(value, &self.path))
+                .collect::<Vec<_>>()
+                .join(", ");
             if let Some(first) = seen.insert(identity, index) {
                 self.at(format_args!("[{index}]"), |walk| {
                     let keys = match node.list_type {
                         ListType::Map => format!("{} ", node.list_map_keys.join(", ")),
                         _ => String::new(),
                     };
-                    walk.error(format!("has the same {keys}{what} as item {first}; each may stand only once"));
+                    walk.error(format!(
+                        "has the same {keys}{what} as item {first}; each may stand only once"
+                    ));
                 });
             }
         }
