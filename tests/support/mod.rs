@@ -1,5 +1,6 @@
 //! What several test programs share.
 
+pub mod cases;
 pub mod google;
 pub mod kube;
 pub mod node;
