@@ -164,7 +164,9 @@ fn read_chunks(input: &Arc<str>, text: &str) -> Result<Vec<Document>, ManifestEr
             let problem = format!("more than {MAX_VALUES} values in one input; divide it");
             return Err(refuse(next, Some(1), problem));
         }
-        let alone = values.len() == 1 && !json::looks_like(chunk.text) && !chunk.directives;
+        let mut text = chunk
+            .standing_alone()
+            .filter(|text| values.len() == 1 && !json::looks_like(text));
         for value in values {
             let document = documents.len() + 1;
             if !value.is_object() {
@@ -180,7 +182,7 @@ fn read_chunks(input: &Arc<str>, text: &str) -> Result<Vec<Document>, ManifestEr
                     input: input.clone(),
                     document,
                 },
-                text: alone.then(|| chunk.body()),
+                text: text.take(),
             });
         }
     }

@@ -161,7 +161,7 @@ mod errors {
             ("a: .inf\n", 1, "infinite"),
             ("? [a]\n: b\n", 1, "a key must be a string"),
             ("{\"a\": 1,\n\"b\": \"c\" \"d\"}\n", 2, "not valid JSON"),
-            ("a: 1\n--- \n{\"a\": \"open\n", 3, "not valid JSON"),
+            ("a: 1\n--- \n{\"a\": \"b\" \"c\"}\n", 3, "not valid JSON"),
         ] {
             let error = problem(text);
             assert_eq!(error.line, Some(line), "{text} {error}");
@@ -173,7 +173,7 @@ mod errors {
     fn what_is_no_map_is_an_error() {
         assert_eq!(
             told("a: 1\n---\n- b\n"),
-            "in.yaml:2: document 2: a Kubernetes object is a map with apiVersion and kind, this is a list"
+            "in.yaml:3: document 2: a Kubernetes object is a map with apiVersion and kind, this is a list"
         );
         assert!(told("hello\n").contains("this is a string"));
         assert!(told("42\n").contains("this is a number"));
@@ -313,6 +313,10 @@ mod writing {
         for (name, text) in pods() {
             assert_eq!(manifest::yaml(&parse(&name, &text).unwrap()).unwrap(), text, "{name}");
         }
+        // What brings its own marker or directive is written anew.
+        let text = "kind: A\n...\n%YAML 1.1\n---\nkind: B\n...\n--- {kind: C}\n";
+        let written = manifest::yaml(&parse("in.yaml", text).unwrap()).unwrap();
+        assert_eq!(written, "kind: A\n...\n---\nkind: B\n---\nkind: C\n");
     }
 
     #[test]
@@ -421,6 +425,14 @@ mod writing {
     }
 
     #[test]
+    fn json_in_a_string_stays_readable() {
+        let value = json!({"annotation": r#"{"a": "it's", "b": ["\n"]}"#});
+        let yaml = manifest::yaml(&parse("a.json", &value.to_string()).unwrap()).unwrap();
+        assert_eq!(yaml, "annotation: '{\"a\": \"it''s\", \"b\": [\"\\n\"]}'\n");
+        assert_eq!(one(&yaml), value);
+    }
+
+    #[test]
     fn several_objects_become_one_list_and_lists_do_not_nest() {
         let text = "kind: A\n---\napiVersion: v1\nkind: List\nitems: [{kind: B}, {kind: C}]\n";
         let list = one(&manifest::json(&parse("in.yaml", text).unwrap()).unwrap());
@@ -439,6 +451,8 @@ mod writing {
             (-1e15..1e15).prop_map(Value::from),
             ".*".prop_map(Value::from),
             r"[-+0-9._:xobeEyYnNoOfFtTrRuUlLsS~ \n\t#&*!|>'%@`{}\[\],?]{0,12}".prop_map(Value::from),
+            "[{\\[].*".prop_map(Value::from),
+            "(.*\n){0,3}[ \t]?.*".prop_map(Value::from),
         ];
         leaf.prop_recursive(4, 40, 5, |inner| {
             prop_oneof![

@@ -9,28 +9,20 @@ const TOO_DEEP: &str = "recursion limit exceeded";
 
 /// One document's text within a stream.
 pub(super) struct Chunk<'a> {
-    /// The text, with its own `---` line if it has one.
+    /// The text, without the `---` line in front of it when nothing else is on that line.
     pub(super) text: &'a str,
     /// Line number of the text's first line, from 1.
     pub(super) line: u64,
-    /// Whether the text has `%` directives, which only mean something in front of their `---`.
-    pub(super) directives: bool,
 }
 
 impl Chunk<'_> {
-    /// The text without the `---` line in front of it, always with a line end.
-    pub(super) fn body(&self) -> String {
-        let (first, rest) = split_line(self.text);
-        let body = if is_marker(first, "---") && first.trim_end().len() == 3 {
-            rest
-        } else {
-            self.text
-        };
-        let mut body = body.to_owned();
-        if !body.ends_with('\n') {
-            body.push('\n');
+    /// The text for the place after a `---` line, with a line end; none when it brings its own marker.
+    pub(super) fn standing_alone(&self) -> Option<String> {
+        if self.text.lines().any(|line| is_marker(line, "---")) {
+            return None;
         }
-        body
+        let end = if self.text.ends_with('\n') { "" } else { "\n" };
+        Some(format!("{}{end}", self.text))
     }
 }
 
@@ -63,11 +55,16 @@ pub(super) fn chunks(text: &str) -> impl Iterator<Item = Chunk<'_>> {
             lines += 1;
             tail = next;
         }
-        let (chunk, after) = rest.split_at_checked(end)?;
-        let chunk = Chunk {
-            text: chunk,
-            line,
-            directives,
+        let (text, after) = rest.split_at_checked(end)?;
+        let (first, second) = split_line(text);
+        let bare = is_marker(first, "---") && first.trim_start_matches('-').trim_start().split('#').next() == Some("");
+        let chunk = if bare {
+            Chunk {
+                text: second,
+                line: line + 1,
+            }
+        } else {
+            Chunk { text, line }
         };
         rest = after;
         line += lines;
