@@ -26,12 +26,16 @@ pub fn decide(pod: &Pod<'_>, namespace: &str, policies: &PolicySet) -> Decision 
         return Decision::skipped(Reason::OptedOut, format!("label {} is \"false\"", names::INJECT));
     }
     let asks = pod.label(names::INJECT) == Some("true");
-    let (policy, kind) = match choose(pod, namespace, policies, asks) {
-        Ok(chosen) => chosen,
-        Err(decision) => return *decision,
+    let mut decision = match choose(pod, namespace, policies, asks) {
+        Ok((policy, kind)) => {
+            let decision = serve(pod, namespace, policy, kind, asks);
+            Decision {
+                policy: Some(policy.reference().to_owned()),
+                ..decision
+            }
+        }
+        Err(decision) => *decision,
     };
-    let mut decision = serve(pod, namespace, policy, kind, asks);
-    decision.policy = Some(policy.reference().to_owned());
     truncate(&mut decision.message);
     decision
 }
@@ -165,17 +169,15 @@ fn conclude(mut draft: Draft<'_>, namespace: &str, policy: &Policy, asks: bool) 
         .units
         .iter()
         .find_map(|unit| Some((unit.reason?, unit.detail.clone())));
-    let all_skipped = !draft.units.is_empty() && draft.units.iter().all(|unit| unit.reason.is_some());
-    if draft.changed() == 0 && (all_skipped || draft.units.is_empty()) {
-        let units = std::mem::take(&mut draft.units);
+    if draft.units.iter().all(|unit| unit.reason.is_some()) {
         let (reason, detail) = skip.unwrap_or((
             Reason::NothingToInject,
             format!("policy {name} adds nothing to this pod"),
         ));
-        return Decision {
-            units,
-            ..skipped_with(draft, reason, detail, asks)
-        };
+        // What an earlier injection left goes all the same.
+        draft.annotate(names::RENDERED_ENV, None);
+        draft.annotate(names::POLICY_REF, None);
+        return skipped_with(draft, reason, detail, asks);
     }
     let changed = draft.changed() > 0;
     let rendered = draft.rendered_env();

@@ -6,7 +6,7 @@ pub(super) use container::ContainerDraft;
 
 use super::decision::{Change, Decision, Needed, Outcome, Reason, Unit, UnitState};
 use super::ours::is_ours;
-use super::patch::{ListEdit, emit_map};
+use super::patch::{Found, ListEdit, emit_map, emit_within};
 use super::pod::{Pod, Volume};
 use super::render;
 use super::select::Chosen;
@@ -27,10 +27,14 @@ pub(super) struct Draft<'p> {
     pub(super) volumes: Vec<(Volume<'p>, &'p str)>,
     pub(super) volume_edits: ListEdit,
     pub(super) init_edits: ListEdit,
-    /// Names of our volumes and containers that the policy wants.
-    pub(super) wanted: BTreeSet<String>,
+    /// Names of the volumes that the policy wants.
+    pub(super) wanted_volumes: BTreeSet<String>,
+    /// Names of the containers that the policy wants.
+    pub(super) wanted_containers: BTreeSet<String>,
     pub(super) annotations: Vec<(String, Option<String>)>,
     pub(super) node_selector: Vec<(String, Option<String>)>,
+    /// The variables of our sidecars, as the annotation lists them.
+    pub(super) sidecar_env: Vec<String>,
     changes: usize,
     volume_changes: Vec<Change>,
     pub(super) container_changes: Vec<Change>,
@@ -61,9 +65,11 @@ impl<'p> Draft<'p> {
             volumes,
             volume_edits: ListEdit::default(),
             init_edits: ListEdit::default(),
-            wanted: BTreeSet::new(),
+            wanted_volumes: BTreeSet::new(),
+            wanted_containers: BTreeSet::new(),
             annotations: Vec::new(),
             node_selector: Vec::new(),
+            sidecar_env: Vec::new(),
             changes: 0,
             volume_changes: Vec::new(),
             container_changes: Vec::new(),
@@ -98,8 +104,9 @@ impl<'p> Draft<'p> {
         self.units.push(unit);
     }
 
-    /// Sets an annotation, or removes it.
+    /// Sets an annotation, or removes it. The last word on a key counts.
     pub(super) fn annotate(&mut self, key: &str, value: Option<String>) {
+        self.annotations.retain(|(other, _)| other != key);
         if self.pod.annotation(key) != value.as_deref() {
             self.annotations.push((key.to_owned(), value));
             self.changes += 1;
@@ -137,7 +144,7 @@ impl<'p> Draft<'p> {
 
     /// Adds a volume or brings it up to date. A volume that is not under our prefix is the pod's and stays.
     pub(super) fn add_volume(&mut self, name: &str, volume: &Value) {
-        if !self.wanted.insert(name.to_owned()) {
+        if !self.wanted_volumes.insert(name.to_owned()) {
             return;
         }
         let rendered = render::named(name, volume);
@@ -280,7 +287,7 @@ impl<'p> Draft<'p> {
             mount.name.starts_with(names::PIECE_PREFIX)
                 && !wanted
                     .iter()
-                    .any(|(name, path)| **name == *mount.name && **path == *mount.mount_path)
+                    .any(|(name, path)| **name == *mount.name && *path == mount.mount_path.trim_end_matches('/'))
         });
     }
 
@@ -343,7 +350,7 @@ impl<'p> Draft<'p> {
                 .iter()
                 .map(move |name| format!("{}/{name}", &*draft.chosen.container.name))
         });
-        let list: Vec<String> = all.collect();
+        let list: Vec<String> = all.chain(self.sidecar_env.iter().cloned()).collect();
         (!list.is_empty()).then(|| list.join(","))
     }
 
@@ -353,23 +360,21 @@ impl<'p> Draft<'p> {
         let operations = &mut decision.patch;
         let pod = self.pod;
         let has_annotation = |key: &str| pod.annotation(key).is_some();
-        let found = pod
-            .metadata
-            .annotations
-            .is_some()
-            .then_some(&has_annotation as &dyn Fn(&str) -> bool);
-        emit_map(self.annotations, &["metadata", "annotations"], found, operations);
+        match &pod.metadata {
+            Some(metadata) => {
+                let found = metadata.annotations.is_some().then_some(&has_annotation as Found<'_>);
+                emit_map(self.annotations, &["metadata", "annotations"], found, operations);
+            }
+            // A pod template may have none.
+            None => emit_within(self.annotations, &["metadata"], "annotations", operations),
+        }
         let has_label = |key: &str| {
             pod.spec
                 .node_selector
                 .as_ref()
                 .is_some_and(|selector| selector.contains_key(key))
         };
-        let found = pod
-            .spec
-            .node_selector
-            .is_some()
-            .then_some(&has_label as &dyn Fn(&str) -> bool);
+        let found = pod.spec.node_selector.is_some().then_some(&has_label as Found<'_>);
         emit_map(self.node_selector, &["spec", "nodeSelector"], found, operations);
         for draft in self.containers {
             draft.emit(operations, &mut decision.env);
@@ -409,5 +414,13 @@ pub(super) fn settle(needs: &BTreeSet<Needed>) -> Vec<Needed> {
             name: name.to_owned(),
             optional,
         })
+        .collect()
+}
+
+/// The variables of a container that an earlier injection wrote.
+pub(super) fn previous(pod: &Pod<'_>, container: &str) -> BTreeSet<String> {
+    let all = pod.annotation(names::RENDERED_ENV).unwrap_or_default().split(',');
+    all.filter_map(|entry| entry.strip_prefix(container)?.strip_prefix('/'))
+        .map(str::to_owned)
         .collect()
 }

@@ -3,7 +3,7 @@
 use super::pod::{Container, Env};
 use serde_json::Value;
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Most text that references may expand to in one container. What is longer cannot be compared.
 const MAX_EXPANSION: usize = 256 * 1024;
@@ -106,6 +106,15 @@ impl<'p> Environment<'p> {
             .collect()
     }
 
+    /// Positions of all entries whose name is one of these, by name.
+    pub(super) fn positions_of(&self, is_one: impl Fn(&str) -> bool) -> BTreeMap<String, Vec<usize>> {
+        let mut found: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (i, entry) in self.entries.iter().enumerate().filter(|(_, entry)| is_one(&entry.name)) {
+            found.entry(entry.name.to_string()).or_default().push(i);
+        }
+        found
+    }
+
     /// The value as given.
     pub(super) fn given(&self, name: &str) -> Option<&Given<'p>> {
         self.entries.get(self.position(name)?).map(|entry| &entry.given)
@@ -136,14 +145,10 @@ impl<'p> Given<'p> {
 /// Replaces `$(NAME)` by the earlier value and `$$` by `$`. A reference to a name that is not there stays as it is.
 fn expand<'e, 'p: 'e>(literal: &str, budget: &mut usize, earlier: impl Fn(&str) -> Option<&'e Known<'p>>) -> Known<'p> {
     let mut text = String::with_capacity(literal.len());
-    let mut rest = literal;
-    while let Some((before, after)) = rest.split_once('$') {
-        text.push_str(before);
-        if let Some(after) = after.strip_prefix('$') {
-            text.push('$');
-            rest = after;
-        } else if let Some((name, after)) = after.strip_prefix('(').and_then(|after| after.split_once(')')) {
-            match earlier(name) {
+    for part in parts(literal) {
+        match part {
+            Part::Text(plain) => text.push_str(plain),
+            Part::Reference(name) => match earlier(name) {
                 Some(Known::Text(value)) if value.len() > *budget => {
                     return Known::Opaque {
                         source: "",
@@ -160,15 +165,56 @@ fn expand<'e, 'p: 'e>(literal: &str, budget: &mut usize, earlier: impl Fn(&str) 
                     text.push_str(name);
                     text.push(')');
                 }
-            }
-            rest = after;
-        } else {
-            text.push('$');
-            rest = after;
+            },
         }
     }
-    text.push_str(rest);
     Known::Text(Cow::Owned(text))
+}
+
+/// The names that a literal refers to.
+pub(super) fn references(literal: &str) -> impl Iterator<Item = &str> {
+    parts(literal).filter_map(|part| match part {
+        Part::Reference(name) => Some(name),
+        Part::Text(_) => None,
+    })
+}
+
+/// A piece of a literal.
+enum Part<'l> {
+    Text(&'l str),
+    Reference(&'l str),
+}
+
+/// A literal in pieces, `$$` already read as `$`. One look at each byte, whatever it holds.
+fn parts(literal: &str) -> impl Iterator<Item = Part<'_>> {
+    let mut rest = literal;
+    // Once no parenthesis closes any more, none is looked for.
+    let mut closes = true;
+    std::iter::from_fn(move || {
+        let Some(dollar) = rest.find('$') else {
+            let last = std::mem::take(&mut rest);
+            return (!last.is_empty()).then_some(Part::Text(last));
+        };
+        if dollar > 0 {
+            let (before, from_dollar) = rest.split_at(dollar);
+            rest = from_dollar;
+            return Some(Part::Text(before));
+        }
+        let (sign, after) = rest.split_at(1);
+        if let Some(after) = after.strip_prefix('$') {
+            rest = after;
+            return Some(Part::Text(sign));
+        }
+        if let Some(inside) = after.strip_prefix('(').filter(|_| closes) {
+            if let Some((name, behind)) = inside.split_once(')') {
+                rest = behind;
+                return Some(Part::Reference(name));
+            }
+            closes = false;
+        }
+        rest = after;
+        Some(Part::Text(sign))
+    })
 }
 
 /// Whether a `valueFrom` may yield nothing.

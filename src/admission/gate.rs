@@ -77,7 +77,7 @@ pub(super) fn gate(draft: &mut Draft<'_>, spec: &PolicySpec, file: Option<&str>)
                 }
                 OnValue::Override => {}
                 OnValue::Deny => problems.push(format!(
-                    "container {name:?} sets {CREDENTIALS} to another file than the policy's, and conflicts.values is Deny"
+                    "container {name:?} sets {CREDENTIALS} to another file than the policy's, and conflicts.values is Deny; remove the variable from the pod"
                 )),
             }
         }

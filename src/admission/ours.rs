@@ -1,37 +1,60 @@
 //! Whether a piece of the pod under one of our names is our own rendering.
 //!
 //! Other admission plugins add to our pieces: defaults, resources, a uid, SELinux options, mounts, variables of other
-//! names. So a piece is ours when every field that we render is there with our value, and lists that would change its
-//! meaning have nothing more.
+//! names. So a piece is ours when every field that we render is there with our value, and nothing more is there that would
+//! change its meaning.
 
 use crate::quantity::thousandths as quantity;
 use serde_json::{Map, Value};
+
+/// Fields that no plugin adds and that make a piece another one: where we render none, there is none.
+const DECISIVE: [&str; 9] = [
+    "args",
+    "command",
+    "envFrom",
+    "items",
+    "lifecycle",
+    "optional",
+    "subPath",
+    "subPathExpr",
+    "workingDir",
+];
 
 /// Whether `found` is `rendered`, plus additions that other plugins may make.
 pub(super) fn is_ours(found: &Value, rendered: &Value) -> bool {
     match (found, rendered) {
         (Value::Object(found), Value::Object(rendered)) => {
             rendered.iter().all(|(key, value)| matches_field(key, found, value))
+                && DECISIVE
+                    .iter()
+                    .all(|key| rendered.contains_key(*key) || found.get(*key).is_none_or(is_nothing))
         }
         _ => found == rendered,
     }
 }
 
+/// Whether the API server leaves a field of this value out.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Number(_) | Value::Object(_) => false,
+    }
+}
+
 fn matches_field(key: &str, found: &Map<String, Value>, rendered: &Value) -> bool {
     let Some(found) = found.get(key) else {
-        // The API server drops what is false or empty.
-        return matches!(rendered, Value::Bool(false)) || rendered.as_array().is_some_and(Vec::is_empty);
+        return is_nothing(rendered);
     };
     match (key, found, rendered) {
         ("env", Value::Array(found), Value::Array(rendered)) => keyed(found, rendered, "name"),
         ("volumeMounts", Value::Array(found), Value::Array(rendered)) => keyed(found, rendered, "mountPath"),
-        ("requests" | "limits", Value::Object(found), Value::Object(rendered)) => {
-            rendered.iter().all(|(name, value)| {
-                found
-                    .get(name)
-                    .is_some_and(|found| found == value || quantity(found).is_some_and(|q| Some(q) == quantity(value)))
-            })
-        }
+        ("requests" | "limits", Value::Object(found), Value::Object(rendered)) => rendered
+            .iter()
+            .all(|(name, value)| found.get(name).is_some_and(|found| same_quantity(found, value))),
+        ("sizeLimit", ..) => same_quantity(found, rendered),
         (_, Value::Array(found), Value::Array(rendered)) => {
             found.len() == rendered.len()
                 && found
@@ -41,6 +64,11 @@ fn matches_field(key: &str, found: &Map<String, Value>, rendered: &Value) -> boo
         }
         _ => is_ours(found, rendered),
     }
+}
+
+/// The API server writes `1024Mi` down as `1Gi`.
+fn same_quantity(found: &Value, rendered: &Value) -> bool {
+    found == rendered || quantity(found).is_some_and(|amount| Some(amount) == quantity(rendered))
 }
 
 /// Lists in which others may add entries: each of ours is there exactly once and as we render it.

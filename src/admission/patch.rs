@@ -3,7 +3,7 @@
 
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Edits of one list, in terms of its positions before any of them.
@@ -43,20 +43,19 @@ impl ListEdit {
     }
 }
 
-/// Edits of one map of strings: a value to set, or nothing to remove the key.
+/// Whether a map has a key.
+pub(super) type Found<'f> = &'f dyn Fn(&str) -> bool;
+
+/// Edits of one map of strings: a value to set, or nothing to remove the key. `found` is none when there is no map.
 pub(super) fn emit_map(
     edits: Vec<(String, Option<String>)>,
     map: &[&str],
-    found: Option<&dyn Fn(&str) -> bool>,
+    found: Option<Found<'_>>,
     operations: &mut Vec<PatchOperation>,
 ) {
     let Some(found) = found else {
-        let all: Map<String, Value> = edits
-            .into_iter()
-            .filter_map(|(key, value)| Some((key, value?.into())))
-            .collect();
-        if !all.is_empty() {
-            operations.push(add(map, None, Value::Object(all)));
+        if let Some(all) = whole(edits) {
+            operations.push(add(map, None, all));
         }
         return;
     };
@@ -75,6 +74,27 @@ pub(super) fn emit_map(
             (None, false) => continue,
         });
     }
+}
+
+/// A map of strings in a parent that does not exist either.
+pub(super) fn emit_within(
+    edits: Vec<(String, Option<String>)>,
+    parent: &[&str],
+    map: &str,
+    operations: &mut Vec<PatchOperation>,
+) {
+    if let Some(all) = whole(edits) {
+        operations.push(add(parent, None, json!({ map: all })));
+    }
+}
+
+/// What a map that is not there yet consists of; none when it stays away.
+fn whole(edits: Vec<(String, Option<String>)>) -> Option<Value> {
+    let all: Map<String, Value> = edits
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?.into())))
+        .collect();
+    (!all.is_empty()).then_some(Value::Object(all))
 }
 
 fn add(parent: &[&str], last: Option<&str>, value: Value) -> PatchOperation {

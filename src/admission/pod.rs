@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default, Deserialize)]
 pub struct Pod<'a> {
     /// `metadata`; a template may have none.
-    #[serde(borrow, default, deserialize_with = "or_default")]
-    pub(super) metadata: Metadata<'a>,
+    #[serde(borrow, default)]
+    pub(super) metadata: Option<Metadata<'a>>,
     /// `spec`.
     #[serde(borrow, default, deserialize_with = "or_default")]
     pub(super) spec: Spec<'a>,
@@ -255,12 +255,13 @@ impl<'a> Pod<'a> {
 
     /// The value of a label.
     pub fn label(&self, key: &str) -> Option<&str> {
-        self.metadata.labels.get(key).map(|value| &*value.0)
+        self.metadata.as_ref()?.labels.get(key).map(|value| &*value.0)
     }
 
     /// The value of an annotation.
     pub fn annotation(&self, key: &str) -> Option<&str> {
-        self.metadata.annotations.as_ref()?.get(key).map(|value| &*value.0)
+        let annotations = self.metadata.as_ref()?.annotations.as_ref()?;
+        annotations.get(key).map(|value| &*value.0)
     }
 
     /// The ServiceAccount that the pod runs as; the API server fills in `default`.
@@ -273,7 +274,10 @@ impl<'a> Pod<'a> {
 
     /// The name, or what it will begin with, or nothing.
     pub fn display_name(&self) -> String {
-        match (&self.metadata.name, &self.metadata.generate_name) {
+        let Some(metadata) = &self.metadata else {
+            return String::new();
+        };
+        match (&metadata.name, &metadata.generate_name) {
             (Some(name), _) if !name.0.is_empty() => name.0.to_string(),
             (_, Some(prefix)) => format!("{}*", prefix.0),
             _ => String::new(),

@@ -1,8 +1,10 @@
 //! Pods of systems that bring credentials of their own, which are left alone.
 
 use super::decision::Reason;
-use super::pod::{Pod, Volume};
+use super::pod::{Pod, Text, or_default};
 use super::select;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// The JSON of the variables that processes in an OpenShell sandbox see.
 pub(super) const OPENSHELL_USER_ENVIRONMENT: &str = "OPENSHELL_USER_ENVIRONMENT";
@@ -11,11 +13,28 @@ const OPENSHELL_ANNOTATION: &str = "openshell.io/sandbox-id";
 const OPENSHELL_VARIABLE: &str = "OPENSHELL_SANDBOX_ID";
 const CREDENTIAL_PROXY_LABEL: &str = "kubeagents.x-k8s.io/has-credential-proxy";
 
-/// Volumes by which other webhooks for Google identities are known: pfnet's federation webhook and minikube's gcp-auth.
-const OTHER_WEBHOOKS: [(&str, &str); 2] = [
-    ("gcp-iam-token", "gcp-workload-identity-federation-webhook"),
-    ("gcp-creds", "minikube's gcp-auth"),
-];
+/// A volume by which another webhook for Google identities is known. People choose such names too, so the type counts.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Trace<'a> {
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    name: Text<'a>,
+    #[serde(default)]
+    projected: Option<IgnoredAny>,
+    #[serde(default)]
+    host_path: Option<IgnoredAny>,
+}
+
+impl Trace<'_> {
+    /// The webhook that adds such a volume.
+    fn webhook(&self) -> Option<&'static str> {
+        match &*self.name {
+            "gcp-iam-token" if self.projected.is_some() => Some("gcp-workload-identity-federation-webhook"),
+            "gcp-creds" if self.host_path.is_some() => Some("minikube's gcp-auth"),
+            _ => None,
+        }
+    }
+}
 
 /// Whether NVIDIA OpenShell manages the pod.
 pub(super) fn is_open_shell(pod: &Pod<'_>) -> bool {
@@ -37,16 +56,15 @@ pub(super) fn served_already(pod: &Pod<'_>) -> Option<(Reason, String)> {
             format!("the pod has a credential proxy of its own (label {CREDENTIAL_PROXY_LABEL})"),
         ));
     }
-    let names = pod
-        .spec
-        .volumes
-        .iter()
-        .filter_map(|raw| serde_json::from_str::<Volume<'_>>(raw.get()).ok());
-    let mut served = names.filter_map(|volume| OTHER_WEBHOOKS.iter().find(|(name, _)| *volume.name == **name));
-    served.next().map(|(volume, webhook)| {
-        (
+    pod.spec.volumes.iter().find_map(|raw| {
+        let volume: Trace<'_> = serde_json::from_str(raw.get()).ok()?;
+        Some((
             Reason::ServedByOtherWebhook,
-            format!("{webhook} has served the pod already (volume {volume:?})"),
-        )
+            format!(
+                "{} has served the pod already (volume {:?})",
+                volume.webhook()?,
+                &*volume.name
+            ),
+        ))
     })
 }

@@ -20,10 +20,30 @@ pub(super) struct Chosen<'p> {
     pub(super) container: &'p Container<'p>,
 }
 
+/// Most containers that a pod may choose, as many as a policy may name.
+const MAX_CONTAINERS: usize = 16;
+
+/// Longest name of a container that Kubernetes allows. It is repeated with every variable, so it is checked here.
+const MAX_NAME: usize = 63;
+
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
 /// The containers that the policy names, or the pod's own default; narrowed by the pod's annotation.
 pub(super) fn containers<'p>(pod: &'p Pod<'p>, wanted: &[String]) -> Result<Vec<Chosen<'p>>, (Reason, String)> {
+    let chosen = choose(pod, wanted)?;
+    match chosen.iter().find(|chosen| chosen.container.name.len() > MAX_NAME) {
+        None => Ok(chosen),
+        Some(Chosen { place, .. }) => Err((
+            Reason::MalformedPod,
+            format!(
+                "the name of spec.{}[{}] has more than {MAX_NAME} characters",
+                place.list, place.index
+            ),
+        )),
+    }
+}
+
+fn choose<'p>(pod: &'p Pod<'p>, wanted: &[String]) -> Result<Vec<Chosen<'p>>, (Reason, String)> {
     let mut names: Vec<&str> = wanted.iter().map(String::as_str).collect();
     if let Some(list) = pod.annotation(names::CONTAINERS) {
         let narrowed: Vec<&str> = list.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
@@ -32,6 +52,15 @@ pub(super) fn containers<'p>(pod: &'p Pod<'p>, wanted: &[String]) -> Result<Vec<
                 Reason::ContainerNotFound,
                 format!(
                     "annotation {} names no container; list some, comma-separated, or remove it",
+                    names::CONTAINERS
+                ),
+            ));
+        }
+        if narrowed.len() > MAX_CONTAINERS {
+            return Err((
+                Reason::ContainerNotFound,
+                format!(
+                    "annotation {} names more than {MAX_CONTAINERS} containers",
                     names::CONTAINERS
                 ),
             ));
@@ -71,6 +100,12 @@ pub(super) fn containers<'p>(pod: &'p Pod<'p>, wanted: &[String]) -> Result<Vec<
     }
     let mut chosen: Vec<Chosen<'p>> = Vec::with_capacity(names.len());
     for name in names {
+        if name.starts_with(names::PIECE_PREFIX) {
+            return Err((
+                Reason::ContainerNotFound,
+                format!("container {name:?} is the injector's own and cannot be chosen; choose one of the pod's"),
+            ));
+        }
         let found = find(pod, name).ok_or_else(|| {
             let valid: Vec<&str> = all(pod).map(|(_, container)| &*container.name).collect();
             (
@@ -90,6 +125,11 @@ pub(super) fn all<'p>(pod: &'p Pod<'p>) -> impl Iterator<Item = (Place, &'p Cont
     let place = |list| move |(index, container)| (Place { list, index }, container);
     let containers = pod.spec.containers.iter().enumerate().map(place("containers"));
     containers.chain(pod.spec.init_containers.iter().enumerate().map(place("initContainers")))
+}
+
+/// Whether a container is an init container under our prefix: our rendering after the injection, or removed.
+pub(super) fn is_ours(place: Place, container: &Container<'_>) -> bool {
+    place.list == "initContainers" && container.name.starts_with(names::PIECE_PREFIX)
 }
 
 fn find<'p>(pod: &'p Pod<'p>, name: &str) -> Option<Chosen<'p>> {

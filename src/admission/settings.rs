@@ -249,7 +249,7 @@ fn keeps(draft: &mut Draft<'_>, container: usize, names: &[&str], field: &str) {
 
 fn differs(target: &ContainerDraft<'_>, names: &[&str], field: &str) -> String {
     format!(
-        "container {:?} sets {} to another value than the policy's {field}, and conflicts.values is Deny",
+        "container {:?} sets {} to another value than the policy's {field}, and conflicts.values is Deny; remove it from the pod, or make it agree",
         target.name(),
         names.join(", ")
     )

@@ -1,6 +1,6 @@
 //! Credential sidecars: native sidecars under rules that keep the pod's own behaviour as it was.
 
-use super::draft::Draft;
+use super::draft::{self, Draft};
 use super::ours::is_ours;
 use super::pod::{Pod, Projected, Volume};
 use super::render;
@@ -40,21 +40,24 @@ pub(super) fn plan(draft: &mut Draft<'_>, spec: &PolicySpec) {
             ))
         })
         .collect();
-    if !endpoints.is_empty() {
-        draft.unit("mcpUrls", format!("{MCP_URLS} and {SIDECAR_MODE}"), |draft| {
-            for container in 0..draft.containers.len() {
-                if let Err(problem) = register(draft, container, &endpoints) {
-                    draft.problems.push(problem);
-                }
+    let plan = |draft: &mut Draft<'_>| {
+        for container in 0..draft.containers.len() {
+            if let Err(problem) = register(draft, container, &endpoints) {
+                draft.problems.push(problem);
             }
-        });
+        }
+    };
+    if endpoints.is_empty() {
+        plan(draft);
+    } else {
+        draft.unit("mcpUrls", format!("{MCP_URLS} and {SIDECAR_MODE}"), plan);
     }
 }
 
 fn plan_container(draft: &mut Draft<'_>, sidecar: &Sidecar) {
     let pod = draft.pod;
     let name = format!("{}{}", names::PIECE_PREFIX, sidecar.name);
-    draft.wanted.insert(name.clone());
+    draft.wanted_containers.insert(name.clone());
     let temporary = format!("{}tmp-{}", names::PIECE_PREFIX, sidecar.name);
     if pod.spec.containers.iter().any(|container| *container.name == *name) {
         draft.problems.push(format!(
@@ -63,8 +66,9 @@ fn plan_container(draft: &mut Draft<'_>, sidecar: &Sidecar) {
         return;
     }
     let port = i64::from(sidecar.port);
-    let user = select::all(pod)
-        .find(|(_, container)| *container.name != *name && container.ports.iter().any(|p| p.container_port == port));
+    // Init containers under our prefix are brought up to date or removed, and the ports of the policy's are distinct.
+    let others = select::all(pod).filter(|(place, container)| !select::is_ours(*place, container));
+    let user = { others }.find(|(_, container)| container.ports.iter().any(|p| p.container_port == port));
     if let Some((_, user)) = user {
         draft.problems.push(format!(
             "sidecar {:?} wants port {port}, which container {:?} uses",
@@ -74,6 +78,8 @@ fn plan_container(draft: &mut Draft<'_>, sidecar: &Sidecar) {
     draft.add_volume(&temporary, &json!({"emptyDir": {"sizeLimit": "16Mi"}}));
     draft.add_volume(names::NO_API_TOKEN_VOLUME, &json!({"emptyDir": {"sizeLimit": "1Mi"}}));
     let rendered = container(pod, sidecar, &name, &temporary);
+    let variables = sidecar.env.iter().map(|var| format!("{name}/{}", var.name));
+    draft.sidecar_env.extend(variables);
     let found = pod
         .spec
         .init_containers
@@ -84,7 +90,7 @@ fn plan_container(draft: &mut Draft<'_>, sidecar: &Sidecar) {
             draft.init_edits.prepend.push(rendered);
             draft.change_container("add", &name);
         }
-        Some(i) if is_rendering(pod, i, &rendered) => {}
+        Some(i) if is_rendering(pod, i, &name, &rendered) => {}
         Some(i) => {
             draft.init_edits.replace.insert(i, rendered);
             draft.change_container("replace", &name);
@@ -230,11 +236,16 @@ fn is_guaranteed(pod: &Pod<'_>) -> bool {
         })
 }
 
-/// Merges the endpoints into the agent's registry without touching what is there.
+/// Merges the endpoints into the agent's registry without touching what is there, except the endpoints of sidecars that
+/// an earlier injection put there.
 fn register(draft: &mut Draft<'_>, container: usize, endpoints: &[(&str, String)]) -> Result<(), String> {
     let Some(target) = draft.containers.get(container) else {
         return Ok(());
     };
+    let merged_before = target.is_previous(MCP_URLS);
+    if endpoints.is_empty() && !merged_before {
+        return Ok(());
+    }
     let name = target.name();
     let literal = |variable: &str| match target.environment.given(variable) {
         None => Ok(None),
@@ -250,18 +261,28 @@ fn register(draft: &mut Draft<'_>, container: usize, endpoints: &[(&str, String)
             format!("{MCP_URLS} of container {name:?} is not a JSON object of strings, so nothing can be added to it")
         })?,
     };
+    if merged_before {
+        let stale = own_urls(draft.pod);
+        urls.retain(|_, url| !url.as_str().is_some_and(|url| stale.contains(url)));
+    }
     for (key, url) in endpoints {
         match urls.get(*key).and_then(Value::as_str) {
             None => drop(urls.insert((*key).to_owned(), url.as_str().into())),
             Some(found) if found == url => {}
-            // A sidecar of ours may have moved since an earlier injection.
-            Some(_) if target.is_previous(MCP_URLS) => drop(urls.insert((*key).to_owned(), url.as_str().into())),
             Some(_) => {
                 return Err(format!(
                     "{MCP_URLS} of container {name:?} has another URL under {key:?}; choose another mcpKey for the sidecar"
                 ));
             }
         }
+    }
+    if endpoints.is_empty() {
+        // What is left was merged with ours and stays; nothing left means that the variable goes.
+        if !urls.is_empty() {
+            let rest = render::literal(MCP_URLS, &Value::Object(urls).to_string());
+            draft.set_env(container, MCP_URLS, rest);
+        }
+        return Ok(());
     }
     if let Some(text) = literal(CREDENTIAL_IDS)? {
         let bound = strings(&text)
@@ -287,6 +308,15 @@ fn register(draft: &mut Draft<'_>, container: usize, endpoints: &[(&str, String)
     Ok(())
 }
 
+/// The endpoints of the sidecars that an earlier injection put into the pod.
+fn own_urls(pod: &Pod<'_>) -> BTreeSet<String> {
+    select::all(pod)
+        .filter(|(place, container)| select::is_ours(*place, container))
+        .flat_map(|(_, container)| &container.ports)
+        .map(|port| format!("http://localhost:{}", port.container_port))
+        .collect()
+}
+
 /// A JSON object of strings.
 fn strings(text: &str) -> Option<Map<String, Value>> {
     match serde_json::from_str(text) {
@@ -295,7 +325,24 @@ fn strings(text: &str) -> Option<Map<String, Value>> {
     }
 }
 
-/// Whether the init container at a position is our rendering.
-fn is_rendering(pod: &Pod<'_>, index: usize, rendered: &Value) -> bool {
-    pod.init_container(index).is_some_and(|found| is_ours(&found, rendered))
+/// Whether the init container at a position is our rendering. Others may add mounts and variables, but not of our
+/// volumes, and not those that an earlier rendering had.
+fn is_rendering(pod: &Pod<'_>, index: usize, name: &str, rendered: &Value) -> bool {
+    let Some(found) = pod.init_container(index) else {
+        return false;
+    };
+    let added = |list: &str, key: &str| -> BTreeSet<String> {
+        let names = |container: &Value| -> BTreeSet<String> {
+            let entries = container.get(list).and_then(Value::as_array).into_iter().flatten();
+            entries
+                .filter_map(|entry| Some(entry.get(key)?.as_str()?.to_owned()))
+                .collect()
+        };
+        names(&found).difference(&names(rendered)).cloned().collect()
+    };
+    is_ours(&found, rendered)
+        && !added("volumeMounts", "name")
+            .iter()
+            .any(|volume| volume.starts_with(names::PIECE_PREFIX))
+        && draft::previous(pod, name).is_disjoint(&added("env", "name"))
 }

@@ -1,16 +1,15 @@
 //! One chosen container within a draft: its environment, and the edits of its variables and mounts.
 
 use crate::admission::decision::Change;
-use crate::admission::env::{Environment, Given};
+use crate::admission::env::{Environment, Given, references};
 use crate::admission::ours::is_ours;
 use crate::admission::patch::ListEdit;
 use crate::admission::pod::Pod;
 use crate::admission::recognise::OPENSHELL_USER_ENVIRONMENT;
 use crate::admission::render;
 use crate::admission::select::{Chosen, Place};
-use crate::names;
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One chosen container.
 #[derive(Debug)]
@@ -34,8 +33,6 @@ pub(in crate::admission) struct ContainerDraft<'p> {
 
 impl<'p> ContainerDraft<'p> {
     pub(super) fn new(pod: &'p Pod<'p>, chosen: Chosen<'p>) -> Self {
-        let own = format!("{}/", &*chosen.container.name);
-        let previous = pod.annotation(names::RENDERED_ENV).unwrap_or_default();
         Self {
             chosen,
             environment: Environment::of(chosen.container),
@@ -43,11 +40,7 @@ impl<'p> ContainerDraft<'p> {
             env_edits: ListEdit::default(),
             mount_edits: ListEdit::default(),
             mounts: Vec::new(),
-            previous: previous
-                .split(',')
-                .filter_map(|entry| entry.strip_prefix(&own))
-                .map(str::to_owned)
-                .collect(),
+            previous: super::previous(pod, &chosen.container.name),
             planned: BTreeSet::new(),
             rendered: BTreeSet::new(),
             env_changes: Vec::new(),
@@ -69,9 +62,12 @@ impl<'p> ContainerDraft<'p> {
         self.mount_edits.remove.contains(&index)
     }
 
+    /// Removes the variables that an earlier injection wrote and this one does not; how many.
     pub(super) fn remove_stale(&mut self) -> usize {
-        let stale: Vec<String> = self.previous.difference(&self.rendered).cloned().collect();
-        stale.iter().filter(|name| self.remove(name)).count()
+        let is_stale = |name: &str| self.previous.contains(name) && !self.rendered.contains(name);
+        // From what is there, because nobody bounds what the annotation lists.
+        let stale: BTreeMap<String, Vec<usize>> = self.environment.positions_of(is_stale);
+        stale.into_iter().filter(|(name, at)| self.remove_at(name, at)).count()
     }
 
     pub(super) fn set(&mut self, name: &str, value: Value) -> Result<bool, String> {
@@ -79,7 +75,8 @@ impl<'p> ContainerDraft<'p> {
             return Ok(false);
         }
         let found = self.environment.position(name);
-        if found.is_some() && self.holds(name, &value) {
+        let early = found.is_some_and(|position| self.precedes_a_reference(position, &value));
+        if found.is_some() && !early && self.holds(name, &value) {
             // The pod's own equal value stays the pod's.
             if self.previous.contains(name) {
                 self.rendered.insert(name.to_owned());
@@ -96,25 +93,46 @@ impl<'p> ContainerDraft<'p> {
             json.insert(name.to_owned(), text.into());
         } else {
             match found {
-                Some(i) => drop(self.env_edits.replace.insert(i, value)),
-                None => self.env_edits.append.push(value),
+                Some(i) if !early => drop(self.env_edits.replace.insert(i, value)),
+                _ => {
+                    self.env_edits.remove.extend(self.environment.positions(name));
+                    self.env_edits.append.push(value);
+                }
             }
         }
         self.change(if found.is_some() { "replace" } else { "add" }, name);
         Ok(true)
     }
 
+    /// Removes a variable; false when it is not there or removed already.
     pub(super) fn remove(&mut self, name: &str) -> bool {
         let positions = self.environment.positions(name);
-        if positions.is_empty() {
-            return false;
+        self.remove_at(name, &positions)
+    }
+
+    fn remove_at(&mut self, name: &str, positions: &[usize]) -> bool {
+        let removed = match &mut self.json {
+            Some((_, json)) => json.shift_remove(name).is_some(),
+            None => {
+                let before = self.env_edits.remove.len();
+                self.env_edits.remove.extend(positions);
+                self.env_edits.remove.len() > before
+            }
+        };
+        if removed {
+            self.change("remove", name);
         }
-        match &mut self.json {
-            Some((_, json)) => drop(json.shift_remove(name)),
-            None => self.env_edits.remove.extend(positions),
-        }
-        self.change("remove", name);
-        true
+        removed
+    }
+
+    /// Whether an entry at this position would refer to a variable that only follows behind it.
+    fn precedes_a_reference(&self, position: usize, entry: &Value) -> bool {
+        let text = entry.get("value").and_then(Value::as_str).unwrap_or_default();
+        self.json.is_none()
+            && references(text).any(|name| match self.environment.position(name) {
+                Some(other) => other > position || self.env_edits.remove.contains(&other),
+                None => self.planned.contains(name),
+            })
     }
 
     /// Whether the variable has exactly this entry.

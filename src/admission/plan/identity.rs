@@ -81,7 +81,7 @@ fn plan_credential(draft: &mut Draft<'_>, spec: &PolicySpec, credential: &Creden
             draft.add_volume(names::CREDENTIALS_VOLUME, volume);
             draft.annotate(names::CREDENTIAL_CONFIGURATION, configuration.clone());
             for container in 0..draft.containers.len() {
-                replace_credentials(draft, container, directory);
+                replace_credentials(draft, container, spec);
                 draft.mount(
                     container,
                     render::read_only_mount(names::CREDENTIALS_VOLUME, directory),
@@ -105,7 +105,7 @@ fn plan_credential(draft: &mut Draft<'_>, spec: &PolicySpec, credential: &Creden
 
 /// Every client prefers a credential file to the metadata server, and some variables keep them from it.
 fn plan_gke(draft: &mut Draft<'_>, container: usize, spec: &PolicySpec) {
-    replace_credentials(draft, container, "");
+    replace_credentials(draft, container, spec);
     draft.remove_env(container, CREDENTIALS);
     let Some(target) = draft.containers.get(container) else {
         return;
@@ -128,8 +128,9 @@ fn plan_gke(draft: &mut Draft<'_>, container: usize, spec: &PolicySpec) {
 }
 
 /// When the pod's own credential file is replaced, the mount that it lies in goes, and the volume with the last mount:
-/// never only one of the two. Only volumes that hold nothing but such files: never a workspace.
-fn replace_credentials(draft: &mut Draft<'_>, container: usize, directory: &str) {
+/// never only one of the two. Only volumes that hold nothing but such files: never a workspace. A volume that the policy
+/// itself wants stays.
+fn replace_credentials(draft: &mut Draft<'_>, container: usize, spec: &PolicySpec) {
     let Some(target) = draft.containers.get(container) else {
         return;
     };
@@ -149,7 +150,7 @@ fn replace_credentials(draft: &mut Draft<'_>, container: usize, directory: &str)
         return;
     };
     let (volume, mount_path) = (mount.name.to_string(), mount.mount_path.to_string());
-    if volume.starts_with(names::PIECE_PREFIX) || mount_path == directory && volume == names::CREDENTIALS_VOLUME {
+    if volume.starts_with(names::PIECE_PREFIX) {
         return;
     }
     let Some((
@@ -180,7 +181,9 @@ fn replace_credentials(draft: &mut Draft<'_>, container: usize, directory: &str)
             .enumerate()
             .any(|(i, mount)| *mount.name == *volume && !chosen.is_some_and(|target| target.removes_mount(i)))
     });
-    if !elsewhere {
+    let wanted = spec.volumes.iter().any(|own| own.name == volume)
+        || spec.volume_mounts.iter().any(|mount| mount.name == volume);
+    if !elsewhere && !wanted {
         draft.remove_volume(index);
     }
 }

@@ -12,7 +12,7 @@ pub(in crate::admission) fn remove_stale(draft: &mut Draft<'_>) {
         .iter()
         .enumerate()
         .filter(|(_, (volume, _))| {
-            volume.name.starts_with(names::PIECE_PREFIX) && !draft.wanted.contains(&*volume.name)
+            volume.name.starts_with(names::PIECE_PREFIX) && !draft.wanted_volumes.contains(&*volume.name)
         })
         .map(|(i, (volume, _))| (i, volume.name.to_string()))
         .collect();
@@ -23,14 +23,14 @@ pub(in crate::admission) fn remove_stale(draft: &mut Draft<'_>) {
         draft.remove_stale_mounts(container);
     }
     for (i, container) in draft.pod.spec.init_containers.iter().enumerate() {
-        if container.name.starts_with(names::PIECE_PREFIX) && !draft.wanted.contains(&*container.name) {
+        if container.name.starts_with(names::PIECE_PREFIX) && !draft.wanted_containers.contains(&*container.name) {
             draft.init_edits.remove.insert(i);
             draft.change_container("remove", &container.name);
         }
     }
     draft.remove_stale_env();
     if draft.pod.annotation(names::CREDENTIAL_CONFIGURATION).is_some()
-        && !draft.wanted.contains(names::CREDENTIALS_VOLUME)
+        && !draft.wanted_volumes.contains(names::CREDENTIALS_VOLUME)
     {
         draft.annotate(names::CREDENTIAL_CONFIGURATION, None);
     }
@@ -41,9 +41,7 @@ pub(in crate::admission) fn deny_foreign_mounts(draft: &mut Draft<'_>) {
     let mut problems = Vec::new();
     for (place, container) in select::all(draft.pod) {
         let chosen = draft.containers.iter().any(|target| target.chosen.place == place);
-        // Init containers under our prefix are our rendering by now, or removed.
-        let ours = place.list == "initContainers" && container.name.starts_with(names::PIECE_PREFIX);
-        if chosen || ours {
+        if chosen || select::is_ours(place, container) {
             continue;
         }
         for mount in container
