@@ -1,8 +1,9 @@
 //! The command line: one variant per verb, and what its ending means for the shell.
 //!
-//! Results go to standard output, everything about them to standard error. Exit code 0: done; 1: a pod was denied or a
-//! policy is invalid; 2: the arguments or the input cannot be used. Nothing is written before all of it is known.
+//! Results go to standard output, everything about them to standard error. Exit code 0: done; 1: a pod was denied, a
+//! policy is invalid or a broker is not ready; 2: the arguments or the input cannot be used. Nothing is written before all of it is known.
 
+mod broker;
 mod completions;
 mod crds;
 mod explain;
@@ -39,6 +40,8 @@ Examples:
   # In a cluster, as the chart does it
   vertex-injector webhook --config /etc/vertex-injector/config.yaml")]
     Webhook(crate::webhook::Args),
+    Broker(crate::broker::Args),
+    Probe(crate::broker::probe::Args),
     Inject(inject::Args),
     Explain(explain::Args),
     Validate(validate::Args),
@@ -50,7 +53,7 @@ Examples:
 enum Ending {
     /// All is well.
     Done,
-    /// A pod was denied, or a policy is invalid.
+    /// A pod was denied, a policy is invalid, or a broker is not ready.
     Refused,
 }
 
@@ -64,6 +67,8 @@ impl Ending {
 pub fn run(cli: Cli) -> ExitCode {
     let ending = match cli.verb {
         Verb::Webhook(args) => webhook::run(args),
+        Verb::Broker(args) => broker::run(args),
+        Verb::Probe(args) => Ok(broker::probe(&args)),
         Verb::Inject(args) => inject::run(args),
         Verb::Explain(args) => explain::run(args),
         Verb::Validate(args) => validate::run(args),

@@ -6,6 +6,7 @@
 
 pub mod admission;
 pub mod api;
+pub mod broker;
 pub mod cli;
 pub mod clients;
 pub mod manifest;

@@ -1,0 +1,152 @@
+//! The broker: holds a pod's Google credential, so that its agent does not have to.
+//!
+//! [`credentials`] says what can be exchanged, [`token`] exchanges it over [`upstream`] and keeps one access token fresh,
+//! [`metadata`] hands it out as the metadata server of Google Compute Engine does. Everything listens on loopback, except
+//! [`metrics`], from which no token can be reached.
+
+pub mod args;
+pub mod credentials;
+mod listen;
+pub mod metadata;
+pub mod metrics;
+pub mod probe;
+pub mod secret;
+pub mod signing;
+pub mod token;
+pub mod upstream;
+
+use crate::telemetry;
+use anyhow::Context;
+use args::Mode;
+use aws_lc_rs::rand;
+use hyper::body::Incoming;
+use metadata::Metadata;
+use metrics::Counters;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use token::{IdTokens, Supplier};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+use upstream::Upstream;
+
+pub use args::Args;
+
+/// Most connections of the agent at a time.
+const CONNECTIONS: usize = 1024;
+
+/// Most connections of those who collect metrics.
+const METRICS_CONNECTIONS: usize = 16;
+
+/// Serves until SIGTERM or SIGINT, then ends at once: what is open is cut, because the agent is gone or going.
+///
+/// # Errors
+/// When the flags or the credential cannot be used, or a port cannot be bound.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    // One agent's calls do not need a second thread, nor its memory.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")?;
+    let outcome = runtime.block_on(async {
+        // First of all: as a container's first process, a signal without handler would be ignored.
+        let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
+        tokio::select! {
+            outcome = serve(args) => outcome,
+            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+        }
+    });
+    // A name that is being resolved must not keep the process.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(args: Args) -> anyhow::Result<()> {
+    telemetry::init(args.log_format, &args.log)?;
+    let credentials = Arc::new(args.read_credentials()?);
+    let Args {
+        mode: Mode::Metadata,
+        project,
+        project_number,
+        metadata_port,
+        id_token_audiences,
+        metrics_listen,
+        ..
+    } = args;
+    let listener = bind((Ipv4Addr::LOCALHOST, metadata_port).into(), "--metadata-port").await?;
+    let metrics_listener = match metrics_listen {
+        Some(address) => Some(bind(address, "--metrics-listen").await?),
+        None => None,
+    };
+
+    let upstream = Upstream::new(upstream::google().context("cannot find the system's trusted certificates")?);
+    let counters = Arc::new(Counters::new());
+    // The account's name on GKE when it is no service account's, which google-auth then does not look up.
+    let email = credentials
+        .email()
+        .map_or_else(|| format!("{project}.svc.id.goog"), str::to_owned);
+    let number = project_number.map(|number| number.to_string());
+    let metadata = Arc::new(Metadata {
+        project_number: number.or_else(|| credentials.project_number().map(str::to_owned)),
+        tokens: supplier(&credentials, &upstream, &counters),
+        id_tokens: IdTokens::new(Arc::clone(&credentials), upstream, id_token_audiences),
+        counters: Arc::clone(&counters),
+        project,
+        email,
+    });
+    info!(
+        mode = "metadata",
+        project = metadata.project,
+        project_number = metadata.project_number,
+        credentials = credentials.kind(),
+        account = metadata.email,
+        metadata = %listener.local_addr()?,
+        metrics = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok()).map(tracing::field::display),
+        "serving"
+    );
+
+    if let Some(listener) = metrics_listener {
+        tokio::spawn(listen::serve(
+            listener,
+            METRICS_CONNECTIONS,
+            move |request: http::Request<Incoming>| {
+                let counters = Arc::clone(&counters);
+                async move { counters.answer(&request.into_parts().0) }
+            },
+        ));
+    }
+    listen::serve(listener, CONNECTIONS, move |request: http::Request<Incoming>| {
+        let metadata = Arc::clone(&metadata);
+        async move { metadata.answer(&request.into_parts().0).await }
+    })
+    .await;
+    Ok(())
+}
+
+fn supplier(credentials: &Arc<credentials::Credentials>, upstream: &Upstream, counters: &Arc<Counters>) -> Supplier {
+    let (credentials, upstream, counters) = (Arc::clone(credentials), upstream.clone(), Arc::clone(counters));
+    let fetch = move || {
+        let (credentials, upstream, counters) = (Arc::clone(&credentials), upstream.clone(), Arc::clone(&counters));
+        async move {
+            let result = token::fetch(&credentials, &upstream).await;
+            counters.fetched(&result);
+            result
+        }
+    };
+    Supplier::start(fetch, jitter)
+}
+
+/// A number from 0 to 1; 1 when there is no randomness.
+fn jitter() -> f64 {
+    let mut byte = [u8::MAX];
+    let _ = rand::fill(&mut byte);
+    f64::from(byte[0]) / f64::from(u8::MAX)
+}
+
+async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address} ({flag})"))
+}

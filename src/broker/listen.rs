@@ -1,0 +1,63 @@
+//! The accept loop of the broker's ports: plain HTTP/1.1, bounded in connections and in patience.
+
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+use tracing::{debug, warn};
+
+/// How long the head of a request may take. It is also how long an idle connection is kept, so it exceeds the 90 s of Go's
+/// clients: who closes first must be the client, else its next request meets a closed connection.
+const HEAD_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Most bytes of a request's head.
+const MAX_HEAD: usize = 64 * 1024;
+
+/// How long to pause when the system gives us no more connections.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until dropped: at most `connections` at a time, more wait in the kernel's queue.
+pub async fn serve<H, A>(listener: TcpListener, connections: usize, handle: H)
+where
+    H: Fn(Request<Incoming>) -> A + Clone + Send + 'static,
+    A: Future<Output = Response<Body>> + Send,
+{
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD);
+    let places = Arc::new(Semaphore::new(connections));
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                warn!(%error, "cannot accept a connection");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        // Answers are small or streams; waiting for more to fill a segment would only delay them.
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "cannot set TCP_NODELAY");
+        }
+        let (http, handle) = (http.clone(), handle.clone());
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let answer = handle(request);
+                async move { Ok::<_, Infallible>(answer.await) }
+            });
+            if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
+                debug!(%error, "a connection ended early");
+            }
+            drop(place);
+        });
+    }
+}

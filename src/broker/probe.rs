@@ -1,0 +1,48 @@
+//! `vertex-injector probe`: whether the broker beside us listens, for the kubelet's exec probe.
+//!
+//! The kubelet cannot ask over the network, because the broker listens on loopback only.
+
+use super::args::METADATA_PORT;
+use anyhow::{Context, bail};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// Ask the broker of this pod whether it is ready.
+///
+/// Takes its port from the same variable as the broker, so in the broker's container it needs no flag. Exit code 0: ready; 1: not
+/// ready, with the reason on standard error.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Port of the metadata server
+    #[arg(long, env = "VERTEX_INJECTOR_METADATA_PORT", value_name = "N", default_value_t = METADATA_PORT)]
+    pub metadata_port: u16,
+}
+
+/// How long the broker may take to answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Asks.
+///
+/// # Errors
+/// When the broker does not answer as the metadata server does.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.metadata_port));
+    let head = ask(address).with_context(|| format!("the broker does not answer on {address}"))?;
+    if head.starts_with("HTTP/1.1 200 ") && head.to_ascii_lowercase().contains("\r\nmetadata-flavor: google\r\n") {
+        return Ok(());
+    }
+    bail!("what answers on {address} is not a broker's metadata server");
+}
+
+/// The beginning of the answer to `GET /`.
+fn ask(address: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let request = format!("GET / HTTP/1.1\r\nHost: {address}\r\nMetadata-Flavor: Google\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut head = Vec::new();
+    stream.take(4096).read_to_end(&mut head)?;
+    Ok(String::from_utf8_lossy(&head).into_owned())
+}

@@ -1,0 +1,153 @@
+//! One refresh in flight, and the old token served while it lasts.
+//!
+//! A single task fetches and publishes; requests only look. So there are never two fetches at once, however many clients
+//! ask, and a client that goes away cancels nothing.
+
+use super::{AccessToken, TokenError};
+use std::future::Future;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{error, info, warn};
+
+/// A token is replaced when less than this remains, or 30 % of its life, whichever comes first: clients treat a token as
+/// stale with up to 5 minutes left.
+const REFRESH_BEFORE: Duration = Duration::from_mins(10);
+
+/// No token is handed out with less than this remaining.
+const USELESS_BELOW: Duration = Duration::from_secs(10);
+
+/// First and longest pause between attempts while upstream is down.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// Pause after a refusal: somebody has to change something, but may do so without restarting us.
+const AFTER_REFUSAL: Duration = Duration::from_mins(1);
+
+/// Shortest time between two successful fetches.
+const SHORTEST: Duration = Duration::from_secs(5);
+
+/// How long a request waits for the very first token.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is known at a moment.
+#[derive(Debug, Clone, Default)]
+struct State {
+    token: Option<AccessToken>,
+    /// Why the last attempt failed, and when the next one is.
+    failure: Option<(TokenError, Instant)>,
+}
+
+/// The answer to a request for a token.
+#[derive(Debug, Clone)]
+pub enum Supply {
+    /// A token that lives.
+    Token(AccessToken),
+    /// Refused for good.
+    Refused(TokenError),
+    /// None at the moment; try again after so many seconds.
+    Later(u64),
+}
+
+/// Hands out tokens.
+#[derive(Debug, Clone)]
+pub struct Supplier {
+    state: watch::Receiver<State>,
+}
+
+impl Supplier {
+    /// Starts the task that keeps a token fresh; it ends with the last supplier. `fetch` makes one attempt; `jitter` gives numbers
+    /// from 0 to 1.
+    pub fn start<F, T>(fetch: F, jitter: impl Fn() -> f64 + Send + 'static) -> Self
+    where
+        F: Fn() -> T + Send + 'static,
+        T: Future<Output = Result<AccessToken, TokenError>> + Send + 'static,
+    {
+        let (publish, state) = watch::channel(State::default());
+        tokio::spawn(keep(fetch, jitter, publish));
+        Self { state }
+    }
+
+    /// The current token; waits a little for the first one.
+    pub async fn get(&self) -> Supply {
+        let mut state = self.state.clone();
+        let known = timeout(
+            PATIENCE,
+            state.wait_for(|state| state.token.is_some() || state.failure.is_some()),
+        )
+        .await;
+        match known {
+            Ok(Ok(state)) => state.supply(),
+            _ => Supply::Later(5),
+        }
+    }
+}
+
+impl State {
+    fn supply(&self) -> Supply {
+        if let Some(token) = self.token.as_ref().filter(|token| token.remaining() > USELESS_BELOW) {
+            return Supply::Token(token.clone());
+        }
+        match &self.failure {
+            Some((error, _)) if error.refused => Supply::Refused(error.clone()),
+            Some((_, next)) => Supply::Later(next.saturating_duration_since(Instant::now()).as_secs().max(1)),
+            None => Supply::Later(1),
+        }
+    }
+}
+
+async fn keep<F, T>(fetch: F, jitter: impl Fn() -> f64, publish: watch::Sender<State>)
+where
+    F: Fn() -> T,
+    T: Future<Output = Result<AccessToken, TokenError>>,
+{
+    let mut pause = BACKOFF.0;
+    let mut told: Option<TokenError> = None;
+    loop {
+        let next = match fetch().await {
+            Ok(token) => {
+                if told.take().is_some() {
+                    info!("tokens are available again");
+                }
+                pause = BACKOFF.0;
+                let next = refresh_at(&token);
+                publish.send_replace(State {
+                    token: Some(token),
+                    failure: None,
+                });
+                next
+            }
+            Err(failure) => {
+                let wait = if failure.refused { AFTER_REFUSAL } else { pause };
+                pause = (pause * 2).min(BACKOFF.1);
+                // Between half and all of it, so that many brokers do not come back at once.
+                let next = Instant::now() + wait.mul_f64(0.5 + jitter().clamp(0.0, 1.0) / 2.0);
+                // One line for each kind of trouble, not for each attempt.
+                if told
+                    .as_ref()
+                    .is_none_or(|told| (told.hop, told.refused) != (failure.hop, failure.refused))
+                {
+                    if failure.refused {
+                        error!(hop = %failure.hop, detail = failure.detail, advice = failure.hop.advice(), "token refused");
+                    } else {
+                        warn!(hop = %failure.hop, detail = failure.detail, "no token at the moment, trying again");
+                    }
+                    told = Some(failure.clone());
+                }
+                publish.send_modify(|state| state.failure = Some((failure, next)));
+                next
+            }
+        };
+        tokio::select! {
+            () = sleep_until(next) => {}
+            () = publish.closed() => return,
+        }
+    }
+}
+
+/// When less than 600 s or 30 % of its life remain, whichever comes first; but not within its first quarter, so that tokens
+/// of few minutes are not fetched in a loop.
+fn refresh_at(token: &AccessToken) -> Instant {
+    let life = token.expires.saturating_duration_since(token.fetched);
+    let early = life.saturating_sub(REFRESH_BEFORE).min(life.mul_f64(0.7));
+    token.fetched + early.max(life / 4).max(SHORTEST)
+}

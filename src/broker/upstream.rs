@@ -1,0 +1,269 @@
+//! Calls to Google's token services: bounded in time and size, no redirects, plain HTTP only on loopback.
+
+use super::secret::Secret;
+use futures::future::BoxFuture;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Uri, request};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
+use hyper_util::client::legacy::{Client, Error};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+/// Most bytes of a token service's answer.
+const MAX_ANSWER: usize = 256 * 1024;
+
+/// Longest that one call may take, connection and answer together.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// Longest that a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long a connection is kept for the next call of the same exchange.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// The node's metadata server, which no other machine can answer for.
+const NODE_METADATA: &str = "169.254.169.254";
+
+/// The URL of a service, checked: https, or plain http on loopback; no user, query or fragment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint(Uri);
+
+impl Endpoint {
+    /// Checks a URL.
+    ///
+    /// # Errors
+    /// Says what is wrong with it, as the end of a sentence; never the URL itself.
+    pub fn parse(url: &str) -> Result<Self, &'static str> {
+        let uri: Uri = url.parse().map_err(|_| "is not a URL")?;
+        let authority = uri.authority().ok_or("is not an absolute URL")?;
+        if authority.as_str().contains('@') || uri.query().is_some() || url.contains('#') {
+            return Err("has a user, a query or a fragment, which no endpoint needs");
+        }
+        match uri.scheme_str() {
+            Some("https") => Ok(Self(uri)),
+            Some("http") if is_loopback(authority.host()) => Ok(Self(uri)),
+            Some("http") => Err("is plain http, which is accepted on loopback only"),
+            _ => Err("is not https"),
+        }
+    }
+
+    /// The metadata server of the node, `HOST` or `HOST:PORT`.
+    ///
+    /// # Errors
+    /// Says which hosts it can be: plain http to any other could be answered by anybody.
+    pub fn node_metadata(host: &str) -> Result<Self, String> {
+        let uri: Uri = format!("http://{host}/computeMetadata/v1")
+            .parse()
+            .map_err(|_| "not HOST or HOST:PORT")?;
+        match uri.host() {
+            Some(host) if host == NODE_METADATA || is_loopback(host) => Ok(Self(uri)),
+            _ => Err(format!(
+                "only {NODE_METADATA} and loopback addresses can be a node's metadata server"
+            )),
+        }
+    }
+
+    /// The host, for messages.
+    pub fn host(&self) -> &str {
+        self.0.host().unwrap_or_default()
+    }
+
+    /// The same URL with another end; the same URL when it does not end so.
+    #[must_use]
+    pub fn sibling(&self, end: &str, other: &str) -> Self {
+        let url = self.0.to_string();
+        let sibling = url
+            .strip_suffix(end)
+            .and_then(|start| format!("{start}{other}").parse().ok());
+        Self(sibling.unwrap_or_else(|| self.0.clone()))
+    }
+
+    /// The URL.
+    pub fn uri(&self) -> &Uri {
+        &self.0
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Whether a host can only be this machine.
+pub fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare == "localhost"
+        || bare
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// The transport to Google: TLS with the system's certificates, or those of `SSL_CERT_FILE`.
+///
+/// # Errors
+/// When there are no trusted certificates at all.
+pub fn google() -> std::io::Result<HttpsConnector<HttpConnector>> {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(CONNECT));
+    Ok(HttpsConnectorBuilder::new()
+        .with_native_roots()?
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(http))
+}
+
+type Sent = BoxFuture<'static, Result<Response<Incoming>, Error>>;
+
+/// The client for token services.
+#[derive(Clone)]
+pub struct Upstream {
+    send: Arc<dyn Fn(Request<Full<Bytes>>) -> Sent + Send + Sync>,
+}
+
+/// An answer, whole.
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// No connection.
+    #[error("{0} cannot be reached")]
+    Unreachable(String),
+    /// The answer ended before its end.
+    #[error("the answer of {0} broke off")]
+    BrokenOff(String),
+    /// It took too long.
+    #[error("{0} did not answer within {seconds} s", seconds = DEADLINE.as_secs())]
+    Slow(String),
+    /// The answer was longer than anything sensible.
+    #[error("{0} answered with more than {MAX_ANSWER} bytes")]
+    TooLong(String),
+}
+
+impl Upstream {
+    /// A client over `transport`, [`google`] in earnest.
+    pub fn new(transport: impl Connect + Clone + Send + Sync + 'static) -> Self {
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(1)
+            .build(transport);
+        Self {
+            send: Arc::new(move |request| Box::pin(client.request(request))),
+        }
+    }
+
+    /// Posts a form.
+    ///
+    /// # Errors
+    /// When there is no whole answer in time; any status is an answer.
+    pub async fn post_form(&self, to: &Endpoint, fields: &[(&str, &str)]) -> Result<Answer, Unanswered> {
+        let body = Zeroizing::new(form(fields));
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(to.uri().clone())
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        self.send(to, request, Bytes::copy_from_slice(body.as_bytes())).await
+    }
+
+    /// Posts JSON with a bearer token.
+    ///
+    /// # Errors
+    /// As [`Self::post_form`].
+    pub async fn post_json(
+        &self,
+        to: &Endpoint,
+        bearer: &Secret,
+        body: &serde_json::Value,
+    ) -> Result<Answer, Unanswered> {
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(to.uri().clone())
+            .header(CONTENT_TYPE, "application/json");
+        if let Some(value) = authorization(bearer) {
+            request = request.header(AUTHORIZATION, value);
+        }
+        self.send(to, request, Bytes::from(body.to_string())).await
+    }
+
+    /// Gets `path`, which begins with a slash, below a metadata server.
+    ///
+    /// # Errors
+    /// As [`Self::post_form`].
+    pub async fn get_metadata(&self, below: &Endpoint, path: &str) -> Result<Answer, Unanswered> {
+        let request = Request::builder()
+            .uri(format!("{below}{path}"))
+            .header("metadata-flavor", "Google");
+        self.send(below, request, Bytes::new()).await
+    }
+
+    async fn send(&self, to: &Endpoint, request: request::Builder, body: Bytes) -> Result<Answer, Unanswered> {
+        let host = || to.host().to_owned();
+        let request = request
+            .header(ACCEPT, "application/json")
+            .body(Full::new(body))
+            .map_err(|_| Unanswered::Unreachable(host()))?;
+        let exchange = async {
+            let response = (self.send)(request).await.map_err(|error| {
+                if error.is_connect() {
+                    Unanswered::Unreachable(host())
+                } else {
+                    Unanswered::BrokenOff(host())
+                }
+            })?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), MAX_ANSWER)
+                .collect()
+                .await
+                .map_err(|error| {
+                    if error.is::<LengthLimitError>() {
+                        Unanswered::TooLong(host())
+                    } else {
+                        Unanswered::BrokenOff(host())
+                    }
+                })?;
+            Ok(Answer {
+                status,
+                body: body.to_bytes(),
+            })
+        };
+        timeout(DEADLINE, exchange)
+            .await
+            .map_err(|_| Unanswered::Slow(host()))?
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Upstream")
+    }
+}
+
+/// The header of a bearer token, kept out of logs. `None` when the token is no header's text.
+pub fn authorization(bearer: &Secret) -> Option<HeaderValue> {
+    let text = Zeroizing::new(format!("Bearer {}", bearer.expose()));
+    let mut value = HeaderValue::from_str(&text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn form(fields: &[(&str, &str)]) -> String {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.extend_pairs(fields);
+    form.finish()
+}

@@ -1,0 +1,26 @@
+//! The broker: what it accepts as a credential, how it fetches and keeps tokens, and what the built program shows an agent.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test, helpers included, fails by panicking and may wait"
+)]
+
+#[path = "broker/clock.rs"]
+mod clock;
+#[path = "broker/credentials.rs"]
+mod credentials;
+#[path = "broker/exchange.rs"]
+mod exchange;
+#[path = "broker/google.rs"]
+mod google;
+#[path = "broker/id_tokens.rs"]
+mod id_tokens;
+#[path = "broker/metadata.rs"]
+mod metadata;
+#[path = "broker/process.rs"]
+mod process;
+#[path = "broker/program.rs"]
+mod program;
