@@ -1,0 +1,95 @@
+{{- /* The name of the chart in labels. */ -}}
+{{- define "vertex-injector.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
+{{- end }}
+
+{{- /* The name of every object; short enough for the suffixes that some of them get. */ -}}
+{{- define "vertex-injector.fullname" -}}
+{{- $name := include "vertex-injector.name" . }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
+{{- else if contains $name .Release.Name }}
+{{- .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "vertex-injector.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "vertex-injector.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "vertex-injector.labels" -}}
+{{ include "vertex-injector.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 }}
+{{- end }}
+
+{{- define "vertex-injector.serviceAccountName" -}}
+{{- default (ternary (include "vertex-injector.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name }}
+{{- end }}
+
+{{- /* The Secret in which the webhook keeps its own CA and certificate. */ -}}
+{{- define "vertex-injector.tlsSecretName" -}}
+{{ include "vertex-injector.fullname" . }}-tls
+{{- end }}
+
+{{- define "vertex-injector.selfSigned" -}}
+{{- if eq .Values.certificates.mode "self-signed" }}true{{ end }}
+{{- end }}
+
+{{- define "vertex-injector.image" -}}
+{{- $repository := required "image.repository is not set, and has no default because no image is published. Build one with `make image`, push it to a registry that your nodes can reach (or load it into them with `make image-load`), and name it with --set image.repository=REGISTRY/vertex-injector. With webhook.url no image is needed" .Values.image.repository }}
+{{- if .Values.image.digest }}
+{{- printf "%s@%s" $repository .Values.image.digest }}
+{{- else }}
+{{- printf "%s:%s" $repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- end }}
+{{- end }}
+
+{{- /* Everything that marks an agent pod, checked for what the schema cannot say: JSON {"entries": […]}. */ -}}
+{{- define "vertex-injector.agentSelectors" -}}
+{{- $entries := concat .Values.agentSelectors .Values.extraAgentSelectors }}
+{{- if not $entries }}
+{{- fail "agentSelectors is empty: no pod would ever be sent to the webhook. Name at least one kind of agent pod; objectSelector: {} is every pod of an opted-in namespace" }}
+{{- end }}
+{{- $names := dict }}
+{{- range $entries }}
+{{- if hasKey $names .name }}
+{{- fail (printf "agentSelectors and extraAgentSelectors have two entries of the name %q; each needs a name of its own" .name) }}
+{{- end }}
+{{- $_ := set $names .name true }}
+{{- end }}
+{{- dict "entries" $entries | toJson }}
+{{- end }}
+
+{{- /* The namespaces that take part, as a label selector: what the values say, without the system's and our own. */ -}}
+{{- define "vertex-injector.namespaceSelector" -}}
+{{- $selector := deepCopy .Values.namespaceSelector }}
+{{- if and (not $selector.matchLabels) (not $selector.matchExpressions) }}
+{{- $selector = dict "matchLabels" (dict "vertex-injector.dev/injection" "enabled") }}
+{{- end }}
+{{- $excluded := list "kube-node-lease" "kube-public" "kube-system" .Release.Namespace | uniq }}
+{{- $exclusion := dict "key" "kubernetes.io/metadata.name" "operator" "NotIn" "values" $excluded }}
+{{- $_ := set $selector "matchExpressions" (append (default list $selector.matchExpressions) $exclusion) }}
+{{- toYaml $selector }}
+{{- end }}
+
+{{- /* What the values have to agree on beside the schema. */ -}}
+{{- define "vertex-injector.check" -}}
+{{- $files := eq .Values.certificates.mode "files" }}
+{{- if and $files (not .Values.webhook.url) (not .Values.certificates.secretName) }}
+{{- fail "certificates.secretName is not set: with certificates.mode=files, name the Secret of type kubernetes.io/tls that holds the webhook's certificate" }}
+{{- end }}
+{{- if and (not $files) .Values.certificates.secretName }}
+{{- fail "certificates.secretName is only read with certificates.mode=files" }}
+{{- end }}
+{{- if and (not $files) .Values.certificates.caBundle }}
+{{- fail "certificates.caBundle is only for certificates.mode=files: in mode self-signed the webhook keeps that field itself" }}
+{{- end }}
+{{- if eq (.Values.webhook.port | int) (.Values.adminPort | int) }}
+{{- fail "webhook.port and adminPort are the same port" }}
+{{- end }}
+{{- end }}

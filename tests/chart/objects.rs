@@ -1,0 +1,291 @@
+//! What is installed: the webhook's configuration and the webhook itself.
+
+use super::helm::{helm, kinds, object, objects};
+use base64::Engine;
+use serde_json::{Value, json};
+
+const IMAGE: [&str; 2] = ["--set", "image.repository=example.com/injector"];
+const EVERY: [&str; 2] = ["--values", "tests/chart/every-value.yaml"];
+const OUTSIDE: [&str; 2] = ["--set", "webhook.url=https://webhook.example.com:8443/mutate"];
+
+#[test]
+fn with_the_image_alone_everything_needed_is_installed_and_nothing_that_needs_other_operators() {
+    let Some(helm) = helm() else { return };
+    let objects = objects(helm, &IMAGE);
+    assert_eq!(
+        kinds(&objects),
+        [
+            "ClusterRole",
+            "ClusterRoleBinding",
+            "ConfigMap",
+            "CustomResourceDefinition",
+            "CustomResourceDefinition",
+            "Deployment",
+            "MutatingWebhookConfiguration",
+            "PodDisruptionBudget",
+            "Role",
+            "RoleBinding",
+            "Service",
+            "ServiceAccount",
+            "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicyBinding",
+            "ValidatingAdmissionPolicyBinding",
+        ]
+    );
+}
+
+#[test]
+fn no_two_objects_are_the_same_and_all_say_what_they_belong_to() {
+    let Some(helm) = helm() else { return };
+    for values in [IMAGE, EVERY, OUTSIDE] {
+        let objects = objects(helm, &values);
+        let mut seen = Vec::new();
+        for object in &objects {
+            let id = (&object["kind"], &object["metadata"]["name"]);
+            assert!(!seen.contains(&id), "{id:?} occurs twice");
+            seen.push(id);
+            assert_eq!(
+                object["metadata"]["labels"]["app.kubernetes.io/instance"], "test",
+                "{id:?}"
+            );
+            assert_eq!(
+                object["metadata"]["labels"]["app.kubernetes.io/managed-by"], "Helm",
+                "{id:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_webhook_outside_the_cluster_is_called_by_its_url_and_nothing_runs_inside() {
+    let Some(helm) = helm() else { return };
+    let objects = objects(helm, &OUTSIDE);
+    for kind in ["Deployment", "Service", "PodDisruptionBudget"] {
+        assert!(!kinds(&objects).contains(&kind), "{kind}");
+    }
+    for webhook in webhooks(&objects) {
+        assert_eq!(
+            webhook["clientConfig"],
+            json!({"url": "https://webhook.example.com:8443/mutate"})
+        );
+    }
+}
+
+#[test]
+fn each_agent_selector_becomes_a_webhook_that_can_hold_up_nothing_else() {
+    let Some(helm) = helm() else { return };
+    let objects = objects(helm, &EVERY);
+    let names: Vec<&str> = webhooks(&objects)
+        .iter()
+        .filter_map(|webhook| webhook["name"].as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "ambient.vertex-injector.dev",
+            "everything-of-team-b.vertex-injector.dev",
+            "jobs.vertex-injector.dev"
+        ]
+    );
+    for webhook in webhooks(&objects) {
+        assert_eq!(webhook["failurePolicy"], "Fail");
+        assert_eq!(webhook["reinvocationPolicy"], "IfNeeded");
+        assert_eq!(webhook["matchPolicy"], "Equivalent");
+        assert_eq!(webhook["sideEffects"], "NoneOnDryRun");
+        assert_eq!(webhook["timeoutSeconds"], 3);
+        assert_eq!(webhook["admissionReviewVersions"], json!(["v1"]));
+        assert_eq!(
+            webhook["rules"],
+            json!([{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "scope": "Namespaced"}])
+        );
+        assert_eq!(
+            webhook["namespaceSelector"],
+            json!({
+                "matchLabels": {"ambient-code.io/managed": "true"},
+                "matchExpressions": [
+                    {"key": "team", "operator": "In", "values": ["a", "b"]},
+                    {"key": "kubernetes.io/metadata.name", "operator": "NotIn",
+                     "values": ["kube-node-lease", "kube-public", "kube-system", "injector"]},
+                ],
+            })
+        );
+    }
+    let not_out = json!({"key": "vertex-injector.dev/inject", "operator": "NotIn", "values": ["false"]});
+    assert_eq!(
+        webhooks(&objects)[0]["objectSelector"],
+        json!({
+            "matchLabels": {"ambient-code.io/managed": "true"},
+            "matchExpressions": [{"key": "ambient-code.io/session-id", "operator": "Exists"}, not_out],
+        })
+    );
+    assert_eq!(webhooks(&objects)[0]["matchConditions"], Value::Null);
+    for (webhook, accounts) in [(1, r#"["agent"]"#), (2, r#"["kartograph-agent","kartograph-worker"]"#)] {
+        assert_eq!(
+            webhooks(&objects)[webhook]["objectSelector"],
+            json!({"matchExpressions": [not_out.clone()]})
+        );
+        let condition = &webhooks(&objects)[webhook]["matchConditions"][0];
+        let expression = condition["expression"].as_str().expect("an expression");
+        assert!(
+            expression.ends_with(&format!(r#": "default") in {accounts}"#)),
+            "{expression}"
+        );
+    }
+}
+
+#[test]
+fn without_a_namespace_selector_only_the_opt_in_label_counts() {
+    let Some(helm) = helm() else { return };
+    for webhook in webhooks(&objects(helm, &IMAGE)) {
+        assert_eq!(
+            webhook["namespaceSelector"]["matchLabels"],
+            json!({"vertex-injector.dev/injection": "enabled"})
+        );
+    }
+    let set = "namespaceSelector.matchLabels.ambient-code\\.io/managed=true";
+    for webhook in webhooks(&objects(helm, &[&IMAGE[..], &["--set-string", set]].concat())) {
+        assert_eq!(
+            webhook["namespaceSelector"]["matchLabels"],
+            json!({"ambient-code.io/managed": "true"})
+        );
+    }
+}
+
+#[test]
+fn the_ca_bundle_belongs_to_the_webhook_unless_the_certificate_is_yours() {
+    let Some(helm) = helm() else { return };
+    for values in [IMAGE, OUTSIDE] {
+        for webhook in webhooks(&objects(helm, &values)) {
+            assert!(webhook["clientConfig"].get("caBundle").is_none(), "{webhook}");
+        }
+    }
+    for webhook in webhooks(&objects(helm, &EVERY)) {
+        let bundle = webhook["clientConfig"]["caBundle"].as_str().expect("a caBundle");
+        let pem = base64::engine::general_purpose::STANDARD
+            .decode(bundle)
+            .expect("base64");
+        assert!(pem.starts_with(b"-----BEGIN CERTIFICATE-----\n"));
+    }
+}
+
+#[test]
+fn the_webhook_runs_twice_unprivileged_and_drains_before_it_is_killed() {
+    let Some(helm) = helm() else { return };
+    for (values, drain, grace) in [(IMAGE, "--drain-seconds=20", 30), (EVERY, "--drain-seconds=40", 50)] {
+        let objects = objects(helm, &values);
+        let deployment = object(&objects, "Deployment", "injector");
+        let pod = &deployment["spec"]["template"]["spec"];
+        assert!(deployment["spec"]["replicas"].as_u64() >= Some(2));
+        assert_eq!(pod["terminationGracePeriodSeconds"], grace);
+        let container = &pod["containers"][0];
+        assert!(
+            container["args"]
+                .as_array()
+                .is_some_and(|args| args.contains(&json!(drain))),
+            "{container}"
+        );
+        assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+        for (probe, path) in [("livenessProbe", "/livez"), ("readinessProbe", "/readyz")] {
+            assert_eq!(container[probe]["httpGet"], json!({"path": path, "port": "admin"}));
+        }
+        let selector = &deployment["spec"]["selector"]["matchLabels"];
+        for (key, value) in selector.as_object().expect("labels") {
+            assert_eq!(deployment["spec"]["template"]["metadata"]["labels"][key], *value);
+        }
+        assert_eq!(object(&objects, "Service", "injector")["spec"]["selector"], *selector);
+        assert_eq!(
+            object(&objects, "PodDisruptionBudget", "injector")["spec"]["selector"]["matchLabels"],
+            *selector
+        );
+        assert_eq!(
+            pod["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"],
+            *selector
+        );
+    }
+}
+
+#[test]
+fn a_budget_that_would_block_every_drain_is_left_out() {
+    let Some(helm) = helm() else { return };
+    let objects = objects(helm, &[&IMAGE[..], &["--set", "replicas=1"]].concat());
+    assert!(!kinds(&objects).contains(&"PodDisruptionBudget"));
+}
+
+#[test]
+fn the_image_is_taken_by_digest_before_tag_before_the_version_of_the_chart() {
+    let Some(helm) = helm() else { return };
+    let digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    for (set, image) in [
+        (
+            "image.tag=",
+            format!("example.com/injector:{}", env!("CARGO_PKG_VERSION")),
+        ),
+        ("image.tag=1.2", "example.com/injector:1.2".to_owned()),
+        (
+            &format!("image.tag=1.2,image.digest={digest}"),
+            format!("example.com/injector@{digest}"),
+        ),
+    ] {
+        let objects = objects(helm, &[&IMAGE[..], &["--set", set]].concat());
+        let deployment = object(&objects, "Deployment", "injector");
+        assert_eq!(deployment["spec"]["template"]["spec"]["containers"][0]["image"], image);
+    }
+}
+
+#[test]
+fn a_change_of_the_operators_settings_rolls_the_pods_and_nothing_else_does() {
+    let Some(helm) = helm() else { return };
+    let checksum = |set: &str| {
+        let objects = objects(helm, &[&IMAGE[..], &["--set", set]].concat());
+        object(&objects, "Deployment", "injector")["spec"]["template"]["metadata"]["annotations"]["checksum/operator"]
+            .clone()
+    };
+    let before = checksum("replicas=2");
+    assert!(before.is_string());
+    assert_eq!(checksum("replicas=3"), before);
+    assert_ne!(checksum("policyLimits.sidecarImages={example.com/*}"), before);
+}
+
+#[test]
+fn the_webhook_may_do_what_it_needs_and_nothing_more() {
+    let Some(helm) = helm() else { return };
+    let read = json!(["get", "list", "watch"]);
+    let policies = json!({"apiGroups": ["vertex-injector.dev"], "resources": ["injectionpolicies", "clusterinjectionpolicies"], "verbs": read});
+    let status = json!({"apiGroups": ["vertex-injector.dev"], "resources": ["injectionpolicies/status", "clusterinjectionpolicies/status"], "verbs": ["patch"]});
+    let namespaces = json!({"apiGroups": [""], "resources": ["namespaces"], "verbs": read});
+    let accounts =
+        json!({"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get", "list", "watch", "patch"]});
+    let configuration = json!({
+        "apiGroups": ["admissionregistration.k8s.io"], "resources": ["mutatingwebhookconfigurations"],
+        "resourceNames": ["test-vertex-injector"], "verbs": ["get", "list", "watch", "patch"],
+    });
+
+    let own = objects(helm, &IMAGE);
+    assert_eq!(
+        object(&own, "ClusterRole", "injector")["rules"],
+        json!([policies, status, namespaces, configuration])
+    );
+    assert_eq!(
+        object(&own, "Role", "injector")["rules"],
+        json!([
+            {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
+            {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["test-vertex-injector-tls"],
+             "verbs": ["get", "list", "watch", "update"]},
+        ])
+    );
+    assert_eq!(object(&own, "Role", "injector")["metadata"]["namespace"], "injector");
+
+    // With files there is no certificate to keep, so neither Secrets nor the webhook configuration.
+    let files = objects(helm, &EVERY);
+    assert_eq!(
+        object(&files, "ClusterRole", "injector")["rules"],
+        json!([policies, status, namespaces, accounts])
+    );
+    assert!(!kinds(&files).contains(&"Role"));
+}
+
+fn webhooks(objects: &[Value]) -> &[Value] {
+    let configuration = object(objects, "MutatingWebhookConfiguration", "injector");
+    configuration["webhooks"].as_array().expect("webhooks")
+}

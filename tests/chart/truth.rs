@@ -1,0 +1,288 @@
+//! The chart says the same as the code: definitions, names, flags, defaults, metrics.
+
+use super::helm::{chart, helm, object, objects};
+use super::process::repository;
+use regex::Regex;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::Command;
+use vertex_injector::admission::{Outcome, Reason};
+use vertex_injector::api::{Selector, crds};
+use vertex_injector::operator::Operator;
+use vertex_injector::{manifest, metrics, names};
+
+const IMAGE: [&str; 2] = ["--set", "image.repository=example.com/injector"];
+const EVERY: [&str; 2] = ["--values", "tests/chart/every-value.yaml"];
+
+#[test]
+fn the_definitions_in_the_chart_are_those_of_the_code() {
+    let folder = chart().join("files/crds");
+    let mut files: BTreeSet<String> = BTreeSet::new();
+    for entry in fs::read_dir(&folder).expect("files/crds") {
+        files.insert(entry.expect("an entry").file_name().into_string().expect("UTF-8"));
+    }
+    let in_code = crds();
+    assert_eq!(
+        files,
+        in_code
+            .iter()
+            .map(|crd| format!("{}.yaml", crd.spec.names.plural))
+            .collect()
+    );
+    for crd in in_code {
+        let file = format!("{}.yaml", crd.spec.names.plural);
+        let text = fs::read_to_string(folder.join(&file)).expect("the definition");
+        let kept = manifest::documents(&text).expect("well-formed");
+        assert!(
+            kept == [serde_json::to_value(&crd).expect("JSON")],
+            "{file} is not what the code defines; run: vertex-injector crds --output-dir charts/vertex-injector/files/crds"
+        );
+    }
+}
+
+#[test]
+fn the_definitions_are_installed_whole_and_kept_when_the_release_goes() {
+    let Some(helm) = helm() else { return };
+    let rendered = objects(helm, &IMAGE);
+    for crd in crds() {
+        let installed = object(
+            &rendered,
+            "CustomResourceDefinition",
+            crd.metadata.name.as_deref().expect("a name"),
+        );
+        let defined = serde_json::to_value(&crd.spec).expect("JSON");
+        assert!(alike(&installed["spec"], &defined), "{}", installed["metadata"]["name"]);
+        assert_eq!(installed["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
+    }
+    for installed in objects(helm, &EVERY)
+        .iter()
+        .filter(|object| object["kind"] == "CustomResourceDefinition")
+    {
+        assert_eq!(installed["metadata"]["annotations"], Value::Null);
+    }
+}
+
+#[test]
+fn the_versions_of_chart_and_program_are_the_same() {
+    let text = fs::read_to_string(chart().join("Chart.yaml")).expect("Chart.yaml");
+    let chart = &manifest::documents(&text).expect("well-formed")[0];
+    assert_eq!(chart["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn every_flag_of_the_container_exists() {
+    let Some(helm) = helm() else { return };
+    let program = Command::new(env!("CARGO_BIN_EXE_vertex-injector"))
+        .args(["webhook", "--help"])
+        .output()
+        .expect("run");
+    let flags = String::from_utf8(program.stdout).expect("UTF-8");
+    for values in [IMAGE, EVERY] {
+        let rendered = objects(helm, &values);
+        let container = &object(&rendered, "Deployment", "injector")["spec"]["template"]["spec"]["containers"][0];
+        let mut arguments = container["args"]
+            .as_array()
+            .expect("arguments")
+            .iter()
+            .filter_map(Value::as_str);
+        assert_eq!(arguments.next(), Some("webhook"));
+        for argument in arguments {
+            let (flag, _) = argument.split_once('=').expect("--flag=value");
+            assert!(flags.contains(&format!("{flag} ")), "{flag} is not in:\n{flags}");
+        }
+    }
+}
+
+#[test]
+fn the_webhook_reads_the_operators_settings_as_the_chart_writes_them() {
+    let Some(helm) = helm() else { return };
+    let settings = |values: [&str; 2]| {
+        let rendered = objects(helm, &values);
+        let text = object(&rendered, "ConfigMap", "injector")["data"]["operator.yaml"]
+            .as_str()
+            .expect("settings")
+            .to_owned();
+        let file = std::env::temp_dir().join(format!("operator-{}-{}.yaml", std::process::id(), values[1].len()));
+        fs::write(&file, text).expect("write");
+        let settings = manifest::operator(&file).expect("the webhook's settings");
+        fs::remove_file(&file).expect("remove");
+        settings
+    };
+    let default = settings(IMAGE);
+    assert_eq!(
+        Operator {
+            agent_selectors: Vec::new(),
+            ..default.clone()
+        },
+        Operator::default()
+    );
+    assert_eq!(default.agent_selectors.len(), 10);
+
+    let every = settings(EVERY);
+    assert_eq!(
+        every.sidecar_images,
+        ["registry.example.com/acme/mcp-*", "ghcr.io/acme/github-mcp:1.0"]
+    );
+    assert_eq!(every.endpoint_hosts, ["psc.example.com", "psc.example.com:8443"]);
+    assert_eq!(every.api_server_audiences, ["https://issuer.example.com/"]);
+    assert_eq!(
+        every.agent_selectors[2].service_accounts,
+        ["kartograph-agent", "kartograph-worker"]
+    );
+}
+
+#[test]
+fn each_known_system_is_asked_about_once_and_what_is_no_agent_never() {
+    let Some(helm) = helm() else { return };
+    let rendered = objects(helm, &IMAGE);
+    let webhooks = object(&rendered, "MutatingWebhookConfiguration", "injector")["webhooks"].clone();
+    let asked = |labels: &BTreeMap<String, String>| -> Vec<String> {
+        let webhooks = webhooks.as_array().expect("webhooks").iter();
+        let selected = webhooks.filter(|webhook| {
+            let selector: Selector = serde_json::from_value(webhook["objectSelector"].clone()).expect("a selector");
+            selector.matches(|key| labels.get(key).map(String::as_str))
+        });
+        selected
+            .map(|webhook| {
+                webhook["name"]
+                    .as_str()
+                    .expect("a name")
+                    .trim_end_matches(".vertex-injector.dev")
+                    .to_owned()
+            })
+            .collect()
+    };
+    for (file, expected) in [
+        ("ambient-cp-runner", Some("ambient-session")),
+        ("ambient-cp-runner-novertex", Some("ambient-session")),
+        ("ambient-operator-runner", Some("ambient-runner")),
+        ("fracta-job-pod", Some("fracta")),
+        ("fracta-stream-pod", Some("fracta")),
+        ("gastown-polecat", Some("gastown")),
+        ("kagent-agent", Some("kagent")),
+        ("kartograph-agentic-ci-job", Some("kartograph")),
+        ("kartograph-ephemeral-worker", None),
+        ("kartograph-sticky", Some("kartograph")),
+        ("openshell-combined", Some("agent-sandbox")),
+        ("openshell-sidecar", Some("agent-sandbox")),
+    ] {
+        let text =
+            fs::read_to_string(repository().join("tests/pods").join(file).with_extension("yaml")).expect("a pod");
+        let mut pods = Vec::new();
+        for document in manifest::documents(&text).expect("well-formed") {
+            for pod in manifest::workload::pods(&document) {
+                pods.push(document.pointer(&pod.pointer()).expect("a pod").clone());
+            }
+        }
+        assert!(!pods.is_empty(), "{file} has no pod");
+        for pod in pods {
+            let mut labels: BTreeMap<String, String> =
+                serde_json::from_value(pod["metadata"]["labels"].clone()).expect("labels");
+            assert_eq!(asked(&labels), Vec::from_iter(expected.map(str::to_owned)), "{file}");
+            labels.insert(names::INJECT.to_owned(), "false".to_owned());
+            assert_eq!(asked(&labels), Vec::<String>::new(), "{file} that opted out");
+        }
+    }
+    // Fracta's control plane carries the label `app: fracta`, too.
+    assert_eq!(
+        asked(&BTreeMap::from([("app".to_owned(), "fracta".to_owned())])),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        asked(&BTreeMap::from([(names::INJECT.to_owned(), "true".to_owned())])),
+        ["inject"]
+    );
+}
+
+#[test]
+fn only_names_of_the_code_are_used() {
+    let Some(helm) = helm() else { return };
+    let known = [
+        names::NAMESPACE_INJECTION,
+        names::INJECT,
+        names::POLICY_REF,
+        names::CREDENTIAL_CONFIGURATION,
+    ];
+    let mut used = BTreeSet::new();
+    let key = Regex::new(r"vertex-injector\.dev/[a-z-]+").expect("a pattern");
+    for values in [IMAGE, EVERY] {
+        for mut object in objects(helm, &values) {
+            // The definitions speak of everything; another test compares them.
+            if object["kind"] != "CustomResourceDefinition" {
+                object["data"].take();
+                used.extend(
+                    key.find_iter(&object.to_string())
+                        .map(|found| found.as_str().to_owned()),
+                );
+            }
+        }
+    }
+    assert_eq!(used, known.map(str::to_owned).into());
+
+    let rendered = objects(helm, &IMAGE);
+    let guard = object(&rendered, "ValidatingAdmissionPolicy", "-annotations").to_string();
+    for guarded in [names::POLICY_REF, names::CREDENTIAL_CONFIGURATION] {
+        assert_eq!(
+            guard.matches(guarded).count(),
+            2,
+            "{guarded} in the condition and in the rule"
+        );
+    }
+    let rules =
+        &object(&rendered, "ValidatingAdmissionPolicy", "-policies")["spec"]["matchConstraints"]["resourceRules"][0];
+    assert_eq!(rules["apiGroups"][0], names::GROUP);
+    assert_eq!(rules["apiVersions"][0], names::VERSION);
+    assert_eq!(
+        rules["resources"],
+        serde_json::json!(["injectionpolicies", "clusterinjectionpolicies"])
+    );
+}
+
+#[test]
+fn alerts_ask_for_metrics_that_exist() {
+    let Some(helm) = helm() else { return };
+    let metrics = metrics::Metrics::new();
+    metrics.reviewed(Outcome::Denied, Reason::Conflict, 0.1);
+    let served = metrics.encode().expect("metrics");
+    let rendered = objects(helm, &EVERY);
+    let metric = Regex::new(r"vertex_injector_[a-z_]+").expect("a pattern");
+    let label = Regex::new(r#"(?:outcome|state)="[a-z]+""#).expect("a pattern");
+    let mut asked = 0;
+    for rule in object(&rendered, "PrometheusRule", "injector")["spec"]["groups"][0]["rules"]
+        .as_array()
+        .expect("rules")
+    {
+        let expression = rule["expr"].as_str().expect("an expression");
+        for value in label.find_iter(expression) {
+            assert!(
+                served.contains(value.as_str()),
+                "{} is not served:\n{served}",
+                value.as_str()
+            );
+        }
+        for name in metric.find_iter(expression) {
+            let family = name.as_str().trim_end_matches("_total").trim_end_matches("_bucket");
+            assert!(
+                served.contains(&format!("# TYPE {family} ")),
+                "{family} is not served:\n{served}"
+            );
+            asked += 1;
+        }
+        assert!(rule["annotations"]["summary"].is_string() && rule["annotations"]["description"].is_string());
+    }
+    assert_eq!(asked, 5, "metrics");
+}
+
+/// Equality of JSON in which 1 and 1.0 are the same number.
+fn alike(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| alike(a, b)))
+        }
+        (a, b) => a == b,
+    }
+}

@@ -1,0 +1,151 @@
+//! One installed chart for all tests that do not change it.
+
+use crate::support::kube::ControlPlane;
+use crate::support::process::{or_explain, repository};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+use vertex_injector::manifest;
+use vertex_injector::operator::Operator;
+
+/// The namespace of the release.
+pub const OWN: &str = "injector-system";
+
+/// A control plane with the chart in it.
+pub struct Release {
+    pub cluster: ControlPlane,
+    /// The settings that the chart has written.
+    pub operator: Operator,
+    /// What Helm said at the end.
+    pub notes: String,
+}
+
+/// The shared release; it ends with this process.
+pub static RELEASE: LazyLock<Option<Release>> =
+    LazyLock::new(|| Some(Release::install(or_explain(ControlPlane::start_own())?)));
+
+impl Release {
+    fn install(cluster: ControlPlane) -> Self {
+        let values = repository().join("tests/chart_cluster/values.yaml");
+        let notes = helm(
+            &cluster,
+            &upgrade("injector", OWN, &["--values", values.to_str().expect("UTF-8")]),
+        );
+        let settings = cluster.get(&["--namespace", OWN, "configmap", "injector-vertex-injector"]);
+        let file = scratch("operator.yaml");
+        fs::write(&file, settings["data"]["operator.yaml"].as_str().expect("settings")).expect("write settings");
+        let operator = manifest::operator(&file).expect("the operator's settings");
+        wait_until_served(&cluster);
+        Self {
+            cluster,
+            operator,
+            notes,
+        }
+    }
+}
+
+/// The chart's folder.
+pub fn chart() -> String {
+    repository().join("charts/vertex-injector").display().to_string()
+}
+
+/// Arguments by which Helm installs a release or brings it up to date.
+pub fn upgrade(name: &str, namespace: &str, more: &[&str]) -> Vec<String> {
+    let chart = chart();
+    let arguments = [
+        "upgrade",
+        "--install",
+        name,
+        &chart,
+        "--namespace",
+        namespace,
+        "--create-namespace",
+    ];
+    arguments
+        .iter()
+        .chain(more)
+        .map(|&argument| argument.to_owned())
+        .collect()
+}
+
+/// Runs Helm, which has to succeed.
+#[track_caller]
+pub fn helm(cluster: &ControlPlane, arguments: &[String]) -> String {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    cluster.helm(&arguments)
+}
+
+/// A file with these values.
+pub fn values_file(values: &Value) -> String {
+    let file = scratch("values.json");
+    fs::write(&file, values.to_string()).expect("write values");
+    file.display().to_string()
+}
+
+/// A file of this process alone.
+fn scratch(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("chart-{}-{name}", std::process::id()))
+}
+
+/// Waits until the API server heeds what was installed: it learns of its own configuration by watches.
+pub fn wait_until_served(cluster: &ControlPlane) {
+    cluster.kubectl(&[
+        "wait",
+        "--for=condition=Established",
+        "--timeout=60s",
+        "crd/injectionpolicies.vertex-injector.dev",
+    ]);
+    cluster.kubectl(&[
+        "wait",
+        "--for=condition=Established",
+        "--timeout=60s",
+        "crd/clusterinjectionpolicies.vertex-injector.dev",
+    ]);
+    cluster.create_namespace("canary", &[("vertex-injector.dev/injection", "enabled")]);
+    cluster.apply(&pod("canary", "canary", json!({})).to_string());
+    let policy = json!({
+        "apiVersion": "vertex-injector.dev/v1alpha1", "kind": "InjectionPolicy",
+        "metadata": {"name": "canary", "namespace": "canary"},
+        "spec": {"volumeMounts": [{"name": "none", "mountPath": "/canary"}]},
+    });
+    let agent = pod("canary", "agent", json!({"vertex-injector.dev/inject": "true"}));
+    let dry_run = ["create", "--dry-run=server", "--filename", "-"];
+    let annotate = [
+        "--namespace",
+        "canary",
+        "annotate",
+        "--dry-run=server",
+        "pod",
+        "canary",
+        "vertex-injector.dev/policy-ref=x",
+    ];
+    eventually("the policies' rules", || {
+        !cluster.try_kubectl_stdin(&dry_run, &policy.to_string()).success()
+    });
+    eventually("the webhook configuration", || {
+        !cluster.try_kubectl_stdin(&dry_run, &agent.to_string()).success()
+    });
+    eventually("the annotations' guard", || !cluster.try_kubectl(&annotate).success());
+}
+
+/// A pod with these labels.
+pub fn pod(namespace: &str, name: &str, labels: Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "spec": {"containers": [{"name": "agent", "image": "example.com/agent"}]},
+    })
+}
+
+/// Waits for something that must happen soon.
+#[expect(clippy::disallowed_methods, reason = "there is no runtime here to block")]
+#[track_caller]
+pub fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}: not within a minute");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}

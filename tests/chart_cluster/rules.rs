@@ -1,0 +1,277 @@
+//! The rules of policies that need the operator's lists or more than a CRD can say.
+
+use crate::judge::{agree, api_server, cluster_policy, named, policy, validate};
+use crate::release::RELEASE;
+use crate::support::process::repository;
+use serde_json::{Value, json};
+use std::fs;
+
+const PROVIDER: &str = "projects/123/locations/global/workloadIdentityPools/pool/providers/prov";
+
+#[test]
+fn a_policy_that_uses_everything_rightly_is_accepted_in_both_kinds() {
+    let Some(release) = &*RELEASE else { return };
+    let spec = json!({
+        "priority": 10,
+        "agents": [
+            {"podSelector": {"matchLabels": {"kartograph.runtime.kind": "sticky"}}, "containers": ["agent"],
+             "credentialDirectory": "/gcloud/config", "env": [{"name": "TZ", "value": "UTC"}]},
+            {"serviceAccounts": ["extractor"], "credentialDirectory": "/home/agent-ci/.config/gcloud"},
+        ],
+        "vertex": {"project": "my-project", "region": "us-east5", "clients": ["ClaudeCode", "Kartograph"],
+                   "endpoint": "https://psc.example.com"},
+        "identity": {"workloadIdentityFederation": {
+            "provider": PROVIDER, "serviceAccount": "agent@my-project.iam.gserviceaccount.com",
+            "serviceAccountTokenLifetimeSeconds": 3600, "audience": "https://kubernetes.default.svc.example.com",
+            "endpoints": {"sts": "https://sts.us-east5.rep.googleapis.com", "iamCredentials": "https://proxy.example.com:8443"},
+        }},
+        "authHelpers": [{"configMapName": "helpers", "mountPath": "/opt/fracta/auth-helpers"}],
+        "tokens": [{"name": "gateway", "audience": "gateway", "mountPath": "/var/run/secrets/gateway", "envName": "GATEWAY_TOKEN_FILE"}],
+        "env": [{"name": "MONKEY", "value": "x"}, {"name": "MY_TOKEN", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}},
+                {"name": "EMPTY_SECRET", "value": ""}],
+        "volumes": [
+            {"name": "scratch", "emptyDir": {}},
+            {"name": "token", "projected": {"sources": [{"serviceAccountToken": {"audience": "vault", "path": "token"}}]}},
+        ],
+        "podVolumes": ["workspace"],
+        "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}, {"name": "workspace", "mountPath": "/etc/acme"}],
+        "sidecars": [
+            {"name": "github", "image": "ghcr.io/acme/github-mcp:1.0", "port": 8100, "mcpKey": "github"},
+            {"name": "jira", "image": "registry.example.com/acme/mcp-jira@sha256:abc", "port": 8101, "mcpKey": "jira"},
+        ],
+    });
+    let policies = [policy("namespaced", spec.clone()), cluster_policy("cluster", spec)];
+    assert_eq!(agree(release, &policies), 0);
+}
+
+#[test]
+fn a_mount_of_no_volume_is_refused_with_its_place_its_name_and_the_valid_names() {
+    let Some(release) = &*RELEASE else { return };
+    let spec = json!({
+        "volumes": [{"name": "scratch", "emptyDir": {}}],
+        "podVolumes": ["workspace"],
+        "volumeMounts": [{"name": "scratch", "mountPath": "/a"}, {"name": "x", "mountPath": "/b"}],
+    });
+    for (name, object) in [
+        ("namespaced", policy("namespaced", spec.clone())),
+        ("cluster", cluster_policy("cluster", spec)),
+    ] {
+        let message = api_server(release, &[object])[name].clone().expect("a refusal");
+        let expected =
+            r#"spec.volumeMounts[1].name: "x" references no volume of this policy; valid names: [scratch, workspace]"#;
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_in_one_message_and_no_value_of_a_variable_is() {
+    let Some(release) = &*RELEASE else { return };
+    let spec = json!({
+        "agents": [{"podSelector": {}, "env": [{"name": "LD_PRELOAD", "value": "/tmp/canary-1.so"}]}],
+        "env": [{"name": "MY_TOKEN", "value": "canary-2"}],
+        "sidecars": [{"name": "a", "image": "docker.io/evil", "port": 8090, "env": [{"name": "API_KEY", "value": "canary-3"}]}],
+        "volumeMounts": [{"name": "x", "mountPath": "/usr/bin"}],
+    });
+    let message = api_server(release, &[policy("all", spec)])["all"]
+        .clone()
+        .expect("a refusal");
+    for part in [
+        r#"spec.agents[0].env[0].name: "LD_PRELOAD" may not be set by a policy: it can make a process run other code"#,
+        r#"spec.env[0].value: "MY_TOKEN" looks like a secret"#,
+        r#"spec.sidecars[0].env[0].value: "API_KEY" looks like a secret"#,
+        r#"spec.sidecars[0].image: "docker.io/evil" is not allowed: the operator's list of sidecarImages has registry.example.com/acme/mcp-*, "#,
+        "spec.sidecars[0].port: 8090 is taken by Ambient's own MCP server",
+        r#"spec.volumeMounts[0].name: "x" references no volume of this policy; valid names: []"#,
+        r#"spec.volumeMounts[0].mountPath: "/usr/bin" is not for policies: nothing may be mounted at or below /usr"#,
+    ] {
+        assert!(message.contains(part), "{part} is missing in:\n{message}");
+    }
+    assert!(!message.contains("canary"), "{message}");
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused_by_both() {
+    let Some(release) = &*RELEASE else { return };
+    let gke = json!({"gkeWorkloadIdentity": {"serviceAccount": "agent@my-project.iam.gserviceaccount.com"}});
+    let vertex = |clients: Value| json!({"project": "my-project", "region": "global", "clients": clients});
+    let sidecar = |name: &str, port: u32, key: &str| json!({"name": name, "image": "ghcr.io/acme/github-mcp:1.0", "port": port, "mcpKey": key});
+    let specs = [
+        json!({"identity": gke}),
+        json!({"identity": gke, "agents": [{"serviceAccounts": ["a"]}, {"podSelector": {}}]}),
+        json!({"identity": gke, "agents": [{"serviceAccounts": ["a"]}], "vertex": vertex(json!(["Ambient"]))}),
+        json!({"identity": gke, "agents": [{"serviceAccounts": ["a"]}], "openShell": "PatchUserEnvironment"}),
+        json!({"openShell": "PatchUserEnvironment", "sidecars": [sidecar("a", 8100, "a")]}),
+        json!({"identity": {"workloadIdentityFederation": {"provider": PROVIDER, "serviceAccountTokenLifetimeSeconds": 700}}}),
+        json!({"podVolumes": ["a"], "volumes": [{"name": "a", "emptyDir": {}}]}),
+        json!({"sidecars": [sidecar("a", 8100, "a"), sidecar("b", 8100, "b")]}),
+        json!({"sidecars": [sidecar("a", 8100, "a"), sidecar("b", 8101, "a")]}),
+        json!({"sidecars": [sidecar("a", 8787, "a")]}),
+        json!({"sidecars": [sidecar("a", 8100, "a"), with_resources(json!({"requests": {"cpu": "1"}, "limits": {"cpu": "999m"}}))]}),
+        json!({"sidecars": [with_resources(json!({"requests": {"memory": "1Gi", "cpu": "1"}, "limits": {"memory": "1000Mi", "cpu": "1"}}))]}),
+        json!({"tokens": [{"name": "a", "audience": "b", "mountPath": "/a", "envName": "NODE_OPTIONS"}]}),
+        json!({"tokens": [{"name": "a", "audience": "b", "mountPath": "/run/a"}], "authHelpers": [{"configMapName": "c", "mountPath": "/var/run/a"}]}),
+        json!({"agents": [{"podSelector": {}, "credentialDirectory": "/a"}], "authHelpers": [{"configMapName": "c", "mountPath": "/a"}]}),
+        json!({"authHelpers": [{"configMapName": "c", "mountPath": "/var/run/secrets/vertex-injector/helpers"}]}),
+    ];
+    let policies = named(&specs);
+    assert_eq!(agree(release, &policies), specs.len());
+    let rightly = [
+        json!({"identity": gke, "agents": [{"serviceAccounts": ["a"]}], "vertex": vertex(json!(["ClaudeCode"]))}),
+        json!({"openShell": "PatchUserEnvironment"}),
+        json!({"sidecars": [with_resources(json!({"requests": {"memory": "1000Mi", "cpu": "0.5"}, "limits": {"memory": "1Gi", "cpu": "500m"}}))]}),
+        json!({"sidecars": [with_resources(json!({"requests": {"memory": "1Gi"}, "limits": {"cpu": "500m"}}))]}),
+        json!({"sidecars": [with_resources(json!({"limits": {"cpu": null}, "requests": {"cpu": "1"}}))]}),
+        json!({"agents": [{"podSelector": {}, "credentialDirectory": "/var/run/secrets/vertex-injector"}]}),
+    ];
+    assert_eq!(agree(release, &named(&rightly)), 0);
+}
+
+#[test]
+fn a_field_that_is_null_is_a_field_that_is_absent() {
+    let Some(release) = &*RELEASE else { return };
+    let federation = json!({"provider": PROVIDER, "audience": null, "serviceAccount": null, "endpoints": null});
+    let specs = [
+        json!({"vertex": null, "identity": null, "agents": null, "sidecars": null}),
+        json!({"identity": {"workloadIdentityFederation": federation, "gkeWorkloadIdentity": null},
+               "vertex": {"project": "my-project", "region": "global", "clients": ["ClaudeCode"], "endpoint": null}}),
+        json!({"identity": {"workloadIdentityFederation": {"provider": PROVIDER, "endpoints": {"sts": null, "iamCredentials": null}}}}),
+        json!({"agents": [{"podSelector": {}, "credentialDirectory": null, "env": [
+            {"name": "A_TOKEN", "value": null, "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}]}]}),
+        json!({"tokens": [{"name": "a", "audience": "b", "mountPath": "/a", "envName": null}]}),
+        json!({"volumes": [{"name": "a", "emptyDir": {}, "projected": null},
+                           {"name": "b", "projected": {"sources": [{"configMap": {"name": "c"}, "serviceAccountToken": null}]}}]}),
+        json!({"sidecars": [{"name": "a", "image": "ghcr.io/acme/github-mcp:1.0", "port": 8100, "mcpKey": null}]}),
+    ];
+    assert_eq!(agree(release, &named(&specs)), 0);
+}
+
+#[test]
+fn only_googles_hosts_for_the_purpose_and_the_operators_receive_tokens() {
+    let Some(release) = &*RELEASE else { return };
+    let hosts = [
+        "sts.googleapis.com",
+        "sts.googleapis.com:443",
+        "sts.googleapis.com:8443",
+        "sts.us-east5.rep.googleapis.com",
+        "sts.useast5.rep.googleapis.com",
+        "sts.us-east5.googleapis.com",
+        "sts.googleapis.com.evil.example",
+        "xsts.googleapis.com",
+        "stsxgoogleapis.com",
+        "STS.googleapis.com",
+        "sts.googleapis.com.",
+        "iamcredentials.googleapis.com",
+        "iamcredentials.us-east5.rep.googleapis.com",
+        "aiplatform.googleapis.com",
+        "us-east5-aiplatform.googleapis.com",
+        "us-east-aiplatform.googleapis.com",
+        "-aiplatform.googleapis.com",
+        "aiplatform.us.rep.googleapis.com",
+        "aiplatform.eu.rep.googleapis.com",
+        "aiplatform.asia.rep.googleapis.com",
+        "aiplatform.us-east5.rep.googleapis.com",
+        "psc.example.com",
+        "psc.example.com:443",
+        "proxy.example.com",
+        "proxy.example.com:8443",
+        "evil.psc.example.com",
+        "evil.example",
+        "127.0.0.1",
+        "[::1]",
+        "localhost:8443",
+    ];
+    for at in [
+        (|url| json!({"identity": {"workloadIdentityFederation": {"provider": PROVIDER, "endpoints": {"sts": url}}}}))
+            as fn(String) -> Value,
+        |url| json!({"identity": {"workloadIdentityFederation": {"provider": PROVIDER, "endpoints": {"iamCredentials": url}}}}),
+        |url| {
+            json!({"identity": {"workloadIdentityFederation": {"provider": PROVIDER}},
+                   "vertex": {"project": "my-project", "region": "global", "clients": ["ClaudeCode"], "endpoint": url}})
+        },
+    ] {
+        let specs: Vec<Value> = hosts.iter().map(|host| at(format!("https://{host}"))).collect();
+        let refused = agree(release, &named(&specs));
+        assert!((20..hosts.len() - 2).contains(&refused), "{refused} of {}", hosts.len());
+    }
+}
+
+#[test]
+fn no_token_is_projected_for_the_api_server() {
+    let Some(release) = &*RELEASE else { return };
+    let audiences = [
+        "https://kubernetes.default.svc",
+        "https://kubernetes.default.svc/",
+        "https://kubernetes.default.svc///",
+        "https://kubernetes.default.svc.cluster.local",
+        "https://kubernetes.default.svc/x",
+        "https://issuer.example.com",
+        "https://issuer.example.com/",
+        "api",
+        "api/",
+        "/api",
+        "apiserver",
+        "vault",
+        "/",
+    ];
+    for at in [
+        (|audience| json!({"identity": {"workloadIdentityFederation": {"provider": PROVIDER, "audience": audience}}}))
+            as fn(&str) -> Value,
+        |audience| json!({"tokens": [{"name": "t", "audience": audience, "mountPath": "/t"}]}),
+        |audience| {
+            json!({"volumes": [{"name": "a", "emptyDir": {}}, {"name": "v", "projected": {"sources": [
+                {"configMap": {"name": "c"}}, {"serviceAccountToken": {"audience": audience, "path": "t"}}]}}]})
+        },
+    ] {
+        let specs: Vec<Value> = audiences.iter().map(|audience| at(audience)).collect();
+        assert_eq!(agree(release, &named(&specs)), 7);
+    }
+}
+
+#[test]
+fn sidecars_run_images_of_the_operators_list_only() {
+    let Some(release) = &*RELEASE else { return };
+    let images = [
+        ("registry.example.com/acme/mcp-github:1", true),
+        ("registry.example.com/acme/mcp-", true),
+        ("registry.example.com/acme/mcp", false),
+        ("registryXexample.com/acme/mcp-github:1", false),
+        ("evil.example/registry.example.com/acme/mcp-github:1", false),
+        ("ghcr.io/acme/github-mcp:1.0", true),
+        ("ghcr.io/acme/github-mcp:1x0", false),
+        ("ghcr.io/acme/github-mcp:1.0-evil", false),
+        ("example.com/open/anything:v?", true),
+        ("example.com/open/anything:v1", false),
+    ];
+    let spec = |image: &str| json!({"sidecars": [{"name": "a", "image": image, "port": 8100}]});
+    let allowed: Vec<Value> = images
+        .iter()
+        .filter(|(_, allowed)| *allowed)
+        .map(|(image, _)| spec(image))
+        .collect();
+    let others: Vec<Value> = images
+        .iter()
+        .filter(|(_, allowed)| !allowed)
+        .map(|(image, _)| spec(image))
+        .collect();
+    assert_eq!(agree(release, &named(&allowed)), 0);
+    assert_eq!(agree(release, &named(&others)), others.len());
+}
+
+#[test]
+fn what_the_readme_and_the_demo_show_is_accepted() {
+    let Some(release) = &*RELEASE else { return };
+    let text = fs::read_to_string(repository().join("hack/demo/policy.yaml")).expect("the demo's policy");
+    let mut policies = vertex_injector::manifest::documents(&text).expect("well-formed");
+    policies.retain(|object| object["apiVersion"] == "vertex-injector.dev/v1alpha1");
+    assert!(!policies.is_empty());
+    for policy in &mut policies {
+        policy["metadata"]["namespace"] = json!("default");
+        assert_eq!(validate(release, policy), Vec::<String>::new());
+    }
+    assert!(api_server(release, &policies).values().all(Option::is_none));
+}
+
+/// A sidecar with these resources.
+fn with_resources(resources: Value) -> Value {
+    json!({"name": "resources", "image": "ghcr.io/acme/github-mcp:1.0", "port": 8200, "resources": resources})
+}
