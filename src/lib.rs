@@ -13,5 +13,6 @@ pub mod manifest;
 pub mod metrics;
 pub mod names;
 pub mod operator;
+pub mod quantity;
 pub mod telemetry;
 pub mod webhook;
