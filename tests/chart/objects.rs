@@ -172,7 +172,7 @@ fn the_ca_bundle_belongs_to_the_webhook_unless_the_certificate_is_yours() {
 #[test]
 fn the_webhook_runs_twice_unprivileged_and_drains_before_it_is_killed() {
     let Some(helm) = helm() else { return };
-    for (values, drain, grace) in [(IMAGE, "--drain-seconds=20", 30), (EVERY, "--drain-seconds=40", 50)] {
+    for (values, drain, grace) in [(IMAGE, "--drain-seconds=20", 35), (EVERY, "--drain-seconds=40", 55)] {
         let objects = objects(helm, &values);
         let deployment = object(&objects, "Deployment", "injector");
         let pod = &deployment["spec"]["template"]["spec"];

@@ -10,7 +10,7 @@ use std::process::Command;
 use vertex_injector::admission::{Outcome, Reason};
 use vertex_injector::api::{Selector, crds};
 use vertex_injector::operator::Operator;
-use vertex_injector::{manifest, metrics, names};
+use vertex_injector::{manifest, metrics, names, telemetry};
 
 const IMAGE: [&str; 2] = ["--set", "image.repository=example.com/injector"];
 const EVERY: [&str; 2] = ["--values", "tests/chart/every-value.yaml"];
@@ -93,6 +93,13 @@ fn every_flag_of_the_container_exists() {
             assert!(flags.contains(&format!("{flag} ")), "{flag} is not in:\n{flags}");
         }
     }
+}
+
+#[test]
+fn the_log_level_is_the_programs_own_default() {
+    let text = fs::read_to_string(chart().join("values.yaml")).expect("values.yaml");
+    let values = &manifest::documents(&text).expect("well-formed")[0];
+    assert_eq!(values["log"]["level"], telemetry::DEFAULT_LEVELS);
 }
 
 #[test]
