@@ -183,6 +183,17 @@ fn check_vertex(spec: &PolicySpec, operator: &Operator, errors: &mut FieldErrors
             format!("none of the chosen clients reads {MODEL_REGION_PREFIX}…; it is read by {MODEL_REGION_CLIENTS:?}"),
         );
     }
+    for model in vertex.model_regions.keys() {
+        let suffix = model
+            .bytes()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+        if !suffix || model.is_empty() || model.starts_with('_') {
+            errors.add(
+                "spec.vertex.modelRegions",
+                format!("{model:?} is not the suffix of a variable {MODEL_REGION_PREFIX}…, such as HAIKU_4_5"),
+            );
+        }
+    }
     if let Some(endpoint) = &vertex.endpoint {
         identity::check_endpoint(
             endpoint,

@@ -14,7 +14,7 @@ Examples:
   vertex-injector crds | kubectl apply --server-side -f -
 
   # One file for each kind, as the chart keeps them
-  vertex-injector crds --output-dir charts/vertex-injector/crds")]
+  vertex-injector crds --output-dir charts/vertex-injector/files/crds")]
 pub(super) struct Args {
     /// Format: a YAML stream, or a v1 List in JSON
     #[arg(short, long, value_enum, default_value_t = Format::Yaml)]
