@@ -109,7 +109,7 @@ fn serve(pod: &Pod<'_>, namespace: &str, policy: &Policy, kind: &Kind, asks: boo
             Reason::PolicyUnusable,
             format!(
                 "policy {name} selects this pod and is invalid: {}; correct the policy",
-                list(&problems)
+                join(&problems, "; ")
             ),
         );
     }
@@ -190,9 +190,12 @@ fn conclude(mut draft: Draft<'_>, namespace: &str, policy: &Policy, asks: bool) 
         skip.as_ref().filter(|_| asks).map(|(reason, _)| reason.to_string()),
     );
     if let Some((reason, detail)) = skip {
-        draft
-            .warnings
-            .push(format!("vertex-injector left out Vertex ({reason}): {detail}"));
+        let skipped = draft.units.iter().filter(|unit| unit.reason.is_some());
+        let names: Vec<&str> = skipped.map(|unit| unit.name.as_str()).collect();
+        draft.warnings.push(format!(
+            "vertex-injector left out {} ({reason}): {detail}",
+            names.join(" and ")
+        ));
     }
     let needs = draft::settle(&draft.needs);
     let required: Vec<String> = needs
@@ -202,7 +205,7 @@ fn conclude(mut draft: Draft<'_>, namespace: &str, policy: &Policy, asks: bool) 
         .collect();
     if !required.is_empty() {
         draft.warnings.push(format!(
-            "this pod needs {} in namespace {namespace}; without it waits in ContainerCreating",
+            "this pod needs {} in namespace {namespace}; until all of it exists the pod waits in ContainerCreating",
             list(&required)
         ));
     }
@@ -263,10 +266,14 @@ fn is_windows(pod: &Pod<'_>) -> bool {
 
 /// A list that does not grow beyond what a person reads.
 fn list(items: &[String]) -> String {
+    join(items, ", ")
+}
+
+fn join(items: &[String], separator: &str) -> String {
     let shown: Vec<&str> = items.iter().take(MAX_NAMES).map(String::as_str).collect();
     match items.len().checked_sub(MAX_NAMES) {
-        Some(more) if more > 0 => format!("{} and {more} more", shown.join(", ")),
-        _ => shown.join(", "),
+        Some(more) if more > 0 => format!("{}{separator}and {more} more", shown.join(separator)),
+        _ => shown.join(separator),
     }
 }
 

@@ -169,7 +169,7 @@ impl<'p> Draft<'p> {
             }
             Some(_) => {
                 self.problems.push(format!(
-                    "volume {name:?} exists in the pod with another source than the policy's"
+                    "volume {name:?} exists in the pod with another source than the policy's; rename one of the two"
                 ));
                 return;
             }
@@ -230,7 +230,7 @@ impl<'p> Draft<'p> {
                     return false;
                 }
                 let problem = format!(
-                    "container {name:?} mounts volume {:?} at {path} already, where the policy mounts {volume_name:?}",
+                    "container {name:?} mounts volume {:?} at {path} already, where the policy mounts {volume_name:?}; choose another path for one of the two",
                     &*found.name
                 );
                 self.problems.push(problem);

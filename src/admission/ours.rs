@@ -8,13 +8,15 @@ use crate::quantity::thousandths as quantity;
 use serde_json::{Map, Value};
 
 /// Fields that no plugin adds and that make a piece another one: where we render none, there is none.
-const DECISIVE: [&str; 9] = [
+const DECISIVE: [&str; 11] = [
+    "add",
     "args",
     "command",
     "envFrom",
     "items",
     "lifecycle",
     "optional",
+    "privileged",
     "subPath",
     "subPathExpr",
     "workingDir",
@@ -46,7 +48,8 @@ fn is_nothing(value: &Value) -> bool {
 
 fn matches_field(key: &str, found: &Map<String, Value>, rendered: &Value) -> bool {
     let Some(found) = found.get(key) else {
-        return is_nothing(rendered);
+        // This one means true when it is absent, and the API server keeps it.
+        return is_nothing(rendered) && key != "allowPrivilegeEscalation";
     };
     match (key, found, rendered) {
         ("env", Value::Array(found), Value::Array(rendered)) => keyed(found, rendered, "name"),

@@ -141,10 +141,8 @@ fn security_context(pod: &Pod<'_>) -> Value {
         "runAsNonRoot": true,
         "seccompProfile": {"type": "RuntimeDefault"},
     });
-    let user = match pod.spec.security_context.run_as_user {
-        Some(0) => Some(NOBODY),
-        _ => common_user(pod).filter(|user| *user != 0),
-    };
+    let common = common_user(pod).filter(|user| *user != 0);
+    let user = common.or_else(|| (pod.spec.security_context.run_as_user == Some(0)).then_some(NOBODY));
     if let (Some(user), Some(context)) = (user, context.as_object_mut()) {
         context.insert("runAsUser".into(), user.into());
     }
@@ -258,7 +256,7 @@ fn register(draft: &mut Draft<'_>, container: usize, endpoints: &[(&str, String)
     let mut urls = match literal(MCP_URLS)? {
         None => Map::new(),
         Some(text) => strings(&text).ok_or_else(|| {
-            format!("{MCP_URLS} of container {name:?} is not a JSON object of strings, so nothing can be added to it")
+            format!("{MCP_URLS} of container {name:?} is not a JSON object of strings, so nothing can be added to it; correct or remove it")
         })?,
     };
     if merged_before {
@@ -285,8 +283,9 @@ fn register(draft: &mut Draft<'_>, container: usize, endpoints: &[(&str, String)
         return Ok(());
     }
     if let Some(text) = literal(CREDENTIAL_IDS)? {
-        let bound = strings(&text)
-            .ok_or_else(|| format!("{CREDENTIAL_IDS} of container {name:?} is not a JSON object of strings"))?;
+        let bound = strings(&text).ok_or_else(|| {
+            format!("{CREDENTIAL_IDS} of container {name:?} is not a JSON object of strings; correct or remove it")
+        })?;
         let rest: Vec<&str> = bound
             .keys()
             .map(String::as_str)

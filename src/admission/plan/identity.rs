@@ -111,12 +111,14 @@ fn plan_gke(draft: &mut Draft<'_>, container: usize, spec: &PolicySpec) {
         return;
     };
     let name = target.name();
-    let fences: Vec<&str> = METADATA_FENCES
+    let in_the_way: Vec<&str> = METADATA_FENCES
         .iter()
         .copied()
-        .filter(|fence| target.environment.known(fence).is_some())
+        // gcloud reads no other variable for a file.
+        .chain([GCLOUD_CREDENTIALS])
+        .filter(|variable| target.environment.known(variable).is_some() && !target.is_previous(variable))
         .collect();
-    for fence in fences {
+    for fence in in_the_way {
         if spec.conflicts.values == OnValue::Override {
             draft.remove_env(container, fence);
         } else {
