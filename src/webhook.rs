@@ -6,6 +6,7 @@
 
 mod admin;
 mod args;
+mod assembly;
 mod body;
 mod certs;
 mod gke;
@@ -22,54 +23,19 @@ mod table;
 mod tls;
 mod tls_files;
 
-use crate::admission::PolicySet;
-use crate::manifest;
-use crate::metrics::Metrics;
-use crate::operator::Operator;
 use crate::telemetry;
-use admin::Admin;
-use anyhow::{Context, anyhow, bail};
-use body::Bodies;
-use certs::{Keeper, Places};
-use gke::Reconciler;
-use kubernetes::Cluster;
-use miss::LiveList;
-use mutate::Admission;
-use policies::Current;
-use policy_dir::PolicyDir;
-use policy_watch::Watch;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::gauge::Gauge;
-use ready::{Part, Readiness};
-use rustls_pki_types::ServerName;
-use serve::{Drain, Limits, Server};
-use status::Queue;
+use anyhow::{Context, bail};
+use assembly::Assembly;
+use ready::Part;
+use serve::{Drain, Server};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
-use tls::{Certificate, HotCert};
-use tls_files::TlsFiles;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::info;
 
 pub use args::Args;
-
-/// Bounds of the HTTPS port. Every API server of a cluster holds some tens of connections.
-const HTTPS_LIMITS: Limits = Limits {
-    connections: 1024,
-    idle: Duration::from_mins(2),
-    grace: Duration::from_secs(mutate::REQUEST_TIMEOUT.as_secs() + 1),
-};
-
-/// Bounds of the port for probes and metrics.
-const ADMIN_LIMITS: Limits = Limits {
-    connections: 64,
-    idle: Duration::from_secs(30),
-    grace: Duration::from_secs(1),
-};
 
 /// Serves until SIGTERM or SIGINT, then drains; a second signal ends it at once.
 ///
@@ -123,8 +89,7 @@ impl Webhook {
     /// # Errors
     /// As [`run`]. What can be wrong is found before a port is bound.
     pub async fn bind(args: Args) -> anyhow::Result<Self> {
-        let parts = Parts::read(args).await?;
-        parts.bind().await
+        Assembly::read(args).await?.bind().await
     }
 
     /// Where it listens.
@@ -170,161 +135,6 @@ impl Webhook {
     }
 }
 
-/// Everything that the arguments name, read and checked.
-struct Parts {
-    args: Args,
-    operator: Arc<Operator>,
-    /// None when neither policies nor certificate come from a cluster.
-    cluster: Option<Cluster>,
-    tls_files: Option<(TlsFiles, Certificate)>,
-    policy_dir: Option<(PolicyDir, PolicySet)>,
-    namespace: String,
-}
-
-impl Parts {
-    async fn read(args: Args) -> anyhow::Result<Self> {
-        let operator = match &args.config {
-            Some(path) => manifest::operator(path).map_err(|errors| {
-                let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
-                anyhow!("cannot use the file of --config: {}", errors.join("\n"))
-            })?,
-            None => Operator::default(),
-        };
-        let operator = Arc::new(operator);
-        let tls_files = match (&args.tls_cert_file, &args.tls_key_file) {
-            (Some(certificate), Some(key)) => Some(TlsFiles::open(certificate.clone(), key.clone())?),
-            _ => None,
-        };
-        let cluster = match (&tls_files, &args.policy_dir) {
-            (Some(_), Some(_)) => None,
-            _ => Some(Cluster::connect(args.kubeconfig.as_deref()).await?),
-        };
-        let named = args
-            .namespace
-            .clone()
-            .or_else(|| cluster.as_ref().map(|cluster| cluster.namespace.clone()));
-        let namespace = named.unwrap_or_else(|| "default".to_owned());
-        let policy_dir = match &args.policy_dir {
-            Some(directory) => Some(PolicyDir::open(
-                directory.clone(),
-                namespace.clone(),
-                Arc::clone(&operator),
-            )?),
-            None => None,
-        };
-        Ok(Self {
-            args,
-            operator,
-            cluster,
-            tls_files,
-            policy_dir,
-            namespace,
-        })
-    }
-
-    async fn bind(self) -> anyhow::Result<Webhook> {
-        let Self {
-            args,
-            operator,
-            cluster,
-            tls_files,
-            policy_dir,
-            namespace,
-        } = self;
-        let https = listen(args.listen, "--listen").await?;
-        let admin = listen(args.admin_listen, "--admin-listen").await?;
-        let addresses = Addresses {
-            https: https.local_addr()?,
-            admin: admin.local_addr()?,
-        };
-
-        let metrics = Arc::new(Metrics::new());
-        let readiness = Arc::new(Readiness::default());
-        let waiting = |name| readiness.part(name, "waiting for the first answer of the API server");
-        let accepting = readiness.part("server", "starting");
-        let current = Arc::new(Current::new(Arc::clone(&metrics)));
-        let hot = Arc::new(HotCert::new(metrics.certificate_expiry.clone()));
-        let client = cluster.map(|cluster| cluster.client);
-        let mut tasks = JoinSet::new();
-
-        match (tls_files, &client) {
-            (Some((files, first)), _) => {
-                hot.serve(&first);
-                let part = readiness.part("certificate", "starting");
-                let follow = files.follow(Arc::clone(&hot), metrics.certificate_reload_failures.clone(), part);
-                tasks.spawn(named("certificate files", follow));
-            }
-            (None, Some(client)) => {
-                let places = Places {
-                    names: names(args.tls_san, &namespace)?,
-                    namespace,
-                    secret: args.tls_secret,
-                    configuration: args.webhook_configuration,
-                };
-                let keeper = Keeper::new(client.clone(), places, Arc::clone(&hot), waiting);
-                tasks.spawn(named("self-made certificate", keeper.run()));
-            }
-            (None, None) => bail!("neither certificate files nor a cluster; this is a bug"),
-        }
-        let live = match (policy_dir, client) {
-            (Some((dir, first)), _) => {
-                current.publish(first, 0);
-                let part = readiness.part("policy directory", "starting");
-                tasks.spawn(named(
-                    "policy directory",
-                    dir.follow(Arc::clone(&current), Arc::clone(&metrics), part),
-                ));
-                None
-            }
-            (None, Some(client)) => {
-                let status = Arc::new(Queue::default());
-                let watch = Watch::new(
-                    client.clone(),
-                    Arc::clone(&operator),
-                    Arc::clone(&current),
-                    Arc::clone(&status),
-                    waiting,
-                );
-                tasks.spawn(named("watch of policies", watch.run()));
-                tasks.spawn(named("status of policies", status.write(client.clone())));
-                let gke = Reconciler::new(client.clone(), Arc::clone(&current), Arc::clone(&metrics));
-                tasks.spawn(named("GKE workload identity", gke.run()));
-                Some(LiveList::new(client, operator, Arc::clone(&metrics)))
-            }
-            (None, None) => bail!("neither a policy directory nor a cluster; this is a bug"),
-        };
-
-        let admission = Admission {
-            policies: current,
-            live,
-            bodies: Bodies::new(),
-            metrics: Arc::clone(&metrics),
-        };
-        Ok(Webhook {
-            https: Server {
-                listener: https,
-                tls: Some(Arc::new(tls::server_config(hot)?)),
-                router: mutate::router(Arc::new(admission)),
-                limits: HTTPS_LIMITS,
-                open: metrics.connections.clone(),
-                handshake_failures: metrics.handshake_failures.clone(),
-            },
-            admin: Server {
-                listener: admin,
-                tls: None,
-                router: admin::router(Arc::new(Admin { readiness, metrics })),
-                limits: ADMIN_LIMITS,
-                open: Gauge::default(),
-                handshake_failures: Counter::default(),
-            },
-            addresses,
-            drain_time: Duration::from_secs(args.drain_seconds),
-            accepting,
-            tasks,
-        })
-    }
-}
-
 /// The signals that ask to stop.
 struct Signals {
     terminate: Signal,
@@ -345,27 +155,4 @@ impl Signals {
             _ = self.interrupt.recv() => "SIGINT",
         }
     }
-}
-
-async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address} ({flag})"))
-}
-
-/// The names of the self-made certificate.
-fn names(given: Vec<ServerName<'static>>, namespace: &str) -> anyhow::Result<Vec<ServerName<'static>>> {
-    if !given.is_empty() {
-        return Ok(given);
-    }
-    let service = format!("vertex-injector.{namespace}.svc");
-    let name =
-        ServerName::try_from(service).with_context(|| format!("{namespace:?} is no namespace; give --tls-san"))?;
-    Ok(vec![name])
-}
-
-/// A task that is never to end, with the name by which it is reported if it does.
-async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
-    task.await;
-    name
 }

@@ -96,12 +96,16 @@ impl Keeper {
     async fn check(&self) -> anyhow::Result<()> {
         let secret = format!("Secret {}/{}", self.places.namespace, self.places.secret);
         let bundle = self.bundle().await.with_context(|| secret.clone());
-        let bundle = bundle.inspect_err(|error| self.served.still_missing(format!("{error:#}")))?;
+        let bundle = bundle.inspect_err(|error| {
+            self.served.still_missing(format!("{error:#}"));
+            self.trusted.still_missing("waiting for the certificate");
+        })?;
         self.hot.serve(&bundle.certificate(&secret)?);
         self.served.met();
-        let trusted = self.trust(bundle.ca_bundle()).await;
-        let trusted = trusted.with_context(|| format!("MutatingWebhookConfiguration {}", self.places.configuration));
-        trusted.inspect_err(|error| self.trusted.missing(format!("{error:#}")))?;
+        let configuration = format!("MutatingWebhookConfiguration {}", self.places.configuration);
+        let trusted = self.trust(bundle.ca_bundle()).await.context(configuration);
+        // While the API server is away, nobody knows better than what was true last.
+        trusted.inspect_err(|error| self.trusted.still_missing(format!("{error:#}")))?;
         self.trusted.met();
         Ok(())
     }
@@ -172,14 +176,15 @@ impl Keeper {
     /// Writes `ca` into every webhook of the configuration that has another one.
     async fn trust(&self, ca: &[u8]) -> anyhow::Result<()> {
         let api = Api::<MutatingWebhookConfiguration>::all(self.client.clone());
-        let configuration = call(api.get_opt(&self.places.configuration)).await?;
-        let configuration = configuration.ok_or_else(|| {
-            anyhow!("it does not exist: install the chart, or name another one with --webhook-configuration")
-        })?;
-        let webhooks = configuration.webhooks.unwrap_or_default();
-        if webhooks.is_empty() {
-            bail!("it has no webhooks");
-        }
+        let known = call(api.get_opt(&self.places.configuration)).await?;
+        let webhooks = match known.map(|configuration| configuration.webhooks.unwrap_or_default()) {
+            Some(webhooks) if !webhooks.is_empty() => webhooks,
+            Some(_) => return Err(self.distrusted("it has no webhooks")),
+            None => {
+                let remedy = "it does not exist: install the chart, or name another one with --webhook-configuration";
+                return Err(self.distrusted(remedy));
+            }
+        };
         let wanted = ByteString(ca.to_vec());
         let mut operations = Vec::new();
         for (i, webhook) in webhooks.iter().enumerate() {
@@ -193,6 +198,7 @@ impl Keeper {
         if operations.is_empty() {
             return Ok(());
         }
+        self.distrusted("its caBundle is not that of the Secret");
         let patch = Patch::Json::<()>(serde_json::from_value(operations.into())?);
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
@@ -201,6 +207,15 @@ impl Keeper {
         call(api.patch(&self.places.configuration, &params, &patch)).await?;
         info!(configuration = self.places.configuration, "wrote the caBundle");
         Ok(())
+    }
+
+    /// Notes that the API server does not trust us at this moment.
+    fn distrusted(&self, why: &str) -> anyhow::Error {
+        self.trusted.missing(format!(
+            "MutatingWebhookConfiguration {}: {why}",
+            self.places.configuration
+        ));
+        anyhow!("{why}")
     }
 }
 

@@ -33,6 +33,9 @@ type Key = (String, String);
 /// One event of the watch.
 type Seen = watcher::Result<Event<PartialObjectMeta<ServiceAccount>>>;
 
+/// Most events that are taken before accounts are looked at.
+const BATCH: usize = 1024;
+
 /// Keeps the annotation on the ServiceAccounts that policies name.
 pub(crate) struct Reconciler {
     client: Client,
@@ -94,7 +97,7 @@ impl Reconciler {
     /// Reconciles until the task is dropped.
     pub(crate) async fn run(mut self) {
         let mut changes = self.current.changes();
-        let mut events: Option<BoxStream<'static, Seen>> = None;
+        let mut events: Option<BoxStream<'static, Vec<Seen>>> = None;
         let mut pauses = Pause::default();
         loop {
             let wanted = wanted(&self.current.load());
@@ -117,15 +120,15 @@ impl Reconciler {
             let events = events.get_or_insert_with(|| follow(self.client.clone()));
             tokio::select! {
                 gone = changes.changed() => if gone.is_err() { return },
-                event = events.next() => self.take(event),
+                batch = events.next() => batch.into_iter().flatten().for_each(|event| self.take(event)),
                 () = async { sleep_until(retry.unwrap_or_else(Instant::now)).await }, if retry.is_some() => {}
             }
         }
     }
 
-    fn take(&mut self, event: Option<Seen>) {
+    fn take(&mut self, event: Seen) {
         match event {
-            Some(Ok(event)) => {
+            Ok(event) => {
                 if !matches!(event, Event::Init) {
                     self.trouble.over();
                 }
@@ -134,8 +137,7 @@ impl Reconciler {
                 };
                 self.accounts.take(event, key, |object, _| Account::read(&object));
             }
-            Some(Err(error)) => self.trouble.met(&explain_watch(&error, "serviceaccounts")),
-            None => {}
+            Err(error) => self.trouble.met(&explain_watch(&error, "serviceaccounts")),
         }
     }
 
@@ -150,6 +152,7 @@ impl Reconciler {
             .map(|(key, _)| key.clone());
         let keys: BTreeSet<Key> = ours.chain(wanted.keys().cloned()).collect();
         let mut conflicts = BTreeMap::new();
+        let mut failed = Ok(());
         for key in keys {
             let Some(account) = self.accounts.get(&key).cloned() else {
                 continue;
@@ -163,6 +166,8 @@ impl Reconciler {
                     // Somebody else has set it, or the account is another one by now; the watch will tell.
                     Err(error) if error.is_conflict() => action = Action::Report,
                     Err(error) if error.is_not_found() => {}
+                    // One namespace may forbid what others allow.
+                    Err(error) if error.is_answer() => failed = Err(error),
                     Err(error) => return Err(error),
                 }
                 tokio::time::sleep(WRITE_PAUSE).await;
@@ -176,7 +181,7 @@ impl Reconciler {
             .gke_conflicts
             .set(i64::try_from(conflicts.len()).unwrap_or(i64::MAX));
         self.reported = conflicts;
-        Ok(())
+        failed
     }
 
     /// Server-side apply of this annotation only, or of nothing, which removes what we applied before. The uid keeps it
@@ -292,9 +297,10 @@ fn sets_annotation(entry: &ManagedFieldsEntry) -> bool {
         })
 }
 
-fn follow(client: Client) -> BoxStream<'static, Seen> {
+fn follow(client: Client) -> BoxStream<'static, Vec<Seen>> {
     watcher(Api::all(client), watch_config())
         .backoff(Pause::default())
+        .ready_chunks(BATCH)
         .boxed()
 }
 

@@ -71,9 +71,9 @@ pub(crate) fn watch_config() -> watcher::Config {
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
-    /// The API server refused or could not be reached.
+    /// The API server refused or could not be reached. No source: `explain` has said all of it.
     #[error("{}", explain(.0))]
-    Api(#[from] kube::Error),
+    Api(kube::Error),
     /// No answer within the limit.
     #[error("the API server did not answer within {} s", .0.as_secs_f32())]
     Timeout(Duration),
@@ -82,12 +82,26 @@ pub(crate) enum CallError {
 impl CallError {
     /// Whether the API server answered that somebody else was faster.
     pub(crate) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Api(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists())
+        self.code() == Some(409)
+    }
+
+    /// Whether the API server answered at all.
+    pub(crate) fn is_answer(&self) -> bool {
+        self.code().is_some()
     }
 
     /// Whether the API server answered that there is no such object.
     pub(crate) fn is_not_found(&self) -> bool {
-        matches!(self, Self::Api(kube::Error::Api(status)) if status.is_not_found())
+        self.code() == Some(404)
+    }
+
+    /// The HTTP status. Not kube's own predicates: those miss what is no `Status` object, such as the answer for a
+    /// resource that is not served.
+    fn code(&self) -> Option<u16> {
+        match self {
+            Self::Api(kube::Error::Api(status)) => Some(status.code),
+            _ => None,
+        }
     }
 }
 
@@ -97,7 +111,7 @@ impl CallError {
 /// When it fails or takes longer.
 pub(crate) async fn call<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
     match timeout(CALL_TIMEOUT, call).await {
-        Ok(result) => Ok(result?),
+        Ok(result) => result.map_err(CallError::Api),
         Err(_) => Err(CallError::Timeout(CALL_TIMEOUT)),
     }
 }
@@ -105,7 +119,7 @@ pub(crate) async fn call<T>(call: impl Future<Output = kube::Result<T>>) -> Resu
 /// An error in words: what the API server says, which for missing rights names verb, resource and account.
 pub(crate) fn explain(error: &kube::Error) -> String {
     match error {
-        kube::Error::Api(status) if status.is_forbidden() => {
+        kube::Error::Api(status) if status.code == 403 => {
             format!("{}; the chart's RBAC grants it", status.message)
         }
         kube::Error::Api(status) if status.message.is_empty() => format!("{} ({})", status.reason, status.code),
@@ -131,7 +145,7 @@ pub(crate) fn explain_watch(error: &watcher::Error, resource: &str) -> String {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)
         | watcher::Error::WatchFailed(error) => match error {
-            kube::Error::Api(status) if status.is_not_found() => {
+            kube::Error::Api(status) if status.code == 404 => {
                 "the API server does not serve them; install the CustomResourceDefinitions (`vertex-injector crds`)"
                     .to_owned()
             }

@@ -164,6 +164,48 @@ fn is_namespace(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::future::join_all;
+    use kube::client::Body;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// A live list whose API server hangs, and how often that was asked.
+    fn hanging() -> (LiveList, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let service = tower::service_fn(move |_: http::Request<Body>| {
+            count.fetch_add(1, Ordering::Relaxed);
+            std::future::pending::<Result<http::Response<Body>, std::convert::Infallible>>()
+        });
+        let metrics = Arc::new(Metrics::new());
+        let live = LiveList::new(Client::new(service, "default"), Arc::default(), metrics);
+        (live, asked)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reviews_of_a_namespace_share_one_list_and_its_time_limit() {
+        let (live, asked) = hanging();
+        let start = Instant::now();
+        let answers = join_all((0..100).map(|_| live.policies("team"))).await;
+        assert!(answers.iter().all(Option::is_none));
+        assert_eq!(start.elapsed(), TIMEOUT);
+        // Policies, cluster policies, the namespace.
+        assert_eq!(asked.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_many_namespaces_there_are_few_are_asked_about() {
+        let (live, asked) = hanging();
+        let namespaces: Vec<_> = (0..100).map(|i| format!("team-{i}")).collect();
+        join_all(namespaces.iter().map(|namespace| live.policies(namespace))).await;
+        assert_eq!(asked.load(Ordering::Relaxed), 3 * MAX_AT_ONCE);
+        let limited = LiveListLabels {
+            result: Outcome::Limited,
+        };
+        assert_eq!(
+            live.metrics.live_lists.get_or_create(&limited).get(),
+            100 - MAX_NAMESPACES as u64
+        );
+    }
 
     #[test]
     fn only_a_namespace_name_reaches_a_url() {

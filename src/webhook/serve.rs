@@ -207,3 +207,71 @@ impl Drop for Open<'_> {
         self.0.dec();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    async fn ask(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    async fn panics() -> &'static str {
+        panic!("on purpose")
+    }
+
+    async fn serving(connections: usize) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = Server {
+            listener,
+            tls: None,
+            router: Router::new()
+                .route("/", get(async || "fine"))
+                .route("/panic", get(panics)),
+            limits: Limits {
+                connections,
+                idle: Duration::from_secs(1),
+                grace: Duration::from_secs(1),
+            },
+            open: Gauge::default(),
+            handshake_failures: Counter::default(),
+        };
+        tokio::spawn(server.run(Drain::default()));
+        address
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_its_own_connection_only() {
+        let address = serving(1).await;
+        for _ in 0..3 {
+            assert_eq!(ask(address, "/panic").await, "");
+            assert!(ask(address, "/").await.ends_with("fine"));
+        }
+    }
+
+    #[tokio::test]
+    async fn connections_over_the_limit_wait_for_a_place() {
+        let address = serving(1).await;
+        let idle = TcpStream::connect(address).await.unwrap();
+        let early = timeout(Duration::from_millis(300), ask(address, "/")).await;
+        assert!(early.is_err(), "served although there was no place");
+        drop(idle);
+        assert!(ask(address, "/").await.ends_with("fine"));
+    }
+
+    #[tokio::test]
+    async fn a_connection_without_a_request_is_closed() {
+        let address = serving(2).await;
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        let read = timeout(Duration::from_secs(5), silent.read(&mut [0; 1])).await;
+        assert_eq!(read.unwrap().unwrap(), 0);
+    }
+}

@@ -240,3 +240,83 @@ async fn write(client: &Client, name: &PolicyName, task: &Task) -> Result<(), Ca
 fn ready(status: &PolicyStatus) -> Option<&Condition> {
     status.conditions.iter().find(|condition| condition.type_ == READY)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(name: &str) -> PolicyName {
+        PolicyName {
+            namespace: Some("team".to_owned()),
+            name: name.to_owned(),
+        }
+    }
+
+    fn verdict(message: &str) -> Verdict {
+        Verdict {
+            state: PolicyState::Ready,
+            message: message.to_owned(),
+        }
+    }
+
+    fn written(verdict: &Verdict, generation: i64) -> PolicyStatus {
+        PolicyStatus {
+            observed_generation: Some(generation),
+            conditions: vec![verdict.condition(generation, None)],
+        }
+    }
+
+    #[test]
+    fn what_the_status_says_already_is_not_written() {
+        let queue = Queue::default();
+        let fine = verdict("fine");
+        queue.offer(&name("a"), 1, &fine, Some(&written(&fine, 1)));
+        assert!(queue.next().is_none());
+        queue.offer(&name("a"), 2, &fine, Some(&written(&fine, 1)));
+        assert!(queue.next().is_some(), "another generation");
+        queue.offer(&name("b"), 1, &fine, Some(&written(&verdict("otherwise"), 1)));
+        assert!(queue.next().is_some(), "another message");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_version_of_the_webhook_is_not_corrected_for_ever() {
+        let queue = Queue::default();
+        let (ours, theirs) = (verdict("ours"), verdict("theirs"));
+        queue.offer(&name("a"), 1, &ours, None);
+        assert!(queue.next().is_some());
+        queue.offer(&name("a"), 1, &ours, Some(&written(&theirs, 1)));
+        assert!(queue.next().is_none(), "corrected at once");
+        sleep(INSISTENCE).await;
+        queue.offer(&name("a"), 1, &ours, Some(&written(&theirs, 1)));
+        assert!(queue.next().is_some(), "never corrected");
+    }
+
+    #[test]
+    fn one_that_always_fails_does_not_keep_back_the_others() {
+        let queue = Queue::default();
+        for policy in ["a", "b"] {
+            queue.offer(&name(policy), 1, &verdict("fine"), None);
+        }
+        let (first, task) = queue.next().unwrap();
+        assert_eq!(first, name("a"));
+        queue.put_back(first, task);
+        assert_eq!(queue.next().unwrap().0, name("b"));
+        assert_eq!(queue.next().unwrap().0, name("a"));
+    }
+
+    #[test]
+    fn the_transition_time_changes_only_with_the_status() {
+        let long_ago = Time(jiff::Timestamp::UNIX_EPOCH);
+        let same = verdict("fine").condition(2, Some(("True".to_owned(), long_ago.clone())));
+        assert_eq!(same.last_transition_time, long_ago);
+        let changed = verdict("fine").condition(2, Some(("False".to_owned(), long_ago.clone())));
+        assert_ne!(changed.last_transition_time, long_ago);
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        let long = verdict(&"ü".repeat(MAX_MESSAGE + 1)).condition(1, None);
+        assert_eq!(long.message.chars().count(), MAX_MESSAGE + 1);
+        assert!(long.message.ends_with("ü…"));
+    }
+}

@@ -37,13 +37,13 @@ impl Certificate {
         let not_after = not_after(leaf).with_context(|| format!("{chain_name} holds no valid X.509 certificate"))?;
         // The parser's error could name what it found; that it is no key is all that may be said.
         let Ok(key) = PrivateKeyDer::from_pem_slice(key) else {
-            bail!("{key_name} holds no private key: expected a PEM block `BEGIN PRIVATE KEY`");
+            bail!("{key_name} holds no usable private key: expected a PEM block `BEGIN PRIVATE KEY`");
         };
         let key = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
                 anyhow::anyhow!("the private key in {key_name} does not belong to the certificate in {chain_name}")
             }
-            _ => anyhow::anyhow!("{key_name} holds a private key of an unsupported kind: use ECDSA, Ed25519 or RSA"),
+            _ => anyhow::anyhow!("{key_name} holds no usable private key: expected ECDSA, Ed25519 or RSA"),
         })?;
         Ok(Self {
             key: Arc::new(key),

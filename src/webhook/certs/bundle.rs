@@ -317,7 +317,7 @@ mod tests {
         };
         assert!(matches!(mixed.due(&names, NOW), Due::Leaf(why) if why.contains("tls.key")));
         let mixed = Bundle {
-            authority_key: other.authority_key.clone(),
+            authority_key: other.authority_key,
             ..one.clone()
         };
         assert!(matches!(mixed.due(&names, NOW), Due::Authority(why) if why.contains("ca.key")));
