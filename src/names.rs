@@ -32,7 +32,8 @@ pub const SKIPPED: &str = "vertex-injector.dev/skipped";
 /// Pod annotation that holds the `external_account` JSON (no secret); the downward API turns it into a file.
 pub const CREDENTIAL_CONFIGURATION: &str = "vertex-injector.dev/credential-configuration";
 
-/// Pod annotation that lists the environment variables that an injection wrote (`container/NAME`, comma-separated).
+/// Pod annotation that lists the environment variables that an injection wrote (`container/NAME`, comma-separated; those
+/// of our sidecars too), and keys that it merged into a variable of the pod's own (`container/NAME/KEY`).
 ///
 /// It lets a policy edit reach pods that are created from an already injected template: under
 /// `conflicts.values: Keep` nothing else tells our earlier value from the user's. Believing it is safe, because the

@@ -239,9 +239,7 @@ fn skipped(pod: &Pod<'_>, reason: Reason, detail: String, asks: bool) -> Decisio
 }
 
 fn skipped_with(mut draft: Draft<'_>, reason: Reason, detail: String, asks: bool) -> Decision {
-    if asks {
-        draft.annotate(names::SKIPPED, Some(reason.to_string()));
-    }
+    draft.annotate(names::SKIPPED, asks.then(|| reason.to_string()));
     if asks
         || matches!(
             reason,

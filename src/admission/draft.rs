@@ -312,6 +312,15 @@ impl<'p> Draft<'p> {
         }
     }
 
+    /// Notes the keys within a variable of one chosen container that are ours.
+    pub(super) fn note_within(&mut self, container: usize, variable: &str, keys: Vec<String>) {
+        if let Some(draft) = self.containers.get_mut(container) {
+            draft
+                .rendered
+                .extend(keys.into_iter().map(|key| format!("{variable}/{key}")));
+        }
+    }
+
     /// Removes a variable from one chosen container.
     pub(super) fn remove_env(&mut self, container: usize, name: &str) {
         if let Some(draft) = self.containers.get_mut(container)

@@ -104,6 +104,12 @@ fn plan_setting(
         .filter(|variable| !agrees(target, variable, value))
         .map(|variable| variable.name)
         .collect();
+    // Variables that no client needs set, but that an earlier injection had to replace: they stay and agree.
+    let replaced: Vec<&'static str> = setting
+        .variables()
+        .map(|variable| variable.name)
+        .filter(|name| target.is_previous(name) && target.environment.known(name).is_some())
+        .collect();
     match on_value {
         OnValue::Deny if !differing.is_empty() => {
             let problem = differs(target, &differing, setting.field());
@@ -119,7 +125,9 @@ fn plan_setting(
         // Nothing of the pod's own stands in the way, or it gives way.
         _ => {
             for variable in setting.variables() {
-                if variable.is_set_for(&vertex.clients) || differing.contains(&variable.name) {
+                let name = variable.name;
+                let replaces = differing.contains(&name) || (replaced.contains(&name) && variable.set_for.is_empty());
+                if variable.is_set_for(&vertex.clients) || replaces {
                     let entry = render::literal(variable.name, &variable.render(value));
                     // An equal value of the pod's own stays as it is written, `$(…)` and all.
                     if differing.contains(&variable.name) || !given.iter().any(|own| own.name == variable.name) {

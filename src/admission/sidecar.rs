@@ -234,14 +234,14 @@ fn is_guaranteed(pod: &Pod<'_>) -> bool {
         })
 }
 
-/// Merges the endpoints into the agent's registry without touching what is there, except the endpoints of sidecars that
-/// an earlier injection put there.
+/// Merges the endpoints into the agent's registry without touching what is there, except what an earlier injection put
+/// there.
 fn register(draft: &mut Draft<'_>, container: usize, endpoints: &[(&str, String)]) -> Result<(), String> {
     let Some(target) = draft.containers.get(container) else {
         return Ok(());
     };
-    let merged_before = target.is_previous(MCP_URLS);
-    if endpoints.is_empty() && !merged_before {
+    let ours = target.previous_within(MCP_URLS);
+    if endpoints.is_empty() && ours.is_empty() {
         return Ok(());
     }
     let name = target.name();
@@ -253,32 +253,39 @@ fn register(draft: &mut Draft<'_>, container: usize, endpoints: &[(&str, String)
             "container {name:?} takes {variable} from a valueFrom, into which nothing can be merged; give it a value"
         )),
     };
-    let mut urls = match literal(MCP_URLS)? {
+    let found = literal(MCP_URLS)?;
+    let mut urls = match &found {
         None => Map::new(),
-        Some(text) => strings(&text).ok_or_else(|| {
+        Some(text) => strings(text).ok_or_else(|| {
             format!("{MCP_URLS} of container {name:?} is not a JSON object of strings, so nothing can be added to it; correct or remove it")
         })?,
     };
-    if merged_before {
-        let stale = own_urls(draft.pod);
-        urls.retain(|_, url| !url.as_str().is_some_and(|url| stale.contains(url)));
-    }
+    let before = urls.clone();
+    urls.retain(|key, _| !ours.contains(key) || endpoints.iter().any(|(kept, _)| kept == key));
+    let mut merged = Vec::new();
     for (key, url) in endpoints {
         match urls.get(*key).and_then(Value::as_str) {
-            None => drop(urls.insert((*key).to_owned(), url.as_str().into())),
-            Some(found) if found == url => {}
-            Some(_) => {
+            Some(found) if !ours.contains(*key) && found == url => {}
+            Some(_) if !ours.contains(*key) => {
                 return Err(format!(
                     "{MCP_URLS} of container {name:?} has another URL under {key:?}; choose another mcpKey for the sidecar"
                 ));
             }
+            _ => {
+                urls.insert((*key).to_owned(), url.as_str().into());
+                merged.push((*key).to_owned());
+            }
         }
     }
+    let text = match found {
+        // As it was written, spaces and all.
+        Some(text) if urls == before => text,
+        _ => Value::Object(urls.clone()).to_string(),
+    };
     if endpoints.is_empty() {
         // What is left was merged with ours and stays; nothing left means that the variable goes.
         if !urls.is_empty() {
-            let rest = render::literal(MCP_URLS, &Value::Object(urls).to_string());
-            draft.set_env(container, MCP_URLS, rest);
+            draft.set_env(container, MCP_URLS, render::literal(MCP_URLS, &text));
         }
         return Ok(());
     }
@@ -298,22 +305,10 @@ fn register(draft: &mut Draft<'_>, container: usize, endpoints: &[(&str, String)
             ));
         }
     }
-    draft.set_env(
-        container,
-        MCP_URLS,
-        render::literal(MCP_URLS, &Value::Object(urls).to_string()),
-    );
+    draft.set_env(container, MCP_URLS, render::literal(MCP_URLS, &text));
     draft.set_env(container, SIDECAR_MODE, render::literal(SIDECAR_MODE, "true"));
+    draft.note_within(container, MCP_URLS, merged);
     Ok(())
-}
-
-/// The endpoints of the sidecars that an earlier injection put into the pod.
-fn own_urls(pod: &Pod<'_>) -> BTreeSet<String> {
-    select::all(pod)
-        .filter(|(place, container)| select::is_ours(*place, container))
-        .flat_map(|(_, container)| &container.ports)
-        .map(|port| format!("http://localhost:{}", port.container_port))
-        .collect()
 }
 
 /// A JSON object of strings.

@@ -293,6 +293,17 @@ fn a_reference_stands_behind_what_it_refers_to() {
 }
 
 #[test]
+fn a_variable_that_only_some_clients_read_stays_replaced() {
+    let before = agent(json!({"env": [{"name": "VERTEX_LOCATION", "value": "global"}]}));
+    let mut vertex = vertex();
+    vertex["clients"] = json!(["OpenCode"]);
+    let both = policy(json!({"identity": federation(), "vertex": vertex, "conflicts": {"values": "Override"}}));
+    let (pod, _) = injected(&before, &both);
+    assert_eq!(environment(first(&pod))["VERTEX_LOCATION"], "us-east5");
+    assert_eq!(decided(&pod, &both).patch, []);
+}
+
+#[test]
 fn a_container_of_ours_cannot_be_chosen() {
     let sidecars =
         policy(json!({"sidecars": [{"name": "github", "image": "example.com/mcp/github:1", "port": 18101}]}));

@@ -57,6 +57,12 @@ impl<'p> ContainerDraft<'p> {
         self.previous.contains(name)
     }
 
+    /// Keys within a variable that an earlier injection merged into it; listed as `VARIABLE/KEY`.
+    pub(in crate::admission) fn previous_within(&self, variable: &str) -> BTreeSet<String> {
+        let within = |entry: &String| Some(entry.strip_prefix(variable)?.strip_prefix('/')?.to_owned());
+        self.previous.iter().filter_map(within).collect()
+    }
+
     /// Whether a mount is to be removed.
     pub(in crate::admission) fn removes_mount(&self, index: usize) -> bool {
         self.mount_edits.remove.contains(&index)
