@@ -1,7 +1,8 @@
 //! The command line: one variant per verb, and what its ending means for the shell.
 //!
 //! Results go to standard output, everything about them to standard error. Exit code 0: done; 1: a pod was denied, a
-//! policy is invalid or a broker is not ready; 2: the arguments or the input cannot be used. Nothing is written before all of it is known.
+//! policy is invalid or a broker is not ready; 2: the arguments or the input cannot be used. Nothing is written before
+//! all of it is known.
 
 mod broker;
 mod completions;
@@ -40,7 +41,23 @@ Examples:
   # In a cluster, as the chart does it
   vertex-injector webhook --config /etc/vertex-injector/config.yaml")]
     Webhook(crate::webhook::Args),
+    #[command(after_help = "\
+Examples:
+  # As the metadata server for the programs of this shell
+  vertex-injector broker --mode metadata --credentials credentials.json --project my-project &
+  export GCE_METADATA_HOST=127.0.0.1:8470 GCE_METADATA_IP=127.0.0.1:8470 GCE_METADATA_ROOT=127.0.0.1:8470
+
+  # The same with the identity that gcloud has
+  vertex-injector broker --mode metadata --project my-project \\
+    --credentials ~/.config/gcloud/application_default_credentials.json")]
     Broker(crate::broker::Args),
+    #[command(after_help = "\
+Examples:
+  # In a pod, as the startup probe of the broker's container
+  vertex-injector probe
+
+  # A broker with a port of its own
+  vertex-injector probe --metadata-port 8480 && echo ready")]
     Probe(crate::broker::probe::Args),
     Inject(inject::Args),
     Explain(explain::Args),

@@ -250,14 +250,13 @@ fn policies_are_refused_alike_for_the_same_fields(cluster: &Kubernetes) {
 /// The path of an error as the API server writes it: `matchLabels.key` where we write `matchLabels[key]`.
 fn as_the_api_server_writes(error: &str) -> String {
     let (path, _) = error.split_once(": ").unwrap();
-    let mut parts = path.split(['[', ']']);
-    let mut written = parts.next().unwrap().to_owned();
-    for part in parts {
-        written += &match part.parse::<usize>() {
+    let mut written = Vec::new();
+    for (position, part) in path.split(['[', ']']).enumerate() {
+        written.push(match part.parse::<usize>() {
             Ok(index) => format!("[{index}]"),
-            Err(_) if part.is_empty() || part.starts_with('.') => part.to_owned(),
+            Err(_) if position == 0 || part.is_empty() || part.starts_with('.') => part.to_owned(),
             Err(_) => format!(".{part}"),
-        };
+        });
     }
-    written
+    written.concat()
 }

@@ -1,4 +1,11 @@
 //! Manifests are read as kubectl reads them and written so that it reads the same again.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test, helpers included, fails by panicking"
+)]
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -214,23 +221,19 @@ mod errors {
     fn depth_aliases_and_numbers_of_values_are_bounded() {
         let deep = |n: usize| format!("{}1{}", "{\"a\": ".repeat(n), "}".repeat(n));
         assert!(told(&deep(1000)).contains("nested"));
-        let deep_yaml: String = (0..1000).map(|i| format!("{}a:\n", " ".repeat(i))).collect();
-        assert!(told(&deep_yaml).contains("nested more than 100 levels"));
+        let lines: Vec<String> = (0..1000).map(|i| " ".repeat(i) + "a:\n").collect();
+        assert!(told(&lines.concat()).contains("nested more than 100 levels"));
 
         // Ten anchors, each of eight of the one before: a billion values, or 64 GiB of text.
         let bomb = |leaf: &str| {
-            let mut text = format!("a0: &a0 [{leaf}]\n");
-            for i in 1..10 {
-                let before = format!("*a{}", i - 1);
-                text += &format!("a{i}: &a{i} [{}]\n", [before.as_str(); 8].join(","));
-            }
-            text
+            let level = |i: usize| format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 8].join(","));
+            format!("a0: &a0 [{leaf}]\n") + &(1..10).map(level).collect::<Vec<_>>().concat()
         };
         assert!(parse("in.yaml", &bomb("x")).is_err());
         assert!(parse("in.yaml", &bomb(&"x".repeat(1 << 20))).is_err());
 
         // Spread over many documents, each below its own limit.
-        let some = format!("a: &a [{}]\nb: [*a,*a,*a,*a,*a]\n---\n", ["x"; 10_000].join(","));
+        let some = format!("a: &a [{}]\nb: [*a,*a,*a,*a,*a]\n---\n", vec!["x"; 10_000].join(","));
         assert!(told(&some.repeat(20)).contains("values in one input"));
     }
 

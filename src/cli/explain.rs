@@ -7,6 +7,7 @@ use crate::admission::{Change, Decision, Needed, Outcome, UnitState};
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 use std::fmt::Write;
+use std::iter;
 
 /// Say what the webhook would do to the pods of manifests, and why
 ///
@@ -145,28 +146,44 @@ fn rows(decision: &Decision) -> Vec<(String, String)> {
             UnitState::Skipped => "skipped",
         };
         let reason = unit.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-        let detail = if unit.detail.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", unit.detail)
+        let detail = match unit.detail.as_str() {
+            "" => String::new(),
+            said if said == message => String::new(),
+            detail => format!(": {detail}"),
         };
         rows.push((unit.name.clone(), format!("{state}{reason}{detail}")));
     }
-    for (label, changes) in [("env", env), ("volumes", volumes), ("containers", containers)] {
-        let names = changes.iter().map(changed);
-        let lines = wrapped(names);
-        rows.extend(lines.into_iter().enumerate().map(|(index, line)| {
-            let label = if index == 0 { label } else { "" };
-            (label.to_owned(), line)
-        }));
+    for (container, variables) in by_container(env) {
+        rows.extend(wrapped("variables", &format!("{container}:"), variables));
+    }
+    for (label, changes) in [("volumes", volumes), ("containers", containers)] {
+        let names = changes.iter().map(|change| format!("{}{}", sign(change), change.name));
+        rows.extend(wrapped(label, "", names));
     }
     rows.extend(needs.iter().map(|needed| ("needs".to_owned(), need(needed))));
-    rows.extend(warnings.iter().map(|warning| ("warning".to_owned(), warning.clone())));
+    let news = warnings
+        .iter()
+        .filter(|warning| *outcome == Outcome::Injected || !warning.contains(message));
+    rows.extend(news.map(|warning| ("warning".to_owned(), warning.clone())));
     rows
 }
 
-/// Joins words to lines.
-fn wrapped(words: impl Iterator<Item = String>) -> Vec<String> {
+/// The variables that change, by the container that has them.
+fn by_container(env: &[Change]) -> Vec<(&str, Vec<String>)> {
+    let mut containers: Vec<(&str, Vec<String>)> = Vec::new();
+    for change in env {
+        let (container, variable) = change.name.split_once('/').unwrap_or(("", &change.name));
+        let variable = format!("{}{variable}", sign(change));
+        match containers.iter_mut().find(|(known, _)| *known == container) {
+            Some((_, variables)) => variables.push(variable),
+            None => containers.push((container, vec![variable])),
+        }
+    }
+    containers
+}
+
+/// Rows of words, of which only the first has the label.
+fn wrapped(label: &str, first: &str, words: impl IntoIterator<Item = String>) -> Vec<(String, String)> {
     let mut lines: Vec<String> = Vec::new();
     for word in words {
         match lines.last_mut() {
@@ -174,19 +191,20 @@ fn wrapped(words: impl Iterator<Item = String>) -> Vec<String> {
                 line.push_str("  ");
                 line.push_str(&word);
             }
-            _ => lines.push(word),
+            Some(_) => lines.push(word),
+            None => lines.push(format!("{first}  {word}").trim_start().to_owned()),
         }
     }
-    lines
+    let labels = iter::once(label).chain(iter::repeat(""));
+    labels.map(str::to_owned).zip(lines).collect()
 }
 
-fn changed(change: &Change) -> String {
-    let sign = match change.op {
+fn sign(change: &Change) -> char {
+    match change.op {
         "add" => '+',
         "remove" => '-',
         _ => '~',
-    };
-    format!("{sign}{}", change.name)
+    }
 }
 
 fn need(needed: &Needed) -> String {

@@ -20,7 +20,7 @@ pub(super) struct Inputs {
     filename: Vec<PathBuf>,
 
     /// More policies and Namespaces, which do not become part of the output
-    #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
+    #[arg(long, value_name = "FILE|DIR|-", num_args = 1..)]
     policy: Vec<PathBuf>,
 
     /// Namespace of objects and policies that name none [default: default]
@@ -62,6 +62,7 @@ impl Inputs {
         } = self;
         let default_namespace = namespace.as_deref().unwrap_or("default");
 
+        stdin_once(filename.iter().chain(&policy))?;
         let documents = read_all(&filename)?;
         if documents.is_empty() {
             bail!("no Kubernetes object in the input");
@@ -180,14 +181,11 @@ pub(super) fn read_operator(config: Option<&Path>) -> anyhow::Result<Operator> {
 
 /// Reads files, directories and standard input, all errors at once.
 pub(super) fn read_all(paths: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
+    stdin_once(paths.iter())?;
     let mut documents = Vec::new();
     let mut errors = Vec::new();
-    let stdin = |path: &&PathBuf| path.as_os_str() == "-";
-    if paths.iter().filter(stdin).count() > 1 {
-        bail!("standard input (-) can be read only once");
-    }
     for path in paths {
-        let read = if stdin(&path) {
+        let read = if is_stdin(path) {
             manifest::read_stdin().map_err(|error| vec![error])
         } else {
             manifest::read(path)
@@ -202,6 +200,17 @@ pub(super) fn read_all(paths: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
     } else {
         Err(all(errors))
     }
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+fn stdin_once<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> anyhow::Result<()> {
+    if paths.filter(|path| is_stdin(path)).count() > 1 {
+        bail!("standard input (-) can be read only once");
+    }
+    Ok(())
 }
 
 /// The same decision as the webhook's, made from the same bytes.
