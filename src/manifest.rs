@@ -28,7 +28,7 @@ pub const MAX_INPUT_BYTES: u64 = 32 << 20;
 /// Most files of one directory that are read.
 pub const MAX_FILES: usize = 1024;
 
-/// Deepest nesting of maps and lists; also the limit of every JSON reader behind us.
+/// Deepest nesting of maps and lists in YAML. (In JSON it is that of serde_json, 127.)
 const MAX_DEPTH: usize = 100;
 
 /// Stack of the thread that reads, enough for [`MAX_DEPTH`] in an unoptimised build.
@@ -80,11 +80,6 @@ impl Document {
     pub fn kind(&self) -> &str {
         text(&self.value, "kind")
     }
-
-    /// `metadata.name`, else `metadata.generateName` and `*`, else nothing.
-    pub fn name(&self) -> String {
-        name_of(&self.value)
-    }
 }
 
 impl fmt::Display for Place {
@@ -129,20 +124,22 @@ pub fn documents(text: &str) -> Result<Vec<Value>, ManifestError> {
 /// As [`documents`].
 pub fn parse(input: &str, text: &str) -> Result<Vec<Document>, ManifestError> {
     let input: Arc<str> = input.into();
+    let unread = |problem: &str| ManifestError {
+        input: input.clone(),
+        document: None,
+        line: None,
+        problem: problem.to_owned(),
+    };
     // The YAML reader needs up to 20 KiB of stack for each level of nesting; the caller may have little.
     thread::scope(|scope| {
-        thread::Builder::new()
+        let reader = thread::Builder::new()
             .stack_size(STACK_BYTES)
             .spawn_scoped(scope, || read_chunks(&input, text))
-            .ok()
-            .and_then(|reader| reader.join().ok())
-    })
-    .unwrap_or_else(|| {
-        Err(ManifestError {
-            input: input.clone(),
-            document: None,
-            line: None,
-            problem: "cannot be read: not enough memory".to_owned(),
+            .map_err(|_| unread("cannot be read: the system allows no further thread"))?;
+        reader.join().unwrap_or_else(|_| {
+            Err(unread(
+                "cannot be read: the reader panicked; this is a bug in vertex-injector",
+            ))
         })
     })
 }

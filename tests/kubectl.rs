@@ -10,7 +10,9 @@
 mod support;
 
 use serde_json::{Map, Value, json};
+use std::time::{Duration, Instant};
 use support::kube::{ControlPlane, Kubernetes};
+use support::process::Ran;
 use vertex_injector::{api, manifest};
 
 #[test]
@@ -210,22 +212,17 @@ fn policies_are_refused_alike_for_the_same_fields(cluster: &Kubernetes) {
         &["apply", "--server-side", "-f", "-"],
         &manifest::yaml(&definitions).unwrap(),
     );
-    cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]);
+    for kind in ["InjectionPolicy", "ClusterInjectionPolicy"] {
+        served(cluster, kind);
+    }
 
     for case in manifest::documents(include_str!("schema/refused.yaml")).unwrap() {
         let name = &case["name"];
-        let object = case.get("object").cloned().unwrap_or_else(|| {
-            json!({
-                "apiVersion": "vertex-injector.dev/v1alpha1",
-                "kind": "InjectionPolicy",
-                "metadata": {"name": "case"},
-                "spec": case["spec"],
-            })
-        });
-        let answer = cluster.try_kubectl_stdin(
-            &["create", "--dry-run=server", "--validate=strict", "-f", "-"],
-            &object.to_string(),
-        );
+        let object = case
+            .get("object")
+            .cloned()
+            .unwrap_or_else(|| policy("InjectionPolicy", &case["spec"]));
+        let answer = create(cluster, &object);
         let errors: Vec<&str> = case["errors"]
             .as_array()
             .unwrap()
@@ -244,6 +241,33 @@ fn policies_are_refused_alike_for_the_same_fields(cluster: &Kubernetes) {
                 answer.stderr
             );
         }
+    }
+}
+
+fn policy(kind: &str, spec: &Value) -> Value {
+    json!({
+        "apiVersion": "vertex-injector.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": "case"},
+        "spec": spec,
+    })
+}
+
+/// Creates an object without keeping it.
+fn create(cluster: &Kubernetes, object: &Value) -> Ran {
+    let arguments = ["create", "--dry-run=server", "--validate=strict", "-f", "-"];
+    cluster.try_kubectl_stdin(&arguments, &object.to_string())
+}
+
+/// Waits until the API server serves a kind, which it does a moment after it has accepted the definition.
+fn served(cluster: &Kubernetes, kind: &str) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let answer = create(cluster, &policy(kind, &json!({})));
+        if answer.success() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{kind} is not served: {}", answer.stderr);
     }
 }
 
