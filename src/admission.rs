@@ -12,6 +12,7 @@ mod decision;
 mod draft;
 mod env;
 mod gate;
+mod object;
 mod ours;
 mod patch;
 mod plan;

@@ -3,6 +3,7 @@
 //! Volumes, mounts, variables and init containers also keep their raw text, because pieces under our names are
 //! compared whole.
 
+use super::object::only_from_objects;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -11,6 +12,7 @@ use std::fmt;
 
 /// A lean view of a pod, or of a pod template.
 #[derive(Debug, Default, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Pod<'a> {
     /// `metadata`; a template may have none.
     #[serde(borrow, default)]
@@ -30,7 +32,7 @@ pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 /// What we read of `metadata`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub(super) struct Metadata<'a> {
     /// `name`.
     #[serde(borrow, default)]
@@ -48,7 +50,7 @@ pub(super) struct Metadata<'a> {
 
 /// What we read of `spec`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub(super) struct Spec<'a> {
     /// `serviceAccountName`.
     #[serde(borrow, default)]
@@ -78,6 +80,7 @@ pub(super) struct Spec<'a> {
 
 /// `spec.os`.
 #[derive(Debug, Deserialize)]
+#[serde(remote = "Self")]
 pub(super) struct Os<'a> {
     /// `linux` or `windows`.
     #[serde(borrow)]
@@ -86,7 +89,7 @@ pub(super) struct Os<'a> {
 
 /// What we read of a security context, of the pod or of a container.
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub(super) struct SecurityContext {
     /// `runAsUser`.
     #[serde(default)]
@@ -98,7 +101,7 @@ pub(super) struct SecurityContext {
 
 /// What we read of a container.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub(super) struct Container<'a> {
     /// `name`.
     #[serde(borrow, default)]
@@ -125,7 +128,7 @@ pub(super) struct Container<'a> {
 
 /// One entry of `env`.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub(super) struct Env<'a> {
     /// `name`.
     #[serde(borrow)]
@@ -140,7 +143,7 @@ pub(super) struct Env<'a> {
 
 /// One entry of `envFrom`.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub(super) struct EnvFrom<'a> {
     /// A ConfigMap.
     #[serde(borrow, default)]
@@ -152,6 +155,7 @@ pub(super) struct EnvFrom<'a> {
 
 /// A reference by name.
 #[derive(Debug, Deserialize)]
+#[serde(remote = "Self")]
 pub(super) struct ObjectName<'a> {
     /// `name`.
     #[serde(borrow, default)]
@@ -160,7 +164,7 @@ pub(super) struct ObjectName<'a> {
 
 /// One entry of `volumeMounts`.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub(super) struct Mount<'a> {
     /// `name` of the volume.
     #[serde(borrow)]
@@ -181,7 +185,7 @@ pub(super) struct Mount<'a> {
 
 /// One entry of `ports`.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub(super) struct Port {
     /// `containerPort`.
     pub(super) container_port: i64,
@@ -189,6 +193,7 @@ pub(super) struct Port {
 
 /// `resources` of a container.
 #[derive(Debug, Default, Deserialize)]
+#[serde(remote = "Self")]
 pub(super) struct Resources<'a> {
     /// `requests`.
     #[serde(borrow, default, deserialize_with = "or_default")]
@@ -200,7 +205,7 @@ pub(super) struct Resources<'a> {
 
 /// A volume's name and where it comes from, as far as decisions need it.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub(super) struct Volume<'a> {
     /// `name`.
     #[serde(borrow, default)]
@@ -218,7 +223,7 @@ pub(super) struct Volume<'a> {
 
 /// What we read of a projected volume.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub(super) struct Projected {
     /// `defaultMode`.
     #[serde(default)]
@@ -227,6 +232,23 @@ pub(super) struct Projected {
     #[serde(default, deserialize_with = "or_default")]
     pub(super) sources: Vec<serde_json::Map<String, serde_json::Value>>,
 }
+
+only_from_objects!(
+    Pod<'a>,
+    Metadata<'a>,
+    Spec<'a>,
+    Os<'a>,
+    SecurityContext,
+    Container<'a>,
+    Env<'a>,
+    EnvFrom<'a>,
+    ObjectName<'a>,
+    Mount<'a>,
+    Port,
+    Resources<'a>,
+    Volume<'a>,
+    Projected
+);
 
 impl<'a> Pod<'a> {
     /// Reads a pod, or any object with a pod's `metadata` and `spec`.

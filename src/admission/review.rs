@@ -4,6 +4,7 @@
 //! (kube-rs#1781).
 
 use super::decision::{Decision, Outcome, Reason};
+use super::object::only_from_objects;
 use super::pod::{Pod, Text, explain, or_default};
 use super::{PolicySet, decide};
 use base64::Engine;
@@ -45,12 +46,11 @@ const KIND: &str = "AdmissionReview";
 /// When the body is no AdmissionReview of `admission.k8s.io/v1` with a request and a uid. A malformed pod is no error
 /// but a denial, because the envelope can be answered.
 pub fn review(body: &[u8], policies: &PolicySet) -> Result<Review, BadReview> {
-    let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|_| {
-        BadReview(format!(
-            "body is not an AdmissionReview: {}",
-            explain::<Envelope<'_>>(body)
-        ))
-    })?;
+    let refuse = |problem: String| BadReview(format!("body is not an AdmissionReview: {problem}"));
+    // The whole body, because serde skips over strings that nobody reads.
+    let text =
+        std::str::from_utf8(body).map_err(|error| refuse(format!("not UTF-8 at byte {}", error.valid_up_to())))?;
+    let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|_| refuse(explain::<Envelope<'_>>(body)))?;
     if (&*envelope.api_version, &*envelope.kind) != (API_VERSION, KIND) {
         return Err(BadReview(format!(
             "body is not an AdmissionReview of {API_VERSION}: check apiVersion and kind"
@@ -89,7 +89,7 @@ pub fn review(body: &[u8], policies: &PolicySet) -> Result<Review, BadReview> {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 struct Envelope<'a> {
     #[serde(borrow, default, deserialize_with = "or_default")]
     api_version: Text<'a>,
@@ -100,7 +100,7 @@ struct Envelope<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 struct Request<'a> {
     #[serde(borrow, default, deserialize_with = "or_default")]
     uid: Text<'a>,
@@ -121,12 +121,15 @@ struct Request<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(remote = "Self")]
 struct GroupKind<'a> {
     #[serde(borrow, default, deserialize_with = "or_default")]
     group: Text<'a>,
     #[serde(borrow, default, deserialize_with = "or_default")]
     kind: Text<'a>,
 }
+
+only_from_objects!(Envelope<'a>, Request<'a>, GroupKind<'a>);
 
 impl<'a> Request<'a> {
     /// The pod that is to be created; none when the review is about something else.

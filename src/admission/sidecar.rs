@@ -261,17 +261,17 @@ fn register(draft: &mut Draft<'_>, container: usize, endpoints: &[(&str, String)
         })?,
     };
     let before = urls.clone();
-    urls.retain(|key, _| !ours.contains(key) || endpoints.iter().any(|(kept, _)| kept == key));
+    urls.retain(|key, _| !ours.contains(key));
     let mut merged = Vec::new();
     for (key, url) in endpoints {
         match urls.get(*key).and_then(Value::as_str) {
-            Some(found) if !ours.contains(*key) && found == url => {}
-            Some(_) if !ours.contains(*key) => {
+            Some(found) if found == url => {}
+            Some(_) => {
                 return Err(format!(
                     "{MCP_URLS} of container {name:?} has another URL under {key:?}; choose another mcpKey for the sidecar"
                 ));
             }
-            _ => {
+            None => {
                 urls.insert((*key).to_owned(), url.as_str().into());
                 merged.push((*key).to_owned());
             }

@@ -205,6 +205,10 @@ pub fn remainder(
     if gke {
         remove(&mut pod["spec"], "nodeSelector", names::GKE_METADATA_NODE);
     }
+    // json_patch moves the last key of a map into the place of a removed one; maps have no order.
+    if let Some(annotations) = pod.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        annotations.sort_keys();
+    }
     pod.to_string()
 }
 
