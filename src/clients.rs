@@ -41,8 +41,8 @@ pub enum Setting {
 pub enum Form {
     /// As it is.
     Plain,
-    /// A switch, with the word for "on".
-    On(&'static str),
+    /// A switch, with the words by which the clients that read it know "on", in lower case; the first is written.
+    On(&'static [&'static str]),
     /// A URL, with a path behind it.
     Url(&'static str),
 }
@@ -74,6 +74,9 @@ const EVERY: &[Client] = &[
 ];
 const CLAUDE: &[Client] = &[ClaudeCode, Ambient, Kartograph];
 
+/// What most clients take for "on".
+const ON: &[&str] = &["1", "true", "yes", "on"];
+
 const fn plain(name: &'static str, setting: Setting, set_for: &'static [Client]) -> Variable {
     Variable {
         name,
@@ -94,7 +97,12 @@ const fn alias(name: &'static str, setting: Setting, also_read_by: &'static [Cli
     }
 }
 
-const fn switch(name: &'static str, on: &'static str, setting: Setting, set_for: &'static [Client]) -> Variable {
+const fn switch(
+    name: &'static str,
+    on: &'static [&'static str],
+    setting: Setting,
+    set_for: &'static [Client],
+) -> Variable {
     Variable {
         name,
         setting,
@@ -116,9 +124,14 @@ const fn url(name: &'static str, path: &'static str, set_for: &'static [Client])
 
 /// The table. Its order is the order in which variables are added to a pod.
 pub const VARIABLES: &[Variable] = &[
-    switch("CLAUDE_CODE_USE_VERTEX", "1", Setting::Switch, CLAUDE),
-    switch("USE_VERTEX", "1", Setting::Switch, &[Ambient]),
-    switch("GOOGLE_GENAI_USE_VERTEXAI", "true", Setting::Switch, &[GoogleGenAI]),
+    switch("CLAUDE_CODE_USE_VERTEX", ON, Setting::Switch, CLAUDE),
+    switch("USE_VERTEX", &["1", "true", "yes"], Setting::Switch, &[Ambient]),
+    switch(
+        "GOOGLE_GENAI_USE_VERTEXAI",
+        &["true", "1"],
+        Setting::Switch,
+        &[GoogleGenAI],
+    ),
     // Without it google-auth looks the project up at Cloud Resource Manager and fails altogether when it may not.
     plain("GOOGLE_CLOUD_PROJECT", Setting::Project, EVERY),
     plain("ANTHROPIC_VERTEX_PROJECT_ID", Setting::Project, CLAUDE),
@@ -151,17 +164,17 @@ pub const VARIABLES: &[Variable] = &[
     // Otherwise `.claude/settings.json` of a repository can send the bearer token to a host of its own choosing.
     switch(
         "CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST",
-        "1",
+        ON,
         Setting::ManagedByHost,
         CLAUDE,
     ),
     switch(
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
-        "1",
+        ON,
         Setting::NoNonessentialTraffic,
         CLAUDE,
     ),
-    switch("DISABLE_AUTOUPDATER", "1", Setting::NoAutoupdater, CLAUDE),
+    switch("DISABLE_AUTOUPDATER", ON, Setting::NoAutoupdater, CLAUDE),
 ];
 
 /// Variables of API keys, any of which makes a client leave Vertex or send the key along.
@@ -267,22 +280,27 @@ impl Variable {
         self.is_set_for(clients) || clients.iter().any(|client| self.also_read_by.contains(client))
     }
 
+    /// Whether a value of this switch means on to the clients that read it; false when it is no switch.
+    pub fn says_on(&self, value: &str) -> bool {
+        match self.form {
+            Form::On(words) => is_one_of(value, words),
+            Form::Plain | Form::Url(_) => false,
+        }
+    }
+
     /// The variable's value for a setting's value.
     pub fn render(&self, value: &str) -> String {
         match self.form {
             Form::Plain => value.to_owned(),
-            Form::On(on) => on.to_owned(),
+            Form::On(words) => words.first().copied().unwrap_or_default().to_owned(),
             Form::Url(path) => format!("{}{path}", value.trim_end_matches('/')),
         }
     }
 }
 
-/// Whether the value of a switch means on, as the clients read it: `1`, `true`, `yes`, `on` in any case.
+/// Whether the value of a switch means on to Claude Code and most others: `1`, `true`, `yes`, `on` in any case.
 pub fn is_on(value: &str) -> bool {
-    let value = value.trim();
-    ["1", "true", "yes", "on"]
-        .iter()
-        .any(|on| value.eq_ignore_ascii_case(on))
+    is_one_of(value, ON)
 }
 
 /// Whether a name belongs to routing or credentials, which policies set through their own fields only.
@@ -307,4 +325,9 @@ pub fn is_owned(name: &str) -> bool {
             "GOOGLE_GEMINI_BASE_URL",
         ]
         .contains(&name)
+}
+
+fn is_one_of(value: &str, words: &[&str]) -> bool {
+    let value = value.trim();
+    words.iter().any(|word| value.eq_ignore_ascii_case(word))
 }

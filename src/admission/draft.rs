@@ -9,7 +9,7 @@ use super::ours::is_ours;
 use super::patch::{Found, ListEdit, emit_map, emit_within};
 use super::pod::{Pod, Volume};
 use super::render;
-use super::select::Chosen;
+use super::select::{self, Chosen};
 use crate::names;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -289,6 +289,21 @@ impl<'p> Draft<'p> {
                     .iter()
                     .any(|(name, path)| **name == *mount.name && *path == mount.mount_path.trim_end_matches('/'))
         });
+    }
+
+    /// Takes in the containers that an earlier injection served and this one does not, to clean them up.
+    pub(super) fn adopt_former(&mut self) {
+        // The list of an OpenShell pod speaks of its JSON.
+        if self.containers.iter().any(|draft| draft.json.is_some()) {
+            return;
+        }
+        for (place, container) in select::all(self.pod) {
+            let known = self.containers.iter().any(|draft| draft.chosen.place == place);
+            if !known && !select::is_ours(place, container) && !previous(self.pod, &container.name).is_empty() {
+                let former = ContainerDraft::new(self.pod, Chosen { place, container });
+                self.containers.push(former);
+            }
+        }
     }
 
     /// Removes variables that an earlier injection wrote and this one does not.

@@ -21,6 +21,8 @@ pub(super) enum Gate {
 pub(super) fn gate(draft: &mut Draft<'_>, spec: &PolicySpec, file: Option<&str>) -> Gate {
     let mut remove = Vec::new();
     let mut shut: Option<(Reason, String)> = None;
+    // What the policy refuses outright, and what only stands in the way of Vertex.
+    let mut refusals = Vec::new();
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
     for (i, target) in draft.containers.iter().enumerate() {
@@ -34,7 +36,7 @@ pub(super) fn gate(draft: &mut Draft<'_>, spec: &PolicySpec, file: Option<&str>)
                         shut = shut.or(Some((Reason::OwnApiKey, detail)));
                     }
                     OnKey::Remove => remove.push((i, key)),
-                    OnKey::Deny => problems.push(format!(
+                    OnKey::Deny => refusals.push(format!(
                         "container {name:?} sets {key} beside Vertex, and conflicts.apiKeys is Deny; remove the variable from the pod"
                     )),
                 }
@@ -49,7 +51,7 @@ pub(super) fn gate(draft: &mut Draft<'_>, spec: &PolicySpec, file: Option<&str>)
                         shut = shut.or(Some((Reason::OtherProvider, detail)));
                     }
                     OnKey::Remove => remove.push((i, switch)),
-                    OnKey::Deny => problems.push(format!(
+                    OnKey::Deny => refusals.push(format!(
                         "container {name:?} switches to another provider with {switch}, and conflicts.providers is Deny; remove the variable from the pod"
                     )),
                 }
@@ -66,7 +68,7 @@ pub(super) fn gate(draft: &mut Draft<'_>, spec: &PolicySpec, file: Option<&str>)
                     Err(problem) => problems.push(problem),
                 }
             }
-            hidden_sources(target, spec, &mut problems, &mut warnings);
+            hidden_sources(target, spec, &mut refusals, &mut warnings);
         }
         // In OpenShell's JSON the credential file is one setting among others: it stays and the others are added.
         if target.json.is_none() && present(CREDENTIALS) && !is_our_file(target, file) {
@@ -83,6 +85,7 @@ pub(super) fn gate(draft: &mut Draft<'_>, spec: &PolicySpec, file: Option<&str>)
         }
     }
     draft.warnings.append(&mut warnings);
+    draft.problems.append(&mut refusals);
     match shut {
         // A pod that keeps its own is not asked whether the rest would fit.
         Some((reason, detail)) => Gate::Shut { reason, detail },
@@ -93,18 +96,29 @@ pub(super) fn gate(draft: &mut Draft<'_>, spec: &PolicySpec, file: Option<&str>)
     }
 }
 
-/// Whether the pod's credential file is the policy's, or lies in a volume of ours from an earlier injection.
+/// Whether the pod's credential file is the policy's, or lies in a volume of ours from an earlier injection. The policy's
+/// path is the pod's own file when the pod mounts something right there.
 pub(super) fn is_our_file(target: &super::draft::ContainerDraft<'_>, file: Option<&str>) -> bool {
     let Some(Known::Text(path)) = target.environment.known(CREDENTIALS) else {
         return false;
     };
-    Some(&**path) == file
-        || target.chosen.container.volume_mounts.iter().flatten().any(|mount| {
-            &*mount.name == names::CREDENTIALS_VOLUME
-                && path
-                    .strip_prefix(&*mount.mount_path)
-                    .is_some_and(|rest| rest.starts_with('/'))
+    let mounts = target.chosen.container.volume_mounts.iter().flatten();
+    let innermost = mounts
+        .map(|mount| (&*mount.name, mount.mount_path.trim_end_matches('/')))
+        .filter(|(_, directory)| {
+            path.strip_prefix(*directory)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
+        .max_by_key(|(_, directory)| directory.len());
+    match innermost {
+        Some((names::CREDENTIALS_VOLUME, _)) => true,
+        Some((_, directory))
+            if directory == &**path || path.rsplit_once('/').is_some_and(|(own, _)| own == directory) =>
+        {
+            false
+        }
+        _ => Some(&**path) == file,
+    }
 }
 
 /// `envFrom` may bring keys and switches that nobody sees here.

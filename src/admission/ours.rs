@@ -46,10 +46,18 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
+/// Whether the API server would fill in this value.
+fn is_default(key: &str, value: &Value) -> bool {
+    matches!(
+        (key, value.as_i64()),
+        ("defaultMode", Some(0o644)) | ("expirationSeconds", Some(3600))
+    )
+}
+
 fn matches_field(key: &str, found: &Map<String, Value>, rendered: &Value) -> bool {
     let Some(found) = found.get(key) else {
         // This one means true when it is absent, and the API server keeps it.
-        return is_nothing(rendered) && key != "allowPrivilegeEscalation";
+        return is_nothing(rendered) && key != "allowPrivilegeEscalation" || is_default(key, rendered);
     };
     match (key, found, rendered) {
         ("env", Value::Array(found), Value::Array(rendered)) => keyed(found, rendered, "name"),

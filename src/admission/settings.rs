@@ -4,7 +4,7 @@ use super::draft::{ContainerDraft, Draft};
 use super::env::Known;
 use super::render;
 use crate::api::{OnValue, Vertex};
-use crate::clients::{self, Form, MODEL_REGION_CLIENTS, MODEL_REGION_PREFIX, Setting, Variable};
+use crate::clients::{Form, MODEL_REGION_CLIENTS, MODEL_REGION_PREFIX, Setting, Variable};
 
 /// Plans every setting of the policy in one chosen container.
 pub(super) fn plan(draft: &mut Draft<'_>, container: usize, vertex: &Vertex, on_value: OnValue) {
@@ -54,7 +54,7 @@ pub(super) fn switched_off(target: &ContainerDraft<'_>, vertex: &Vertex) -> Resu
     let (mut on, mut off) = (None, None);
     for variable in given(target, Setting::Switch, vertex) {
         match target.environment.known(variable.name) {
-            Some(Known::Text(text)) if clients::is_on(text) => on = Some(variable.name),
+            Some(Known::Text(text)) if variable.says_on(text) => on = Some(variable.name),
             Some(Known::Text(_)) => off = Some(variable.name),
             _ => {
                 return Err(format!(
@@ -188,7 +188,7 @@ fn keep(
         }
         let reference = variable.form == first.form && matches!(first.form, Form::Plain | Form::Url(_)) && !json;
         let text = match (&known, variable.form) {
-            (_, Form::On(on)) => on.to_owned(),
+            (_, Form::On(_)) => variable.render(""),
             _ if reference => format!("$({})", first.name),
             (Some(known), _) => variable.render(known),
             (None, _) => {
@@ -212,7 +212,7 @@ fn keep(
 fn agrees(target: &ContainerDraft<'_>, variable: &Variable, value: &str) -> bool {
     match target.environment.known(variable.name) {
         Some(Known::Text(text)) => match variable.form {
-            Form::On(_) => clients::is_on(text),
+            Form::On(_) => variable.says_on(text),
             _ => root(variable, text) == root(variable, &variable.render(value)),
         },
         _ => false,
@@ -223,7 +223,7 @@ fn agrees(target: &ContainerDraft<'_>, variable: &Variable, value: &str) -> bool
 fn same(target: &ContainerDraft<'_>, one: &Variable, other: &Variable) -> bool {
     match (target.environment.known(one.name), target.environment.known(other.name)) {
         (Some(Known::Text(a)), Some(Known::Text(b))) => match (one.form, other.form) {
-            (Form::On(_), Form::On(_)) => clients::is_on(a) == clients::is_on(b),
+            (Form::On(_), Form::On(_)) => one.says_on(a) == other.says_on(b),
             _ => root(one, a) == root(other, b),
         },
         (Some(Known::Opaque { source: a, .. }), Some(Known::Opaque { source: b, .. })) => a == b && !a.is_empty(),

@@ -32,12 +32,7 @@ fn x2_an_injected_pod_is_left_as_it_is() {
     let admission = case.admit();
     admission.changes_nothing();
     assert_eq!(admission.decision.reason, Reason::AlreadyInjected);
-    let injected = Case::named("x1-x5-everything").admit().after;
-    assert_eq!(
-        case.object(),
-        injected,
-        "pod.yaml of x2 is no longer what x1 becomes: write it anew"
-    );
+    assert_eq!(case.object(), Case::named("x1-x5-everything").admit().after);
 }
 
 #[test]
@@ -72,15 +67,7 @@ fn x2_a_pod_from_an_injected_template_follows_the_edited_policy() {
     assert_eq!(pod.annotation("vertex-injector.dev/policy-ref"), Some("team/agents@2"));
 
     // It is what the bare pod would have become.
-    let mut bare = Case::named("x2-policy-edited").object();
-    bare["metadata"].as_object_mut().unwrap().shift_remove("annotations");
-    let spec = bare["spec"].as_object_mut().unwrap();
-    spec.shift_remove("initContainers");
-    let ours = |value: &Value| value["name"].as_str().unwrap().starts_with("vertex-injector-");
-    spec["volumes"].as_array_mut().unwrap().retain(|it| !ours(it));
-    let agent = &mut spec["containers"][0];
-    agent["volumeMounts"].as_array_mut().unwrap().retain(|it| !ours(it));
-    agent["env"].as_array_mut().unwrap().retain(|it| it["name"] == "MY_OWN");
+    let bare = Case::named("x2-first-injection").object();
     let fresh = Case::named("x2-policy-edited").world().admit(&bare);
     assert_eq!(sorted(pod.pod()), sorted(fresh.injected().pod()));
 }

@@ -279,6 +279,73 @@ fn a_workspace_with_a_credential_file_in_it_is_never_removed() {
 }
 
 #[test]
+fn a_credential_file_that_the_pod_mounts_at_the_policys_own_path_is_still_the_pods() {
+    let mut own =
+        pod("[{name: GOOGLE_APPLICATION_CREDENTIALS, value: /gcloud/config/application_default_credentials.json}]");
+    own["spec"]["containers"][0]["volumeMounts"] =
+        json!([{"name": "gcloud", "mountPath": "/gcloud/config", "readOnly": true}]);
+    own["spec"]["volumes"] = json!([{"name": "gcloud", "secret": {"secretName": "adc"}}]);
+    let world = |rule: &str| {
+        World::of(&format!(
+            "apiVersion: vertex-injector.dev/v1alpha1
+kind: InjectionPolicy
+metadata: {{name: p}}
+spec:
+  agents: [{{podSelector: {{}}, credentialDirectory: /gcloud/config}}]
+  identity: {{workloadIdentityFederation: {{provider: projects/1/locations/global/workloadIdentityPools/pool/providers/prov}}}}
+  conflicts: {{values: {rule}}}"
+        ))
+    };
+    world("Keep")
+        .admit(&own)
+        .changes_nothing()
+        .skipped(Reason::OwnCredentials);
+    let denied = world("Deny").admit(&own);
+    assert!(
+        denied
+            .denied(Reason::Conflict)
+            .contains("GOOGLE_APPLICATION_CREDENTIALS")
+    );
+    let replaced = world("Override").admit(&own);
+    let pod = replaced.injected();
+    assert_eq!(pod.volume_names(), ["vertex-injector-credentials"]);
+    assert_eq!(
+        pod.container("agent").mount("/gcloud/config")["name"],
+        "vertex-injector-credentials"
+    );
+}
+
+#[test]
+fn a_variable_that_names_our_file_before_it_is_there_is_no_conflict() {
+    let file = "/var/run/secrets/vertex-injector/application_default_credentials.json";
+    let own = pod(&format!("[{{name: GOOGLE_APPLICATION_CREDENTIALS, value: {file}}}]"));
+    for rule in ["Keep", "Override", "Deny"] {
+        let admission = world(&format!("{{values: {rule}}}"), "").admit(&own);
+        let agent = admission.injected().container("agent");
+        assert_eq!(agent.env("GOOGLE_APPLICATION_CREDENTIALS"), file);
+        agent.file(file);
+    }
+}
+
+#[test]
+fn what_the_policy_denies_is_denied_even_beside_something_that_the_pod_keeps() {
+    let keyed = "[{name: ANTHROPIC_API_KEY, value: k}, {name: CLAUDE_CODE_USE_BEDROCK, value: '1'}]";
+    let denied = world("{apiKeys: Keep, providers: Deny}", "").admit(&pod(keyed));
+    assert!(denied.denied(Reason::Conflict).contains("CLAUDE_CODE_USE_BEDROCK"));
+    let denied = world("{apiKeys: Deny, providers: Keep}", "").admit(&pod(keyed));
+    assert!(denied.denied(Reason::Conflict).contains("ANTHROPIC_API_KEY"));
+}
+
+#[test]
+fn a_differing_value_does_not_matter_where_nothing_of_vertex_is_injected() {
+    let own = "[{name: ANTHROPIC_API_KEY, value: k}, {name: CLOUD_ML_REGION, value: elsewhere}]";
+    world("{values: Deny, apiKeys: Keep}", "")
+        .admit(&pod(own))
+        .changes_nothing()
+        .skipped(Reason::OwnApiKey);
+}
+
+#[test]
 fn a_credential_file_in_the_image_has_no_mount_to_remove() {
     let admission =
         world("{values: Override}", "").admit(&pod("[{name: GOOGLE_APPLICATION_CREDENTIALS, value: /baked/key.json}]"));

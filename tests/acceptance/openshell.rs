@@ -175,6 +175,66 @@ fn o3_no_value_in_the_user_environment_refers_to_another_because_nobody_would_re
 }
 
 #[test]
+fn o3_helpers_and_tokens_reach_the_sandbox_with_their_variables() {
+    let world = World::of(
+        "apiVersion: vertex-injector.dev/v1alpha1
+kind: InjectionPolicy
+metadata: {name: p, namespace: openshell}
+spec:
+  agents: [{podSelector: {}, containers: [agent]}]
+  openShell: PatchUserEnvironment
+  authHelpers: [{configMapName: helpers, mountPath: /sandbox/helpers}]
+  tokens: [{name: gateway, audience: gateway, mountPath: /sandbox/gateway, envName: GATEWAY_TOKEN_PATH}]
+  env: [{name: TEAM, value: t}]",
+    );
+    let admission = world.admit_in("openshell", &example("openshell-combined"));
+    let pod = admission.injected();
+    assert_eq!(user_environment(pod)["GATEWAY_TOKEN_PATH"], "/sandbox/gateway/token");
+    assert_eq!(user_environment(pod)["TEAM"], "t");
+    pod.container("agent").mount("/sandbox/helpers");
+    keeps_the_sandbox_identity(&admission);
+}
+
+#[test]
+fn o3_a_reference_has_no_place_in_the_user_environment_and_is_refused() {
+    let world = World::of(
+        "apiVersion: vertex-injector.dev/v1alpha1
+kind: InjectionPolicy
+metadata: {name: p, namespace: openshell}
+spec:
+  agents: [{podSelector: {}, containers: [agent]}]
+  openShell: PatchUserEnvironment
+  env: [{name: LICENSE, valueFrom: {secretKeyRef: {name: s, key: k}}}]",
+    );
+    let denied = world.admit_in("openshell", &example("openshell-combined"));
+    let message = denied.denied(Reason::Conflict);
+    assert!(
+        message.contains("LICENSE") && message.contains("OPENSHELL_USER_ENVIRONMENT"),
+        "{message}"
+    );
+}
+
+#[test]
+fn o3_an_edited_policy_brings_the_user_environment_up_to_date() {
+    let policy = |rest: &str| {
+        World::of(&format!(
+            "apiVersion: vertex-injector.dev/v1alpha1
+kind: InjectionPolicy
+metadata: {{name: p, namespace: openshell}}
+spec:
+  agents: [{{podSelector: {{}}, containers: [agent]}}]
+  openShell: PatchUserEnvironment
+  env: [{rest}]"
+        ))
+    };
+    let first = policy("{name: TEAM, value: old}, {name: GONE, value: old}")
+        .admit_in("openshell", &example("openshell-combined"));
+    let second = policy("{name: TEAM, value: new}").admit_in("openshell", &first.after);
+    let fresh = policy("{name: TEAM, value: new}").admit_in("openshell", &example("openshell-combined"));
+    assert_eq!(user_environment(second.injected()), user_environment(fresh.injected()));
+}
+
+#[test]
 fn o3_a_malformed_user_environment_is_refused_and_never_overwritten() {
     let admission = Case::named("o3-user-environment-malformed").admit();
     let message = admission.denied(Reason::Conflict);

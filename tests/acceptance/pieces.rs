@@ -207,6 +207,46 @@ fn a_mount_of_the_pod_below_a_read_only_mount_of_ours_is_refused() {
 }
 
 #[test]
+fn what_the_pod_mounts_already_is_recognised_before_and_after_the_api_servers_defaults() {
+    let world = World::of(
+        "apiVersion: vertex-injector.dev/v1alpha1
+kind: InjectionPolicy
+metadata: {name: p}
+spec:
+  agents: [{podSelector: {}}]
+  authHelpers: [{configMapName: helpers, mountPath: /opt/helpers, defaultMode: 420}]
+  tokens: [{name: gateway, audience: gateway, mountPath: /srv/gateway}]
+  volumes: [{name: own, secret: {secretName: s, defaultMode: 420}}]
+  volumeMounts: [{name: own, mountPath: /srv/own}]",
+    );
+    let mut own = pod();
+    let agent = agent(&mut own);
+    push(
+        &mut agent["volumeMounts"],
+        json!({"name": "h", "mountPath": "/opt/helpers"}),
+    );
+    push(
+        &mut agent["volumeMounts"],
+        json!({"name": "t", "mountPath": "/srv/gateway", "readOnly": true}),
+    );
+    push(
+        &mut own["spec"]["volumes"],
+        json!({"name": "h", "configMap": {"name": "helpers"}}),
+    );
+    let token = json!({"serviceAccountToken": {"audience": "gateway", "path": "token"}});
+    push(
+        &mut own["spec"]["volumes"],
+        json!({"name": "t", "projected": {"defaultMode": 292, "sources": [token]}}),
+    );
+    push(
+        &mut own["spec"]["volumes"],
+        json!({"name": "own", "secret": {"secretName": "s"}}),
+    );
+    let admission = world.admit(&own);
+    assert_eq!(admission.injected().volume_names(), ["work", "h", "t", "own"]);
+}
+
+#[test]
 fn a_mount_in_another_container_is_no_collision() {
     let mut other = pod();
     other["spec"]["containers"][1]["volumeMounts"] = json!([{"name": "work", "mountPath": "/opt/helpers"}]);
@@ -440,6 +480,16 @@ fn what_other_plugins_add_to_our_pieces_is_left_alone() {
             json!({"name": "work", "mountPath": "/etc/mesh"}),
         )
     });
+}
+
+#[test]
+fn defaults_of_a_limit_range_are_left_alone_where_we_set_no_resources() {
+    let mut shared = pod();
+    shared["spec"]["resources"] = json!({"limits": {"cpu": "2", "memory": "2Gi"}});
+    let mut injected = world().admit(&shared).after;
+    sidecar(&mut injected)["resources"] =
+        json!({"limits": {"cpu": "100m", "memory": "64Mi"}, "requests": {"cpu": "50m"}});
+    world().admit(&injected).changes_nothing().injected();
 }
 
 #[test]

@@ -402,6 +402,23 @@ fn the_containers_annotation_cannot_name_a_container_of_ours() {
 }
 
 #[test]
+fn a_container_that_the_policy_no_longer_serves_keeps_nothing_of_vertex() {
+    let gke = |containers: &str| {
+        world(&[policy(
+            "p",
+            &format!(
+                "  agents: [{{serviceAccounts: [default], containers: {containers}}}]
+  vertex: {{project: my-project, region: us-east5, clients: [ClaudeCode]}}
+  identity: {{gkeWorkloadIdentity: {{serviceAccount: a@my-project.iam.gserviceaccount.com}}}}"
+            ),
+        )])
+    };
+    let both = gke("[agent, helper]").admit(&pod("{}")).after;
+    let one = gke("[agent]").admit(&both);
+    assert_eq!(one.injected().container("helper").names(), Vec::<&str>::new());
+}
+
+#[test]
 fn a_windows_pod_is_refused_because_it_cannot_be_served() {
     let world = world(&[policy("p", AGENTS)]);
     for (field, value) in [

@@ -354,6 +354,30 @@ fn a_switch_that_says_on_in_another_word_stays_as_it_is() {
 }
 
 #[test]
+fn a_switch_is_read_as_its_client_reads_it() {
+    // google-genai takes nothing but `true` and `1` for on, the Ambient runner no `on`.
+    for (client, switch, word) in [
+        ("GoogleGenAI", "GOOGLE_GENAI_USE_VERTEXAI", "yes"),
+        ("GoogleGenAI", "GOOGLE_GENAI_USE_VERTEXAI", "on"),
+        ("Ambient", "USE_VERTEX", "on"),
+    ] {
+        let own = pod(&format!("[{{name: {switch}, value: '{word}'}}]"));
+        world(&format!("clients: [{client}]"), "")
+            .admit(&own)
+            .changes_nothing()
+            .skipped(Reason::VertexSwitchedOff);
+        let overridden = world(&format!("clients: [{client}]"), "  conflicts: {values: Override}").admit(&own);
+        assert_ne!(overridden.injected().container("agent").env(switch), word);
+    }
+    let own = pod("[{name: CLAUDE_CODE_USE_VERTEX, value: 'on'}]");
+    let admission = world("clients: [ClaudeCode]", "").admit(&own);
+    assert_eq!(
+        admission.injected().container("agent").env("CLAUDE_CODE_USE_VERTEX"),
+        "on"
+    );
+}
+
+#[test]
 fn switches_that_contradict_each_other_or_cannot_be_read_are_refused() {
     let both = "[{name: CLAUDE_CODE_USE_VERTEX, value: '1'}, {name: USE_VERTEX, value: '0'}]";
     let denied = world("clients: [Ambient]", "").admit(&pod(both));

@@ -19,6 +19,7 @@ pub(in crate::admission) fn remove_stale(draft: &mut Draft<'_>) {
     for (index, _) in &stale {
         draft.remove_volume(*index);
     }
+    draft.adopt_former();
     for container in 0..draft.containers.len() {
         draft.remove_stale_mounts(container);
     }

@@ -89,9 +89,10 @@ impl Case {
     /// The cluster.
     pub fn world(&self) -> World {
         let config = self.directory.join("config.yaml");
-        let operator = match config.exists() {
-            true => vertex_injector::manifest::operator(&config).expect("the operator's settings"),
-            false => Operator::default(),
+        let operator = if config.exists() {
+            vertex_injector::manifest::operator(&config).expect("the operator's settings")
+        } else {
+            Operator::default()
         };
         World::new(&read(&self.directory.join("policy.yaml")), &self.namespace(), &operator)
     }
@@ -120,6 +121,14 @@ impl Case {
             arguments.extend(["--config", "config.yaml"]);
         }
         command_line::run(&self.directory, &arguments)
+    }
+
+    /// Compares `pod.yaml` with what another case's pod becomes, or writes it.
+    pub fn check_origin(&self, origin: &Self, update: bool) {
+        let injected = origin.run("inject", "yaml");
+        assert_eq!(injected.code, 0, "{}", injected.err);
+        let text = format!("# What the pod of {} becomes.\n{}", origin.name, injected.out);
+        self.compare_with_file("pod.yaml", Some(&text), update);
     }
 
     /// Runs both callers and compares them with each other and with the kept files.

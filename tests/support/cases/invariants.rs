@@ -52,15 +52,14 @@ fn touches_only_what_it_may(admission: &Admission) {
         };
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         let fine = match parts.as_slice() {
-            ["metadata", "annotations"] => op == "add",
             ["metadata", "annotations", key] => key.starts_with("vertex-injector.dev~1"),
-            ["spec", "nodeSelector", ..] => op == "add",
-            ["spec", "volumes"] | ["spec", "initContainers"] => op == "add",
-            ["spec", "volumes", _] => true,
+            ["metadata", "annotations"]
+            | ["spec", "nodeSelector", ..]
+            | ["spec", "volumes" | "initContainers"]
+            | ["spec", "containers" | "initContainers", _, "env" | "volumeMounts"] => op == "add",
+            ["spec", "volumes", _] | ["spec", "containers" | "initContainers", _, "env" | "volumeMounts", _] => true,
             ["spec", "initContainers", "0"] if op == "add" => true,
             ["spec", "initContainers", index] => is_ours(&admission.before, index),
-            ["spec", "containers" | "initContainers", _, "env" | "volumeMounts"] => op == "add",
-            ["spec", "containers" | "initContainers", _, "env" | "volumeMounts", _] => true,
             _ => false,
         };
         assert!(fine, "{op} {path} is not for us");

@@ -264,18 +264,18 @@ fn find<'v>(pod: &'v Value, name: &str) -> Option<&'v Value> {
 fn expand(text: &str, seen: &[(&str, String)]) -> String {
     let mut out = String::new();
     let mut rest = text;
-    while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
-        let tail = &rest[at + 1..];
+    while let Some((before, tail)) = rest.split_once('$') {
+        out.push_str(before);
+        let reference = tail.strip_prefix('(').and_then(|tail| tail.split_once(')'));
         if let Some(tail) = tail.strip_prefix('$') {
             out.push('$');
             rest = tail;
-        } else if let Some((name, after)) = tail.strip_prefix('(').and_then(|tail| tail.split_once(')')) {
+        } else if let Some((name, tail)) = reference {
             match seen.iter().rev().find(|(key, _)| *key == name) {
                 Some((_, value)) => out.push_str(value),
-                None => out.push_str(&format!("$({name})")),
+                None => out.extend(["$(", name, ")"]),
             }
-            rest = after;
+            rest = tail;
         } else {
             out.push('$');
             rest = tail;
