@@ -80,8 +80,7 @@ impl Inputs {
                 ),
             );
         }
-        let both: Vec<_> = documents.iter().chain(&policies).cloned().collect();
-        let found = Policies::among(&both, default_namespace);
+        let found = Policies::among(documents.iter().chain(&policies), default_namespace);
         if !found.unusable.is_empty() {
             let problems: Vec<_> = found.unusable.iter().map(ToString::to_string).collect();
             bail!(problems.join("\n"));

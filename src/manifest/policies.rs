@@ -67,7 +67,7 @@ impl fmt::Display for Unusable {
 
 impl Policies {
     /// Sorts the objects of documents, those within lists too. Policies that name no namespace are for `namespace`.
-    pub fn among(documents: &[Document], namespace: &str) -> Self {
+    pub fn among<'a>(documents: impl IntoIterator<Item = &'a Document>, namespace: &str) -> Self {
         let mut found = Self::default();
         for document in documents {
             found.take(&document.value, &document.place, namespace);
