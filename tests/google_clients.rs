@@ -14,18 +14,20 @@
 
 #[path = "google_clients/accepted.rs"]
 mod accepted;
+#[path = "google_clients/injected.rs"]
+mod injected;
 #[path = "google_clients/refused.rs"]
 mod refused;
 #[path = "google_clients/sandbox.rs"]
 mod sandbox;
 mod support;
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use injected::{Identity, injected_pod};
 use serde_json::{Value, json};
 use support::google::issuer::{Issuer, claims, now};
 use support::google::{FakeConfig, GoogleSandbox, InjectedPod, Ran};
@@ -38,58 +40,6 @@ const SERVICE_ACCOUNT: &str = "agent@my-project.iam.gserviceaccount.com";
 const PRINCIPAL: &str = "principal://iam.googleapis.com/projects/123456789/locations/global/workloadIdentityPools/agents/subject/system:serviceaccount:team-a:agent";
 /// Fracta's auth helper, word for word.
 const HELPER: &str = "gcloud auth print-access-token --impersonate-service-account=$VERTEX_SA";
-
-/// What the policy of the pod says about impersonation.
-#[derive(Clone, Copy)]
-enum Identity {
-    Direct,
-    /// Impersonates [`SERVICE_ACCOUNT`], for so many seconds when given.
-    Impersonating(Option<u32>),
-}
-
-/// A pod as the webhook injects it, with `token` as its projected ServiceAccount token.
-fn injected_pod(identity: Identity, token: &str) -> InjectedPod {
-    const DIRECTORY: &str = "/var/run/secrets/vertex-injector";
-    let file = format!("{DIRECTORY}/application_default_credentials.json");
-    let mut credentials = json!({
-        "universe_domain": "googleapis.com",
-        "type": "external_account",
-        "audience": format!("//iam.googleapis.com/{PROVIDER}"),
-        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-        "token_url": "https://sts.googleapis.com/v1/token",
-        "credential_source": {
-            "file": format!("{DIRECTORY}/token"),
-            "format": {"type": "text"},
-        },
-        "token_info_url": "https://sts.googleapis.com/v1/introspect",
-    });
-    if let Identity::Impersonating(lifetime) = identity {
-        credentials["service_account_impersonation_url"] = json!(format!(
-            "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{SERVICE_ACCOUNT}:generateAccessToken"
-        ));
-        if let Some(seconds) = lifetime {
-            credentials["service_account_impersonation"] = json!({"token_lifetime_seconds": seconds});
-        }
-    }
-    let env = [
-        ("GOOGLE_APPLICATION_CREDENTIALS", file.as_str()),
-        ("CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE", file.as_str()),
-        ("GOOGLE_CLOUD_PROJECT", "my-project"),
-        ("ANTHROPIC_VERTEX_PROJECT_ID", "my-project"),
-        ("CLOUD_ML_REGION", "us-east5"),
-        ("CLAUDE_CODE_USE_VERTEX", "1"),
-        ("CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST", "1"),
-        ("VERTEX_SA", SERVICE_ACCOUNT),
-    ];
-    InjectedPod {
-        env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-        files: BTreeMap::from([
-            (file.clone(), credentials.to_string()),
-            (format!("{DIRECTORY}/token"), token.to_owned()),
-        ]),
-        user: None,
-    }
-}
 
 /// A cluster's issuer and a Google that trusts it.
 struct Setting {
