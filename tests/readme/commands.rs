@@ -1,0 +1,180 @@
+//! Every command in a block of shell.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::kube::ControlPlane;
+use crate::support::process::{Ran, or_explain, repository, run};
+use crate::text::{commands, prose, quoted};
+
+/// Who runs a command of the README.
+#[derive(Debug, PartialEq, Eq)]
+enum Runner {
+    /// This program, as it stands.
+    Shell,
+    /// This program, against a control plane.
+    Cluster,
+    /// `make VERB`: what runs us, or what another test runs.
+    Make(String),
+}
+
+/// A command that nobody would run is a mistake of this test.
+fn runner(command: &str) -> Runner {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    match words.as_slice() {
+        ["cargo", "run", "--", ..] => Runner::Shell,
+        ["cargo", "bench", "--bench", "admission"] => Runner::Make("bench".to_owned()),
+        ["kubectl" | "helm", ..] => Runner::Cluster,
+        ["make", verb] => Runner::Make((*verb).to_owned()),
+        _ => panic!("the README has a command that no test runs: {command}"),
+    }
+}
+
+fn commands_of(runners: impl Fn(&Runner) -> bool) -> Vec<String> {
+    commands("sh")
+        .into_iter()
+        .filter(|command| runners(&runner(command)))
+        .collect()
+}
+
+/// `bash` in the root of the repository, as a person types it.
+fn shell(mut bash: Command, script: &str) -> Ran {
+    bash.args(["-euo", "pipefail", "-c", script]).current_dir(repository());
+    // The first may have to compile.
+    run(&mut bash, "", Duration::from_secs(900))
+}
+
+#[test]
+fn commands_that_need_no_cluster_succeed_and_print_something() {
+    let all = commands_of(|runner| *runner == Runner::Shell);
+    assert!(all.len() >= 4, "{all:?}");
+    for command in all {
+        let ran = shell(Command::new("bash"), &command);
+        assert!(!ran.output().trim().is_empty(), "{command} prints nothing");
+    }
+}
+
+#[test]
+fn the_first_command_injects_the_demo() {
+    let first = commands("sh").remove(0);
+    let injected = shell(Command::new("bash"), &first).output();
+    for expected in [
+        "CLAUDE_CODE_USE_VERTEX",
+        "vertex-injector-credentials",
+        "mountPath: /gcloud/config",
+    ] {
+        assert!(injected.contains(expected), "{injected}");
+    }
+}
+
+#[test]
+fn the_commands_of_an_installation_succeed_one_after_the_other() {
+    let Some(cluster) = or_explain(ControlPlane::start_own()) else {
+        return;
+    };
+    let programs = repository().join("hack/kube/bin");
+    let mut bash = cluster.command(Path::new("bash"));
+    let path = std::env::var("PATH").expect("PATH");
+    bash.env("PATH", format!("{}:{path}", programs.display()));
+
+    let all = commands_of(|runner| *runner == Runner::Cluster);
+    assert!(all.len() >= 4, "{all:?}");
+    let said = shell(bash, &all.join("\n"));
+
+    assert!(said.success(), "{}{}", said.stdout, said.stderr);
+    let namespace = cluster.get(&["namespace", "kartograph-workloads"]);
+    assert_eq!(
+        namespace["metadata"]["labels"]["vertex-injector.dev/injection"],
+        "enabled"
+    );
+    let deployment = cluster.get(&["--namespace", "vertex-injector", "deployment", "vertex-injector"]);
+    let image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+        .as_str()
+        .expect("an image");
+    assert_eq!(
+        image,
+        concat!("registry.example.com/vertex-injector:", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn make_has_every_verb_that_is_named_and_lists_it() {
+    let listed = run(
+        Command::new("make").current_dir(repository()),
+        "",
+        Duration::from_secs(30),
+    )
+    .output();
+    let fenced = commands_of(|runner| matches!(runner, Runner::Make(_)));
+    let named = quoted(&prose());
+    for command in fenced.iter().chain(&named) {
+        let Some(verb) = command.strip_prefix("make ") else {
+            continue;
+        };
+        assert!(
+            listed.contains(&format!("  {command} ")),
+            "{command} is not in:\n{listed}"
+        );
+        let mut dry = Command::new("make");
+        run(
+            dry.args(["--dry-run", verb]).current_dir(repository()),
+            "",
+            Duration::from_secs(30),
+        )
+        .output();
+    }
+}
+
+/// It is what runs this very test; to run it from here would not end.
+#[test]
+fn make_test_is_what_continuous_integration_ends_with_and_it_runs_every_test() {
+    assert!(commands("sh").contains(&"make test".to_owned()));
+    let ci = std::fs::read_to_string(repository().join(".ci/run")).expect(".ci/run");
+    assert_eq!(ci.lines().last(), Some("make test"));
+    assert!(ci.contains("export CI=true"), "{ci}");
+
+    let mut dry = Command::new("make");
+    let recipe = run(
+        dry.args(["--dry-run", "test"]).current_dir(repository()),
+        "",
+        Duration::from_secs(30),
+    )
+    .output();
+    assert_eq!(
+        recipe.lines().last(),
+        Some("cargo test --locked --workspace"),
+        "{recipe}"
+    );
+}
+
+/// The node's tests build it in the dev profile, run it and install it; here, that it is the same script.
+#[test]
+fn make_image_is_what_the_nodes_tests_build() {
+    assert!(commands("sh").contains(&"make image".to_owned()));
+    let mut dry = Command::new("make");
+    let recipe = run(
+        dry.args(["--dry-run", "image"]).current_dir(repository()),
+        "",
+        Duration::from_secs(30),
+    )
+    .output();
+    assert_eq!(recipe.trim(), "hack/image/build release");
+}
+
+#[test]
+fn every_file_and_folder_that_is_named_exists() {
+    let mut named = Vec::new();
+    for word in quoted(&prose()).iter().flat_map(|quoted| quoted.split_whitespace()) {
+        if ["hack/", "charts/", "src/", "tests/"]
+            .iter()
+            .any(|root| word.starts_with(root))
+        {
+            named.push(word.to_owned());
+        }
+    }
+    assert!(named.len() >= 5, "{named:?}");
+    for path in named {
+        assert!(repository().join(&path).exists(), "{path}");
+    }
+}

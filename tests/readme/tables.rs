@@ -1,0 +1,110 @@
+//! The tables, against the code that they describe.
+
+use std::collections::BTreeSet;
+
+use regex::Regex;
+use vertex_injector::admission::{Outcome, Reason};
+use vertex_injector::api::crds;
+use vertex_injector::clients::{Setting, VARIABLES};
+use vertex_injector::metrics::Metrics;
+use vertex_injector::names;
+
+use crate::text::{README, prose, quoted, table};
+
+#[test]
+fn the_variables_of_each_client_are_those_of_the_code() {
+    let mut clients = BTreeSet::new();
+    for row in table("client") {
+        let [client, switch, project, region] = row.as_slice() else {
+            panic!("{row:?}")
+        };
+        let client = quoted(client).remove(0);
+        for (setting, cell) in [
+            (Setting::Switch, switch),
+            (Setting::Project, project),
+            (Setting::Region, region),
+        ] {
+            let set: BTreeSet<String> = setting
+                .variables()
+                .filter(|variable| variable.set_for.iter().any(|known| format!("{known:?}") == client))
+                .map(|variable| variable.name.to_owned())
+                .collect();
+            let mut shown: BTreeSet<String> = quoted(cell).into_iter().collect();
+            if setting == Setting::Project {
+                // Said of all clients below the table.
+                shown.insert("GOOGLE_CLOUD_PROJECT".to_owned());
+            }
+            assert_eq!(shown, set, "{setting:?} of {client}");
+        }
+        clients.insert(client);
+    }
+    let known = VARIABLES.iter().flat_map(|variable| variable.set_for);
+    let known: BTreeSet<String> = known.map(|client| format!("{client:?}")).collect();
+    assert_eq!(clients, known);
+}
+
+#[test]
+fn the_fields_of_a_policy_are_those_of_its_definition() {
+    let rows = table("field");
+    let shown: BTreeSet<String> = rows
+        .iter()
+        .flat_map(|row| quoted(&row[0]))
+        .map(|field| field.trim_end_matches("[]").to_owned())
+        .collect();
+    let crd = crds()
+        .into_iter()
+        .find(|crd| crd.spec.names.kind == "InjectionPolicy")
+        .expect("the definition");
+    let crd = serde_json::to_value(crd).expect("JSON");
+    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
+    let defined: BTreeSet<String> = schema.as_object().expect("properties").keys().cloned().collect();
+    assert_eq!(shown, defined);
+}
+
+#[test]
+fn the_reasons_exist() {
+    // Where the code lists them; an enum cannot be asked.
+    let source = include_str!("../../src/admission/decision.rs");
+    let (_, source) = source.split_once("pub enum Reason {").expect("the reasons");
+    let (source, _) = source.split_once("\n}").expect("their end");
+    let variant = Regex::new(r"(?m)^    ([A-Z][A-Za-z]+),").expect("a pattern");
+    let known: BTreeSet<String> = variant.captures_iter(source).map(|found| found[1].to_owned()).collect();
+    assert!(known.contains(&Reason::NoPolicy.to_string()));
+
+    for reason in table("reason").iter().flat_map(|row| quoted(&row[0])) {
+        assert!(known.contains(&reason), "{reason} is none of {known:?}");
+    }
+}
+
+#[test]
+fn the_metric_exists() {
+    let metrics = Metrics::new();
+    metrics.reviewed(Outcome::Injected, Reason::Injected, 0.001);
+    let text = metrics.encode().expect("text");
+    let named = quoted(&prose())
+        .into_iter()
+        .filter(|name| name.starts_with("vertex_injector_"));
+    let named: Vec<String> = named.collect();
+    assert!(!named.is_empty());
+    for name in named {
+        assert!(text.contains(&format!("\n{name}{{")), "{name} is not in:\n{text}");
+    }
+}
+
+#[test]
+fn our_labels_and_annotations_are_spelt_as_in_the_code() {
+    let known = [
+        names::NAMESPACE_INJECTION,
+        names::INJECT,
+        names::POLICY,
+        names::CONTAINERS,
+        names::POLICY_REF,
+        names::SKIPPED,
+        names::CREDENTIAL_CONFIGURATION,
+        "vertex-injector.dev/v1alpha1",
+    ];
+    let ours = Regex::new(r"vertex-injector\.dev/[a-z0-9-]+").expect("a pattern");
+    for found in ours.find_iter(README) {
+        assert!(known.contains(&found.as_str()), "{}", found.as_str());
+    }
+}
