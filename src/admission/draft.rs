@@ -5,6 +5,7 @@ mod container;
 pub(super) use container::ContainerDraft;
 
 use super::decision::{Change, Decision, Needed, Outcome, Reason, Unit, UnitState};
+use super::explain::explain;
 use super::ours::is_ours;
 use super::patch::{Found, ListEdit, emit_map, emit_within};
 use super::pod::{Pod, Volume};
@@ -44,12 +45,8 @@ impl<'p> Draft<'p> {
     pub(super) fn new(pod: &'p Pod<'p>, chosen: Vec<Chosen<'p>>) -> Result<Self, String> {
         let mut volumes = Vec::with_capacity(pod.spec.volumes.len());
         for (i, raw) in pod.spec.volumes.iter().enumerate() {
-            let volume: Volume<'p> = serde_json::from_str(raw.get()).map_err(|_| {
-                format!(
-                    "spec.volumes[{i}]{}",
-                    super::pod::explain::<Volume<'_>>(raw.get().as_bytes())
-                )
-            })?;
+            let volume: Volume<'p> = serde_json::from_str(raw.get())
+                .map_err(|_| explain::<Volume<'_>>(raw.get().as_bytes(), &format!("spec.volumes[{i}]")))?;
             volumes.push((volume, raw.get()));
         }
         Ok(Self {
@@ -324,6 +321,14 @@ impl<'p> Draft<'p> {
             Ok(true) => self.changes += 1,
             Ok(false) => {}
             Err(problem) => self.problems.push(problem),
+        }
+    }
+
+    /// Gives a variable of one chosen container back to the pod, with the value that it had without us.
+    pub(super) fn restore_env(&mut self, container: usize, name: &str, value: Value) {
+        self.set_env(container, name, value);
+        if let Some(draft) = self.containers.get_mut(container) {
+            draft.rendered.remove(name);
         }
     }
 

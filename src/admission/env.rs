@@ -39,8 +39,9 @@ pub(super) enum Given<'p> {
 pub(super) enum Known<'p> {
     /// The text that processes will see.
     Text(Cow<'p, str>),
-    /// It comes, at least in part, from outside.
+    /// It comes, at least in part, from outside, or is too long to resolve.
     Opaque {
+        /// The `valueFrom` whose value it is; nothing when it is not that alone.
         source: &'p str,
         /// Whether the variable may be missing.
         optional: bool,
@@ -159,7 +160,14 @@ fn expand<'e, 'p: 'e>(literal: &str, budget: &mut usize, earlier: impl Fn(&str) 
                     *budget -= value.len();
                     text.push_str(value);
                 }
-                Some(opaque) => return opaque.clone(),
+                Some(Known::Opaque { source, optional }) => {
+                    // With text around it, it is another value than its source's.
+                    let alone = literal.len() == name.len() + "$()".len();
+                    return Known::Opaque {
+                        source: if alone { source } else { "" },
+                        optional: *optional,
+                    };
+                }
                 None => {
                     text.push_str("$(");
                     text.push_str(name);

@@ -2,7 +2,8 @@
 //! server does, and operations at paths within it would not apply.
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Unexpected, Visitor};
+use serde_json::value::RawValue;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -28,6 +29,31 @@ impl<'de, T: FromObject<'de>> Visitor<'de> for Object<T> {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
         T::from_object(MapAccessDeserializer::new(map))
+    }
+}
+
+/// An object of which only the text is kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RawObject<'a>(&'a RawValue);
+
+impl<'a> RawObject<'a> {
+    /// The text.
+    pub(super) fn get(self) -> &'a str {
+        self.0.get()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        if raw.get().starts_with('{') {
+            Ok(Self(raw))
+        } else {
+            Err(D::Error::invalid_type(
+                Unexpected::Other("something else"),
+                &"an object",
+            ))
+        }
     }
 }
 

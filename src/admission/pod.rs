@@ -3,7 +3,9 @@
 //! Volumes, mounts, variables and init containers also keep their raw text, because pieces under our names are
 //! compared whole.
 
-use super::object::only_from_objects;
+use super::explain::explain;
+use super::object::{RawObject, only_from_objects};
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -66,7 +68,7 @@ pub(super) struct Spec<'a> {
     pub(super) security_context: SecurityContext,
     /// `resources` of the pod (KEP-2837).
     #[serde(borrow, default)]
-    pub(super) resources: Option<&'a RawValue>,
+    pub(super) resources: Option<RawObject<'a>>,
     /// `containers`.
     #[serde(borrow, default, deserialize_with = "or_default")]
     pub(super) containers: Vec<Container<'a>>,
@@ -138,7 +140,7 @@ pub(super) struct Env<'a> {
     pub(super) value: Option<Text<'a>>,
     /// `valueFrom`, whole.
     #[serde(borrow, default)]
-    pub(super) value_from: Option<&'a RawValue>,
+    pub(super) value_from: Option<RawObject<'a>>,
 }
 
 /// One entry of `envFrom`.
@@ -197,11 +199,15 @@ pub(super) struct Port {
 pub(super) struct Resources<'a> {
     /// `requests`.
     #[serde(borrow, default, deserialize_with = "or_default")]
-    pub(super) requests: BTreeMap<Text<'a>, serde_json::Value>,
+    pub(super) requests: BTreeMap<Text<'a>, Quantity>,
     /// `limits`.
     #[serde(borrow, default, deserialize_with = "or_default")]
-    pub(super) limits: BTreeMap<Text<'a>, serde_json::Value>,
+    pub(super) limits: BTreeMap<Text<'a>, Quantity>,
 }
+
+/// A quantity as it is written: text or a number.
+#[derive(Debug)]
+pub(super) struct Quantity(pub(super) serde_json::Value);
 
 /// A volume's name and where it comes from, as far as decisions need it.
 #[derive(Debug, Deserialize)]
@@ -212,10 +218,10 @@ pub(super) struct Volume<'a> {
     pub(super) name: Text<'a>,
     /// `configMap`.
     #[serde(borrow, default)]
-    pub(super) config_map: Option<&'a RawValue>,
+    pub(super) config_map: Option<RawObject<'a>>,
     /// `secret`.
     #[serde(borrow, default)]
-    pub(super) secret: Option<&'a RawValue>,
+    pub(super) secret: Option<RawObject<'a>>,
     /// `projected`.
     #[serde(default)]
     pub(super) projected: Option<Projected>,
@@ -257,23 +263,25 @@ impl<'a> Pod<'a> {
     /// When a field that we read has a type that Kubernetes does not allow. The text names the field by its path, never
     /// its content.
     pub fn parse(json: &'a [u8]) -> Result<Self, String> {
-        let pod = serde_json::from_slice(json).map_err(|_| explain::<Self>(json))?;
+        let pod = serde_json::from_slice(json).map_err(|_| explain::<Self>(json, ""))?;
         Ok(Self { json, ..pod })
     }
 
     /// An init container, whole. Read again on demand: only pods with sidecars of ours need it.
     pub(super) fn init_container(&self, index: usize) -> Option<serde_json::Value> {
         #[derive(Deserialize)]
-        struct Whole {
-            spec: WholeSpec,
+        struct Whole<'a> {
+            #[serde(borrow)]
+            spec: WholeSpec<'a>,
         }
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
-        struct WholeSpec {
-            init_containers: Vec<serde_json::Value>,
+        struct WholeSpec<'a> {
+            #[serde(borrow)]
+            init_containers: Vec<&'a RawValue>,
         }
-        let whole: Whole = serde_json::from_slice(self.json).ok()?;
-        whole.spec.init_containers.into_iter().nth(index)
+        let whole: Whole<'_> = serde_json::from_slice(self.json).ok()?;
+        serde_json::from_str(whole.spec.init_containers.get(index)?.get()).ok()
     }
 
     /// The value of a label.
@@ -322,6 +330,42 @@ impl std::ops::Deref for Text<'_> {
     }
 }
 
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(QuantityVisitor).map(Self)
+    }
+}
+
+struct QuantityVisitor;
+
+impl Visitor<'_> for QuantityVisitor {
+    type Value = serde_json::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a quantity")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(serde_json::Value::Null)
+    }
+}
+
 /// As the string that it is: messages show names that way.
 impl fmt::Debug for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -332,25 +376,4 @@ impl fmt::Debug for Text<'_> {
 /// `null` is absent, as Kubernetes reads it.
 pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(d: D) -> Result<T, D::Error> {
     Option::deserialize(d).map(Option::unwrap_or_default)
-}
-
-/// Reads once more, slowly, to find the field that is wrong. serde's own message would repeat its content.
-pub(super) fn explain<'a, T: Deserialize<'a>>(json: &'a [u8]) -> String {
-    let mut reader = serde_json::Deserializer::from_slice(json);
-    match serde_path_to_error::deserialize::<_, T>(&mut reader) {
-        Err(error) => {
-            let path = error.path().to_string();
-            let inner = error.inner();
-            let (line, column) = (inner.line(), inner.column());
-            match inner.classify() {
-                serde_json::error::Category::Data => {
-                    format!(
-                        "{path}: missing, given twice or of a type that Kubernetes does not allow (line {line}, column {column})"
-                    )
-                }
-                _ => format!("not JSON (line {line}, column {column})"),
-            }
-        }
-        Ok(_) => "trailing characters after the JSON value".to_owned(),
-    }
 }

@@ -4,8 +4,9 @@
 //! (kube-rs#1781).
 
 use super::decision::{Decision, Outcome, Reason};
+use super::explain::explain;
 use super::object::only_from_objects;
-use super::pod::{Pod, Text, explain, or_default};
+use super::pod::{Pod, Text, or_default};
 use super::{PolicySet, decide};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -50,7 +51,7 @@ pub fn review(body: &[u8], policies: &PolicySet) -> Result<Review, BadReview> {
     // The whole body, because serde skips over strings that nobody reads.
     let text =
         std::str::from_utf8(body).map_err(|error| refuse(format!("not UTF-8 at byte {}", error.valid_up_to())))?;
-    let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|_| refuse(explain::<Envelope<'_>>(body)))?;
+    let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|_| refuse(explain::<Envelope<'_>>(body, "")))?;
     if (&*envelope.api_version, &*envelope.kind) != (API_VERSION, KIND) {
         return Err(BadReview(format!(
             "body is not an AdmissionReview of {API_VERSION}: check apiVersion and kind"

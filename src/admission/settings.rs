@@ -58,7 +58,7 @@ pub(super) fn switched_off(target: &ContainerDraft<'_>, vertex: &Vertex) -> Resu
             Some(Known::Text(_)) => off = Some(variable.name),
             _ => {
                 return Err(format!(
-                    "container {:?} takes {} from a valueFrom, which cannot be read at admission; give it a value, or set conflicts.values: Override in the policy",
+                    "container {:?} sets {} to what cannot be read at admission (a valueFrom, or very long references); give it a plain value, or set conflicts.values: Override in the policy",
                     target.name(),
                     variable.name
                 ));
@@ -151,7 +151,7 @@ fn keep(
         return Ok(());
     };
     let Some(first) = given.first() else { return Ok(()) };
-    if let Some(other) = given.iter().find(|other| !same(target, first, other)) {
+    if let Some(other) = given.iter().skip(1).find(|other| !same(target, first, other)) {
         return Err(format!(
             "container {:?} gives {} and {} different values, and both mean {}; make them agree, or set conflicts.values: Override in the policy",
             target.name(),
@@ -193,7 +193,7 @@ fn keep(
             (Some(known), _) => variable.render(known),
             (None, _) => {
                 return Err(format!(
-                    "container {:?} takes {} from a valueFrom, from which {} cannot be derived; give it a value, or set conflicts.values: Override in the policy",
+                    "container {:?} sets {} to what cannot be read at admission (a valueFrom, or very long references), so {} cannot be derived from it; give it a plain value, or set conflicts.values: Override in the policy",
                     target.name(),
                     first.name,
                     variable.name

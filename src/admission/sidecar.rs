@@ -2,10 +2,11 @@
 
 use super::draft::{self, Draft};
 use super::ours::is_ours;
-use super::pod::{Pod, Projected, Volume};
+use super::pod::{Pod, Projected, Quantity, Volume};
+use super::proxies;
 use super::render;
 use super::select;
-use crate::api::{PolicySpec, Resources, Sidecar};
+use crate::api::{PolicySpec, Resources, Sidecar, Transport};
 use crate::names;
 use crate::quantity::thousandths as quantity;
 use serde_json::{Map, Value, json};
@@ -33,12 +34,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, spec: &PolicySpec) {
     let endpoints: Vec<(&str, String)> = spec
         .sidecars
         .iter()
-        .filter_map(|sidecar| {
-            Some((
-                sidecar.mcp_key.as_deref()?,
-                format!("http://localhost:{}", sidecar.port),
-            ))
-        })
+        .filter_map(|sidecar| Some((sidecar.mcp_key.as_deref()?, endpoint(sidecar))))
         .collect();
     let plan = |draft: &mut Draft<'_>| {
         for container in 0..draft.containers.len() {
@@ -52,6 +48,19 @@ pub(super) fn plan(draft: &mut Draft<'_>, spec: &PolicySpec) {
     } else {
         draft.unit("mcpUrls", format!("{MCP_URLS} and {SIDECAR_MODE}"), plan);
     }
+    for container in 0..draft.containers.len() {
+        proxies::except_loopback(draft, container, !spec.sidecars.is_empty());
+    }
+}
+
+/// Where a sidecar's MCP server is. Runners append `/sse` for SSE themselves.
+fn endpoint(sidecar: &Sidecar) -> String {
+    let path = match (&sidecar.path, sidecar.transport) {
+        (Some(path), _) => path.trim_end_matches('/'),
+        (None, Transport::SSE) => "",
+        (None, Transport::StreamableHTTP) => "/mcp",
+    };
+    format!("http://localhost:{}{path}", sidecar.port)
 }
 
 fn plan_container(draft: &mut Draft<'_>, sidecar: &Sidecar) {
@@ -179,11 +188,7 @@ fn common_user(pod: &Pod<'_>) -> Option<i64> {
 /// Requests and limits always, so that quotas admit the pod; equal ones where the pod is Guaranteed, so that it stays
 /// so; none where the pod has resources of its own as a whole.
 fn resources(pod: &Pod<'_>, sidecar: &Sidecar) -> Option<Value> {
-    if pod
-        .spec
-        .resources
-        .is_some_and(|resources| !matches!(resources.get().trim(), "null" | "{}"))
-    {
+    if pod.spec.resources.is_some_and(|resources| resources.get() != "{}") {
         return None;
     }
     let Resources { requests, limits } = sidecar.resources.clone().unwrap_or_default();
@@ -227,8 +232,9 @@ fn is_guaranteed(pod: &Pod<'_>) -> bool {
         .filter(|(_, container)| !container.name.starts_with(names::PIECE_PREFIX))
         .all(|(_, container)| {
             ["cpu", "memory"].iter().all(|resource| {
-                let limit = container.resources.limits.get(*resource).and_then(quantity);
-                let request = container.resources.requests.get(*resource).map_or(limit, quantity);
+                let amount = |found: &Quantity| quantity(&found.0);
+                let limit = container.resources.limits.get(*resource).and_then(amount);
+                let request = container.resources.requests.get(*resource).map_or(limit, amount);
                 limit.is_some() && request == limit
             })
         })
@@ -285,7 +291,7 @@ fn register(draft: &mut Draft<'_>, container: usize, endpoints: &[(&str, String)
     if endpoints.is_empty() {
         // What is left was merged with ours and stays; nothing left means that the variable goes.
         if !urls.is_empty() {
-            draft.set_env(container, MCP_URLS, render::literal(MCP_URLS, &text));
+            draft.restore_env(container, MCP_URLS, render::literal(MCP_URLS, &text));
         }
         return Ok(());
     }

@@ -87,7 +87,9 @@ impl Serialize for Styled<'_> {
         match self.0 {
             Value::String(text) if is_script(text) => LitStr(text).serialize(serializer),
             // JSON in a string, such as an annotation's, stays readable without backslashes.
-            Value::String(text) if text.starts_with(['{', '[']) && text.chars().all(is_printable) => {
+            Value::String(text)
+                if text.starts_with(['{', '[']) && text.contains('"') && text.chars().all(is_printable) =>
+            {
                 SingleQuoted(text.as_str()).serialize(serializer)
             }
             Value::Array(items) => {

@@ -5,7 +5,7 @@ use crate::support::cases::view::list;
 use crate::support::cases::{Injected, Provided, World, example, example_document, pod_security};
 use serde_json::Value;
 use std::fs;
-use vertex_injector::admission::Reason;
+use vertex_injector::admission::{Operator, Reason};
 
 const PROVIDER: &str = "projects/123456789/locations/global/workloadIdentityPools/agents/providers/cluster";
 
@@ -163,7 +163,7 @@ fn k5_an_ephemeral_worker_is_left_byte_for_byte_as_it_is() {
 
 #[test]
 fn k8_without_a_policy_both_runtimes_are_admitted_unchanged() {
-    let world = World::new(&[], "kartograph-workloads", &Default::default());
+    let world = World::new(&[], "kartograph-workloads", &Operator::default());
     for pod in [
         example("kartograph-sticky"),
         example("kartograph-agentic-ci-job"),

@@ -293,7 +293,7 @@ fn our_volume_in_a_sidecar_of_ours_is_taken_out_again() {
         push(
             &mut sidecar(pod)["volumeMounts"],
             json!({"name": CREDENTIALS, "mountPath": "/stolen", "readOnly": true}),
-        )
+        );
     });
 }
 
@@ -301,16 +301,16 @@ fn our_volume_in_a_sidecar_of_ours_is_taken_out_again() {
 fn a_stale_or_forged_volume_is_replaced_by_our_rendering() {
     is_restored(|pod| volume(pod, CREDENTIALS)["projected"]["defaultMode"] = 0o777.into());
     is_restored(|pod| {
-        volume(pod, CREDENTIALS)["projected"]["sources"][0]["serviceAccountToken"]["audience"] = "elsewhere".into()
+        volume(pod, CREDENTIALS)["projected"]["sources"][0]["serviceAccountToken"]["audience"] = "elsewhere".into();
     });
     is_restored(|pod| {
-        volume(pod, CREDENTIALS)["projected"]["sources"][0]["serviceAccountToken"]["expirationSeconds"] = 86400.into()
+        volume(pod, CREDENTIALS)["projected"]["sources"][0]["serviceAccountToken"]["expirationSeconds"] = 86400.into();
     });
     is_restored(|pod| {
         push(
             &mut volume(pod, CREDENTIALS)["projected"]["sources"],
             json!({"secret": {"name": "more"}}),
-        )
+        );
     });
     is_restored(|pod| {
         *volume(pod, CREDENTIALS) = json!({"name": CREDENTIALS, "hostPath": {"path": "/"}});
@@ -321,7 +321,7 @@ fn a_stale_or_forged_volume_is_replaced_by_our_rendering() {
     });
     is_restored(|pod| volume(pod, "vertex-injector-helper-helpers")["configMap"]["name"] = "evil".into());
     is_restored(|pod| {
-        volume(pod, "vertex-injector-helper-helpers")["configMap"]["items"] = json!([{"key": "a", "path": "b"}])
+        volume(pod, "vertex-injector-helper-helpers")["configMap"]["items"] = json!([{"key": "a", "path": "b"}]);
     });
     is_restored(|pod| volume(pod, "vertex-injector-helper-helpers")["configMap"]["optional"] = true.into());
 }
@@ -342,7 +342,7 @@ fn a_forged_configuration_is_replaced_by_ours() {
                 .as_object_mut()
                 .unwrap()
                 .shift_remove("vertex-injector.dev/credential-configuration"),
-        )
+        );
     });
     let mut before = pod();
     before["metadata"]["annotations"] =
@@ -414,7 +414,7 @@ fn a_stale_or_forged_mount_is_replaced_by_ours() {
         push(
             &mut agent(pod)["volumeMounts"],
             json!({"name": CREDENTIALS, "mountPath": "/twice"}),
-        )
+        );
     });
     is_restored(|pod| {
         agent(pod)["volumeMounts"].as_array_mut().unwrap().remove(1);
@@ -439,7 +439,7 @@ fn a_stale_or_forged_sidecar_is_replaced_by_our_rendering() {
                 .as_object_mut()
                 .unwrap()
                 .shift_remove("allowPrivilegeEscalation"),
-        )
+        );
     });
     is_restored(|pod| sidecar(pod)["securityContext"]["privileged"] = true.into());
     is_restored(|pod| sidecar(pod)["securityContext"]["capabilities"]["add"] = json!(["SYS_ADMIN"]));
@@ -465,20 +465,20 @@ fn what_other_plugins_add_to_our_pieces_is_left_alone() {
         push(
             &mut sidecar(pod)["env"],
             json!({"name": "HTTPS_PROXY", "value": "http://proxy:3128"}),
-        )
+        );
     });
     is_tolerated(|pod| {
         push(
             &mut sidecar(pod)["volumeMounts"],
             json!({"name": "work", "mountPath": "/etc/mesh"}),
-        )
+        );
     });
     is_tolerated(|pod| sidecar(pod)["terminationMessagePolicy"] = "FallbackToLogsOnError".into());
     is_tolerated(|pod| {
         push(
             &mut agent(pod)["volumeMounts"],
             json!({"name": "work", "mountPath": "/etc/mesh"}),
-        )
+        );
     });
 }
 
@@ -533,7 +533,7 @@ fn a_template_that_brings_a_key_later_loses_what_was_injected() {
     let world = World::of(&policy);
     let first = world.admit(&pod());
     first.injected();
-    let mut keyed = first.after.clone();
+    let mut keyed = first.after;
     push(
         &mut agent(&mut keyed)["env"],
         json!({"name": "ANTHROPIC_API_KEY", "value": "k"}),
@@ -554,7 +554,7 @@ fn helpers_of_any_name_get_a_volume_name_that_kubernetes_accepts_and_their_own()
         "team.helpers",
         "team-helpers",
         &long,
-        &format!("{}b", &long[..252]),
+        &format!("{}b", "a".repeat(252)),
     ];
     let helpers: Vec<String> = names
         .iter()

@@ -291,7 +291,7 @@ fn a_pod_that_asks_and_is_skipped_is_told_and_marked() {
     );
     assert!(admission.decision.warnings[0].contains("OwnApiKey"));
     // Once the key is gone, so is the mark.
-    let mut later = admission.after.clone();
+    let mut later = admission.after;
     later["spec"]["containers"][0]["env"] = json!([]);
     let injected = world.admit(&later);
     assert_eq!(injected.injected().annotation("vertex-injector.dev/skipped"), None);

@@ -138,6 +138,150 @@ fn a_sidecar_that_leaves_the_policy_takes_its_own_endpoint_with_it_and_no_other(
 }
 
 #[test]
+fn what_an_earlier_injection_merged_is_taken_out_and_the_rest_given_back_for_good() {
+    let world = |sidecars: &str| {
+        World::under(
+            "sidecarImages: ['*']",
+            &format!(
+                "apiVersion: vertex-injector.dev/v1alpha1
+kind: InjectionPolicy
+metadata: {{name: p}}
+spec:
+  agents: [{{podSelector: {{}}, containers: [agent]}}]
+  env: [{{name: TEAM, value: t}}]
+  sidecars: {sidecars}"
+            ),
+        )
+    };
+    let mut own = pod(PLAIN);
+    let registry = json!({"name": "CREDENTIAL_MCP_URLS", "value": r#"{"jira":"http://localhost:8092"}"#});
+    let exceptions = json!({"name": "NO_PROXY", "value": ".svc"});
+    own["spec"]["containers"][0]["env"] =
+        json!([registry, exceptions, {"name": "HTTPS_PROXY", "value": "http://proxy:3128"}]);
+    let with = world("[{name: github, image: 'exact:1', port: 9000, mcpKey: github}]").admit(&own);
+    let agent = with.injected().container("agent");
+    assert_eq!(agent.env("NO_PROXY"), ".svc,127.0.0.1,localhost");
+    // The second time nothing tells of a sidecar any more.
+    let without = world("[]").admit(&with.after);
+    let again = world("[]").admit(&without.after);
+    for admission in [without, again] {
+        let agent = admission.injected().container("agent");
+        assert_eq!(*agent.entry("CREDENTIAL_MCP_URLS"), registry);
+        assert_eq!(*agent.entry("NO_PROXY"), exceptions);
+        agent.lacks(&["CREDENTIAL_SIDECAR_MODE", "no_proxy"]);
+    }
+}
+
+#[test]
+fn an_endpoint_on_loopback_goes_past_the_pods_proxy() {
+    let with = |env: &str| {
+        let mut pod = pod(PLAIN);
+        pod["spec"]["containers"][0]["env"] = yaml(env);
+        world(ONE).admit(&pod)
+    };
+    for proxy in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"] {
+        let admission = with(&format!("[{{name: {proxy}, value: 'http://proxy:3128'}}]"));
+        let agent = admission.injected().container("agent");
+        assert_eq!(agent.env("NO_PROXY"), "127.0.0.1,localhost");
+        assert_eq!(agent.env("no_proxy"), "127.0.0.1,localhost");
+    }
+    for (found, expected) in [
+        (".svc", ".svc,127.0.0.1,localhost"),
+        ("localhost, .svc", "localhost, .svc,127.0.0.1"),
+        ("127.0.0.1,localhost", "127.0.0.1,localhost"),
+        ("*", "*"),
+        ("", "127.0.0.1,localhost"),
+    ] {
+        let admission = with(&format!(
+            "[{{name: HTTP_PROXY, value: p}}, {{name: NO_PROXY, value: '{found}'}}]"
+        ));
+        let agent = admission.injected().container("agent");
+        assert_eq!(agent.env("NO_PROXY"), expected);
+        agent.lacks(&["no_proxy"]);
+    }
+    let both = with("[{name: HTTP_PROXY, value: p}, {name: NO_PROXY, value: a}, {name: no_proxy, value: b}]");
+    let agent = both.injected().container("agent");
+    assert_eq!(
+        (agent.env("NO_PROXY"), agent.env("no_proxy")),
+        ("a,127.0.0.1,localhost", "b,127.0.0.1,localhost")
+    );
+    let resolved = with(
+        "[{name: MINE, value: 'localhost,127.0.0.1'}, {name: HTTP_PROXY, value: p}, {name: NO_PROXY, value: '.svc,$(MINE)'}]",
+    );
+    assert_eq!(resolved.injected().container("agent").env("NO_PROXY"), ".svc,$(MINE)");
+    let unread =
+        with("[{name: HTTP_PROXY, value: p}, {name: NO_PROXY, valueFrom: {configMapKeyRef: {name: c, key: k}}}]");
+    assert!(
+        unread
+            .injected()
+            .container("agent")
+            .entry("NO_PROXY")
+            .get("valueFrom")
+            .is_some()
+    );
+    assert!(
+        unread
+            .decision
+            .warnings
+            .iter()
+            .any(|it| it.contains("NO_PROXY") && it.contains("localhost"))
+    );
+}
+
+#[test]
+fn without_a_proxy_or_without_a_sidecar_the_exceptions_stay_as_they_are() {
+    let mut without_proxy = pod(PLAIN);
+    without_proxy["spec"]["containers"][0]["env"] = json!([{"name": "NO_PROXY", "value": ".svc"}]);
+    assert_eq!(
+        world(ONE)
+            .admit(&without_proxy)
+            .injected()
+            .container("agent")
+            .env("NO_PROXY"),
+        ".svc"
+    );
+    let mut without_sidecar = without_proxy;
+    let env = without_sidecar["spec"]["containers"][0]["env"].as_array_mut().unwrap();
+    env.push(json!({"name": "HTTPS_PROXY", "value": "http://proxy:3128"}));
+    let policy = "apiVersion: vertex-injector.dev/v1alpha1
+kind: InjectionPolicy
+metadata: {name: p}
+spec:
+  agents: [{podSelector: {}}]
+  env: [{name: TEAM, value: t}]";
+    assert_eq!(
+        World::of(policy)
+            .admit(&without_sidecar)
+            .injected()
+            .container("agent")
+            .env("NO_PROXY"),
+        ".svc"
+    );
+}
+
+#[test]
+fn the_endpoint_follows_transport_and_path() {
+    for (more, expected) in [
+        ("", "http://localhost:9000"),
+        (", transport: SSE, path: /github/", "http://localhost:9000/github"),
+        (", transport: StreamableHTTP", "http://localhost:9000/mcp"),
+        (
+            ", transport: StreamableHTTP, path: /v1/mcp",
+            "http://localhost:9000/v1/mcp",
+        ),
+    ] {
+        let admission =
+            world(&format!("[{{name: x, image: 'exact:1', port: 9000, mcpKey: x{more}}}]")).admit(&pod(PLAIN));
+        let urls = admission
+            .injected()
+            .container("agent")
+            .env("CREDENTIAL_MCP_URLS")
+            .to_owned();
+        assert_eq!(urls, format!(r#"{{"x":"{expected}"}}"#));
+    }
+}
+
+#[test]
 fn the_users_of_a_pod_decide_about_the_sidecars_user() {
     let narrow = "volumes: [{name: t, projected: {defaultMode: 256, sources: [{serviceAccountToken: {path: t}}]}}]";
     let wide = "volumes: [{name: t, projected: {defaultMode: 420, sources: [{serviceAccountToken: {path: t}}]}}]";

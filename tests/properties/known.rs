@@ -304,6 +304,24 @@ fn a_variable_that_only_some_clients_read_stays_replaced() {
 }
 
 #[test]
+fn values_around_one_source_are_compared_with_what_is_around_it() {
+    let from = json!({"secretKeyRef": {"name": "s", "key": "k"}});
+    let both = policy(json!({"identity": federation(), "vertex": vertex()}));
+    for (one, other, outcome) in [
+        ("$(SOURCE)", "$(SOURCE)", Outcome::Injected),
+        ("$(SOURCE)-a", "$(SOURCE)-b", Outcome::Denied),
+        ("$(SOURCE)", "$(SOURCE)-b", Outcome::Denied),
+    ] {
+        let before = agent(json!({"env": [
+            {"name": "SOURCE", "valueFrom": from},
+            {"name": "GOOGLE_CLOUD_PROJECT", "value": one},
+            {"name": "ANTHROPIC_VERTEX_PROJECT_ID", "value": other},
+        ]}));
+        assert_eq!(decided(&before, &both).outcome, outcome, "{one} and {other}");
+    }
+}
+
+#[test]
 fn a_container_of_ours_cannot_be_chosen() {
     let sidecars =
         policy(json!({"sidecars": [{"name": "github", "image": "example.com/mcp/github:1", "port": 18101}]}));

@@ -83,7 +83,7 @@ pub fn add(pod: &mut Value, tape: &mut Tape<'_>, chosen: &[String]) {
             push(
                 container,
                 "env",
-                json!({"name": "HTTPS_PROXY", "value": "http://proxy:3128"}),
+                json!({"name": "OTEL_SERVICE_NAME", "value": "agent"}),
             );
             push(container, "volumeMounts", mount.clone());
             container["imagePullPolicy"] = "IfNotPresent".into();

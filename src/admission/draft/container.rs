@@ -70,7 +70,8 @@ impl<'p> ContainerDraft<'p> {
 
     /// Removes the variables that an earlier injection wrote and this one does not; how many.
     pub(super) fn remove_stale(&mut self) -> usize {
-        let is_stale = |name: &str| self.previous.contains(name) && !self.rendered.contains(name);
+        // What is planned is rendered, or given back to the pod.
+        let is_stale = |name: &str| self.previous.contains(name) && !self.planned.contains(name);
         // From what is there, because nobody bounds what the annotation lists.
         let stale: BTreeMap<String, Vec<usize>> = self.environment.positions_of(is_stale);
         stale.into_iter().filter(|(name, at)| self.remove_at(name, at)).count()

@@ -1,0 +1,94 @@
+//! Loopback endpoints and HTTP proxies: a client that sends everything through a proxy would send it those too.
+
+use super::draft::Draft;
+use super::env::{Given, Known};
+use super::render;
+
+/// Variables that name a proxy.
+const PROXIES: [&str; 6] = [
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+];
+
+/// Variables that name what goes past it. Clients differ in which they read, and the lower-case one hides the other.
+const EXCEPTIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
+/// The hosts of our endpoints.
+const LOOPBACK: [&str; 2] = ["127.0.0.1", "localhost"];
+
+/// Lets loopback go past the proxy of a chosen container that has one, when it got a loopback endpoint (`introduced`);
+/// otherwise takes back what an earlier injection added.
+pub(super) fn except_loopback(draft: &mut Draft<'_>, container: usize, introduced: bool) {
+    let Some(target) = draft.containers.get(container) else {
+        return;
+    };
+    let needed = introduced && PROXIES.iter().any(|proxy| target.environment.known(proxy).is_some());
+    // A pod's own exceptions are extended where they are; a new variable would hide them from clients that prefer it.
+    let own: Vec<&'static str> = EXCEPTIONS
+        .into_iter()
+        .filter(|name| {
+            let added = target.is_previous(name) && target.previous_within(name).is_empty();
+            !added && target.environment.given(name).is_some()
+        })
+        .collect();
+    if own.is_empty() && needed {
+        for name in EXCEPTIONS {
+            draft.set_env(container, name, render::literal(name, &LOOPBACK.join(",")));
+        }
+    }
+    for name in own {
+        extend(draft, container, name, needed);
+    }
+}
+
+fn extend(draft: &mut Draft<'_>, container: usize, name: &'static str, needed: bool) {
+    let Some(target) = draft.containers.get(container) else {
+        return;
+    };
+    let ours = target.previous_within(name);
+    let Some(Given::Literal(text)) = target.environment.given(name) else {
+        if needed {
+            draft.warnings.push(format!(
+                "container {} takes {name} from a valueFrom; it must name {}, or clients send what is for the sidecars to the proxy",
+                target.name(),
+                LOOPBACK.join(" and ")
+            ));
+        }
+        return;
+    };
+    let own: Vec<&str> = text.split(',').filter(|host| !ours.contains(host.trim())).collect();
+    // What references resolve to counts too.
+    let seen = match target.environment.known(name) {
+        Some(Known::Text(seen)) => seen.to_string(),
+        _ => String::new(),
+    };
+    let named = |host: &str| {
+        seen.split(',')
+            .any(|other| matches!(other.trim(), "*") || other.trim() == host)
+    };
+    let missing: Vec<&str> = LOOPBACK
+        .into_iter()
+        .filter(|host| needed && (ours.contains(*host) || !named(host)))
+        .collect();
+    if missing.is_empty() && ours.is_empty() {
+        return;
+    }
+    let all: Vec<&str> = own
+        .iter()
+        .copied()
+        .filter(|host| !host.trim().is_empty())
+        .chain(missing.iter().copied())
+        .collect();
+    let entry = render::literal(name, &all.join(","));
+    if missing.is_empty() {
+        draft.restore_env(container, name, entry);
+    } else {
+        draft.set_env(container, name, entry);
+        let missing = missing.into_iter().map(str::to_owned).collect();
+        draft.note_within(container, name, missing);
+    }
+}
