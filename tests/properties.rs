@@ -5,6 +5,8 @@
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    clippy::nonminimal_bool,
     clippy::panic,
     clippy::unwrap_used,
     reason = "a test, helpers included, fails by panicking"

@@ -105,7 +105,7 @@ fn plan_setting(
         .map(|variable| variable.name)
         .collect();
     // Variables that no client needs set, but that an earlier injection had to replace: they stay and agree.
-    let replaced: Vec<&'static str> = setting
+    let earlier: Vec<&'static str> = setting
         .variables()
         .map(|variable| variable.name)
         .filter(|name| target.is_previous(name) && target.environment.known(name).is_some())
@@ -126,7 +126,7 @@ fn plan_setting(
         _ => {
             for variable in setting.variables() {
                 let name = variable.name;
-                let replaces = differing.contains(&name) || (replaced.contains(&name) && variable.set_for.is_empty());
+                let replaces = differing.contains(&name) || (earlier.contains(&name) && variable.set_for.is_empty());
                 if variable.is_set_for(&vertex.clients) || replaces {
                     let entry = render::literal(variable.name, &variable.render(value));
                     // An equal value of the pod's own stays as it is written, `$(…)` and all.

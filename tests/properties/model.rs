@@ -396,11 +396,11 @@ fn check_vertex(spec: &Value, was: &BTreeMap<String, String>, env: &BTreeMap<Str
             .any(|client| list(vertex, "clients").contains(&json!(format!("{client:?}"))))
     };
     let conflicts = &spec["conflicts"];
-    for key in API_KEYS
-        .iter()
-        .filter(|key| env.get(**key).is_some_and(|value| !value.trim().is_empty()))
-    {
-        panic!("{key} beside Vertex ({conflicts})");
+    for key in API_KEYS {
+        assert!(
+            env.get(*key).is_none_or(|value| value.trim().is_empty()),
+            "{key} beside Vertex ({conflicts})"
+        );
     }
     for switch in OTHER_PROVIDERS {
         assert!(

@@ -80,11 +80,7 @@ pub fn add(pod: &mut Value, tape: &mut Tape<'_>, chosen: &[String]) {
     for container in items(pod, "/spec/containers").filter(|container| chosen.iter().any(|own| own == name(container)))
     {
         if tape.chance(50) {
-            push(
-                container,
-                "env",
-                json!({"name": "OTEL_SERVICE_NAME", "value": "agent"}),
-            );
+            push(container, "env", json!({"name": "OTEL_SERVICE_NAME", "value": "agent"}));
             push(container, "volumeMounts", mount.clone());
             container["imagePullPolicy"] = "IfNotPresent".into();
         }

@@ -62,7 +62,13 @@ pub fn pod(tape: &mut Tape<'_>) -> Value {
     }
     let mut volumes: Vec<Value> = VOLUMES
         .iter()
-        .filter_map(|name| tape.chance(55).then(|| volume(tape, name)))
+        .filter_map(|name| {
+            if tape.chance(55) {
+                Some(volume(tape, name))
+            } else {
+                None
+            }
+        })
         .collect();
     for name in OUR_VOLUMES {
         if tape.chance(6) {
@@ -257,7 +263,7 @@ fn variable(tape: &mut Tape<'_>) -> Value {
                     "$(",
                     "a$(BAR)b$",
                 ])
-                .into()
+                .into();
         }
         5 => entry["value"] = tape.pick(&["", " ", "\u{e9}\n\"", "0", "false"]).into(),
         _ => entry["value"] = usual_value(tape, name).into(),

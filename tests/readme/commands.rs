@@ -42,7 +42,7 @@ fn commands_of(runners: impl Fn(&Runner) -> bool) -> Vec<String> {
 fn shell(mut bash: Command, script: &str) -> Ran {
     bash.args(["-euo", "pipefail", "-c", script]).current_dir(repository());
     // The first may have to compile.
-    run(&mut bash, "", Duration::from_secs(900))
+    run(&mut bash, "", Duration::from_mins(15))
 }
 
 #[test]

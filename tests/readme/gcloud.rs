@@ -56,5 +56,5 @@ fn try_gcloud(command: &str) -> crate::support::process::Ran {
         .env("PROJECT", "my-project")
         .env("PROJECT_NUMBER", "123456789012")
         .env("ISSUER", "https://issuer.example.com");
-    run(&mut bash, "", Duration::from_secs(120))
+    run(&mut bash, "", Duration::from_mins(2))
 }
