@@ -3,6 +3,7 @@
 use super::decision::Reason;
 use super::pod::{Pod, Text, or_default};
 use super::select;
+use crate::names;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -56,15 +57,19 @@ pub(super) fn served_already(pod: &Pod<'_>) -> Option<(Reason, String)> {
             format!("the pod has a credential proxy of its own (label {CREDENTIAL_PROXY_LABEL})"),
         ));
     }
-    pod.spec.volumes.iter().find_map(|raw| {
-        let volume: Trace<'_> = serde_json::from_str(raw.get()).ok()?;
-        Some((
-            Reason::ServedByOtherWebhook,
-            format!(
-                "{} has served the pod already (volume {:?})",
-                volume.webhook()?,
-                &*volume.name
-            ),
-        ))
-    })
+    let mut served = None;
+    for raw in &pod.spec.volumes {
+        let Ok(volume) = serde_json::from_str::<Trace<'_>>(raw.get()) else {
+            continue;
+        };
+        // Where ours came first, the pod stays ours: the other one's defaults do not undo it.
+        if &*volume.name == names::CREDENTIALS_VOLUME {
+            return None;
+        }
+        if let Some(webhook) = volume.webhook() {
+            let detail = format!("{webhook} has served the pod already (volume {:?})", &*volume.name);
+            served = Some((Reason::ServedByOtherWebhook, detail));
+        }
+    }
+    served
 }

@@ -2,6 +2,7 @@
 //! `support/cases/invariants.rs`); here are the pods that are meant to break them.
 
 use crate::support::cases::golden::Case;
+use crate::support::cases::view::list;
 use crate::support::cases::{World, api_server, example, pod_security};
 use serde_json::{Value, json};
 use std::fs;
@@ -311,6 +312,59 @@ fn x7_a_pod_with_resources_as_a_whole_shares_them_with_the_sidecar() {
     let pod = admission.injected();
     assert!(pod.sidecars()[0].value().get("resources").is_none());
     pod.same("/spec/resources");
+}
+
+/// What minikube's gcp-auth adds to a pod: a key of the host for every container, variables where there are none.
+fn gcp_auth(pod: &Value) -> Value {
+    let mut pod = pod.clone();
+    let key = json!({"path": "/var/lib/minikube/google_application_credentials.json", "type": "File"});
+    if pod["spec"]["volumes"].is_null() {
+        pod["spec"]["volumes"] = json!([]);
+    }
+    let volumes = pod["spec"]["volumes"].as_array_mut().unwrap();
+    volumes.push(json!({"name": "gcp-creds", "hostPath": key}));
+    for container in pod["spec"]["containers"].as_array_mut().unwrap() {
+        for list in ["env", "volumeMounts"] {
+            if container[list].is_null() {
+                container[list] = json!([]);
+            }
+        }
+        let mount = json!({"name": "gcp-creds", "mountPath": "/google-app-creds.json", "readOnly": true});
+        container["volumeMounts"].as_array_mut().unwrap().push(mount);
+        let env = container["env"].as_array_mut().unwrap();
+        for (name, value) in [
+            ("GOOGLE_APPLICATION_CREDENTIALS", "/google-app-creds.json"),
+            ("GOOGLE_CLOUD_PROJECT", "hosts-project"),
+        ] {
+            if env.iter().all(|entry| entry["name"] != name) {
+                env.push(json!({"name": name, "value": value}));
+            }
+        }
+    }
+    pod
+}
+
+#[test]
+fn e7_with_another_webhook_in_either_order_there_is_one_credential_file_and_one_answer() {
+    let case = Case::named("x7-x8-no-user-of-our-own");
+    let world = case.world();
+    let mut asking = case.pod();
+    asking["metadata"]["labels"]["vertex-injector.dev/inject"] = "true".into();
+    let first = world.admit(&asking);
+    // The API server asks again because the other one changed the pod.
+    let ours_first = world.admit(&gcp_auth(&first.after));
+    let pod = ours_first.changes_nothing().injected();
+    let file = "/var/run/secrets/vertex-injector/application_default_credentials.json";
+    let agent = pod.container("agent");
+    assert_eq!(agent.env("GOOGLE_APPLICATION_CREDENTIALS"), file);
+    assert_eq!(agent.env("GOOGLE_CLOUD_PROJECT"), "my-project");
+    let theirs_first = world.admit(&gcp_auth(&asking));
+    theirs_first.skipped(Reason::ServedByOtherWebhook);
+    let env = list(&theirs_first.after["spec"]["containers"][0], "env");
+    let files = env
+        .iter()
+        .filter(|entry| entry["name"] == "GOOGLE_APPLICATION_CREDENTIALS");
+    assert_eq!(files.count(), 1);
 }
 
 #[test]

@@ -38,6 +38,21 @@ fn response_shows_the_decision(admission: &Admission) {
         assert!(decision.env.is_empty() && decision.volumes.is_empty() && decision.containers.is_empty());
     }
     assert!(!decision.message.is_empty(), "an answer without a word");
+    let units = decision.units.iter().map(|unit| &unit.detail);
+    for said in decision.warnings.iter().chain(units).chain([&decision.message]) {
+        // What a person reads is made for reading.
+        for leftover in ["Text(", "Some(", "String(", "None", "PointerBuf"] {
+            assert!(!said.contains(leftover), "{said}");
+        }
+    }
+    if let (true, Some(policy)) = (denied, &decision.policy) {
+        let (name, _) = policy.split_once('@').expect("a generation");
+        assert!(
+            decision.message.contains(name),
+            "{} lacks the policy {name}",
+            decision.message
+        );
+    }
 }
 
 /// X3: nothing but our annotations, the node selector, variables, mounts, volumes and init containers of ours.
