@@ -21,13 +21,13 @@ fn main() {
 }
 
 /// One policy: the pod's.
-#[divan::bench]
+#[divan::bench(sample_count = 20_000)]
 fn one_policy(bencher: Bencher<'_, '_>) {
     measure(bencher, &set([named("team-0042", "agents")]));
 }
 
 /// 10,000 policies, each in a namespace of its own.
-#[divan::bench]
+#[divan::bench(sample_count = 20_000)]
 fn policies_of_10000_namespaces(bencher: Bencher<'_, '_>) {
     measure(
         bencher,
@@ -36,14 +36,14 @@ fn policies_of_10000_namespaces(bencher: Bencher<'_, '_>) {
 }
 
 /// 10,000 policies in 100 namespaces, where the pod's own is the first of 100.
-#[divan::bench]
+#[divan::bench(sample_count = 20_000)]
 fn policies_of_100_namespaces(bencher: Bencher<'_, '_>) {
     let policies = (0..10_000).map(|i| named(&format!("team-{:04}", i % 100), &format!("agents-{:03}", i / 100)));
     measure(bencher, &set(policies));
 }
 
 /// Reading a policy, which happens when it changes.
-#[divan::bench]
+#[divan::bench(sample_count = 20_000)]
 fn compile_a_policy(bencher: Bencher<'_, '_>) {
     let (object, operator) = (named("team-0042", "agents"), Operator::default());
     bencher.bench(|| Policy::compile(black_box(&object), black_box(&operator)));
