@@ -1,20 +1,19 @@
 //! The broker: holds a pod's Google credential, so that its agent does not have to.
 //!
-//! [`credentials`] says what can be exchanged, [`token`] exchanges it over [`upstream`] and keeps one access token fresh,
+//! [`credentials`] says what can be exchanged, [`token`] exchanges it over [`crate::net::upstream`] and keeps one access token fresh,
 //! [`metadata`] hands it out as the metadata server of Google Compute Engine does. Everything listens on loopback, except
 //! [`metrics`], from which no token can be reached.
 
 pub mod args;
 pub mod credentials;
-mod listen;
 pub mod metadata;
 pub mod metrics;
 pub mod probe;
-pub mod secret;
 pub mod signing;
 pub mod token;
-pub mod upstream;
 
+use crate::net::listen;
+use crate::net::upstream::{self, Upstream};
 use crate::telemetry;
 use anyhow::Context;
 use args::Mode;
@@ -28,7 +27,6 @@ use token::{IdTokens, Supplier};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
-use upstream::Upstream;
 
 pub use args::Args;
 

@@ -1,7 +1,7 @@
 //! The flags of `vertex-injector broker`, and what they mean together.
 
 use super::credentials::{Credentials, MAX_FILE};
-use super::upstream::Endpoint;
+use crate::net::upstream::Endpoint;
 use crate::telemetry::{DEFAULT_LEVELS, LogFormat};
 use anyhow::{Context, bail};
 use clap::ValueEnum;

@@ -3,9 +3,9 @@
 //! The kinds are those of Google's client libraries (AIP-4110 to AIP-4117). An unusable file is an error that names the
 //! field, never its content.
 
-use super::secret::Secret;
 use super::signing::SigningKey;
-use super::upstream::Endpoint;
+use crate::net::upstream::Endpoint;
+use crate::secret::Secret;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::path::PathBuf;

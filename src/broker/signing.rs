@@ -1,6 +1,6 @@
 //! The key of a service account, and the assertions that it signs (RFC 7523, RS256).
 
-use super::secret::Secret;
+use crate::secret::Secret;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine;

@@ -8,7 +8,7 @@ pub use cache::{Supplier, Supply};
 pub use exchange::fetch;
 pub use identity::{IdTokens, NoIdToken};
 
-use super::secret::Secret;
+use crate::secret::Secret;
 use std::fmt;
 use std::time::Duration;
 use tokio::time::Instant;

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use vertex_injector::broker::credentials::Credentials;
 use vertex_injector::broker::token::{AccessToken, Hop, TokenError, fetch};
-use vertex_injector::broker::upstream::Endpoint;
+use vertex_injector::net::upstream::Endpoint;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 

@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
 use vertex_injector::broker::credentials::Credentials;
 use vertex_injector::broker::token::{IdTokens, NoIdToken};
-use vertex_injector::broker::upstream::Endpoint;
+use vertex_injector::net::upstream::Endpoint;
 
 const AUDIENCE: &str = "https://gateway.example";
 

@@ -1,9 +1,9 @@
 //! One exchange: a credential turned into an access token, hop by hop.
 
 use super::super::credentials::{AuthorizedUser, Credentials, ExternalAccount, Impersonation, ServiceAccount};
-use super::super::secret::Secret;
-use super::super::upstream::{Answer, Unanswered, Upstream};
 use super::{AccessToken, Hop, TokenError};
+use crate::net::upstream::{Answer, Unanswered, Upstream};
+use crate::secret::Secret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::io::ErrorKind;

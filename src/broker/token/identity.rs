@@ -3,10 +3,10 @@
 //! An ID token proves to a third party who the pod is, so which third parties is not the agent's choice.
 
 use super::super::credentials::{Credentials, Impersonation};
-use super::super::secret::Secret;
-use super::super::upstream::{Answer, Upstream};
 use super::exchange::{answered, assert, federated, fetch};
 use super::{Hop, TokenError};
+use crate::net::upstream::{Answer, Upstream};
+use crate::secret::Secret;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Deserialize;

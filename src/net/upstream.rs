@@ -1,6 +1,6 @@
 //! Calls to Google's token services: bounded in time and size, no redirects, plain HTTP only on loopback.
 
-use super::secret::Secret;
+use crate::secret::Secret;
 use futures::future::BoxFuture;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri, request};
