@@ -9,6 +9,7 @@ pub mod api;
 pub mod broker;
 pub mod cli;
 pub mod clients;
+pub mod exec;
 pub mod manifest;
 pub mod metrics;
 pub mod names;
