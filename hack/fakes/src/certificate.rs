@@ -65,7 +65,7 @@ pub fn for_google(directory: &Path) -> anyhow::Result<Arc<ServerConfig>> {
         .with_context(|| format!("cannot write the CA to {}", path.display()))?;
 
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .context("cannot choose TLS versions")?
         .with_no_client_auth()
@@ -75,5 +75,6 @@ pub fn for_google(directory: &Path) -> anyhow::Result<Arc<ServerConfig>> {
                 .map_err(|reason| anyhow::anyhow!("cannot use the server's key: {reason}"))?,
         )
         .context("cannot use the server's certificate")?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

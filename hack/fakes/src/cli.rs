@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 
 use crate::google::Trust;
 use crate::google::jwks::KeySource;
+use crate::google::vertex::{Pace, Vertex};
 
 /// Strict stand-ins for the services that an injected pod talks to, for tests and demonstrations.
 #[derive(Debug, Parser)]
@@ -20,20 +22,72 @@ pub struct Cli {
 /// Which service to stand in for.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Google: the Security Token Service and IAM Credentials.
+    /// Google: the Security Token Service, IAM Credentials and Vertex AI.
     ///
     /// Prints `LISTENING ADDRESS:PORT` when it is ready. Ends when its standard input closes (so
     /// it never outlives the test that started it), on SIGTERM and on SIGINT.
     ///
     /// DIRECTORY/ca.crt is the CA that its certificate comes from: trust it with
-    /// REQUESTS_CA_BUNDLE (google-auth), CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE (gcloud) or
-    /// NODE_EXTRA_CA_CERTS (Node), and let the hosts file point sts.googleapis.com and
-    /// iamcredentials.googleapis.com at the listening address.
+    /// REQUESTS_CA_BUNDLE (google-auth), SSL_CERT_FILE (httpx, the broker),
+    /// CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE (gcloud) or NODE_EXTRA_CA_CERTS (Node), and let the hosts
+    /// file point sts.googleapis.com, iamcredentials.googleapis.com, aiplatform.googleapis.com,
+    /// REGION-aiplatform.googleapis.com and aiplatform.{us,eu}.rep.googleapis.com at the listening
+    /// address.
+    ///
+    /// Vertex takes only tokens that were issued here. Its models are claude-… of anthropic
+    /// (rawPredict, streamRawPredict, count-tokens) and gemini-… of google (generateContent,
+    /// streamGenerateContent, countTokens). All say "Hello from Vertex AI."
     ///
     /// DIRECTORY/journal.jsonl has one line of JSON for each request: what was asked, the claims
-    /// that verified, the outcome. It never holds a token; `token_sha256` tells which one was
-    /// issued.
+    /// that verified, the outcome. It never holds a token or a prompt; `token_sha256` tells which
+    /// token was issued, `bearer_sha256` which one came with the request.
     Google(GoogleArguments),
+
+    /// Vertex AI's models alone, for anybody: for benchmarks and demonstrations.
+    ///
+    /// Takes any token, or none, for any project, location and host; bodies are judged as by
+    /// `google`. Prints `LISTENING ADDRESS:PORT` when it is ready; ends like `google`.
+    Vertex(VertexArguments),
+}
+
+/// What the models alone listen on.
+#[derive(Debug, Args)]
+pub struct VertexArguments {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0", value_parser = loopback)]
+    pub listen: SocketAddr,
+
+    /// Serve over TLS, with the certificate of a CA that is written to ca.crt in this directory [default: plain HTTP]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub tls_directory: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub models: Models,
+}
+
+/// How the models answer.
+#[derive(Debug, Args)]
+pub struct Models {
+    /// The time between two events of a stream.
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 10)]
+    pause: u32,
+
+    /// How many pieces of text an answer has; streamed, each is an event.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pieces: u16,
+}
+
+impl Models {
+    /// Models that may be called in these projects; in any, when there are none.
+    pub fn vertex(&self, projects: &[String]) -> Vertex {
+        Vertex {
+            projects: projects.to_vec(),
+            pace: Pace {
+                pause: Duration::from_millis(self.pause.into()),
+                pieces: self.pieces.into(),
+            },
+        }
+    }
 }
 
 /// What the fake Google listens on, and whom it trusts.
@@ -87,6 +141,13 @@ pub struct GoogleArguments {
     /// constraints/iam.allowServiceAccountCredentialLifetimeExtension allows.
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..=43200))]
     max_lifetime: u32,
+
+    /// A project whose models may be called; may be repeated [default: any]
+    #[arg(long, value_name = "ID")]
+    project: Vec<String>,
+
+    #[command(flatten)]
+    models: Models,
 }
 
 impl GoogleArguments {
@@ -127,6 +188,11 @@ impl GoogleArguments {
         }
     }
 
+    /// The models, and whose they are.
+    pub fn vertex(&self) -> Vertex {
+        self.models.vertex(&self.project)
+    }
+
     /// Where the issuer's keys come from.
     ///
     /// # Errors
@@ -140,6 +206,15 @@ impl GoogleArguments {
             }
             (None, None) => None.context("give --jwks-file or --jwks-url"),
         }
+    }
+}
+
+fn loopback(value: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = value.parse().map_err(|_| "expected ADDRESS:PORT")?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("not a loopback address".to_owned())
     }
 }
 

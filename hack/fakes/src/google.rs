@@ -2,8 +2,11 @@
 
 pub mod jwks;
 
+pub mod vertex;
+
 mod iam_credentials;
 mod reply;
+mod service;
 mod sts;
 mod subject_token;
 mod tokens;
@@ -18,12 +21,12 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
 use self::jwks::KeySource;
-use self::reply::Refusal;
-use self::tokens::Tokens;
+use self::reply::{Answer, Refusal};
+use self::service::Service;
+use self::tokens::{Tokens, fingerprint};
+use self::vertex::Vertex;
 use crate::journal::{Journal, Outcome, Record, shown};
 
-/// The largest request body, in bytes. Subject tokens are below 8 KiB.
-const LARGEST_BODY: usize = 64 * 1024;
 /// How long a client may take to send a body.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -47,23 +50,25 @@ pub struct Trust {
 pub struct Google {
     trust: Trust,
     keys: KeySource,
+    vertex: Vertex,
     tokens: Tokens,
     journal: Journal,
 }
 
 /// A request that was received whole.
 #[derive(Debug)]
-struct Received {
+pub struct Received {
     parts: Parts,
     body: Bytes,
 }
 
 impl Google {
-    /// Google as `trust` configures it, with the cluster's keys from `keys`.
-    pub fn new(trust: Trust, keys: KeySource, journal: Journal) -> Self {
+    /// Google as `trust` and `vertex` configure it, with the cluster's keys from `keys`.
+    pub fn new(trust: Trust, keys: KeySource, vertex: Vertex, journal: Journal) -> Self {
         Self {
             trust,
             keys,
+            vertex,
             tokens: Tokens::default(),
             journal,
         }
@@ -72,18 +77,27 @@ impl Google {
     /// Answers a request. Its line is in the journal before the client sees the answer.
     pub async fn answer(&self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
+        let host = host(&parts);
+        let service = Service::of(&host);
         let mut record = Record {
-            service: host(&parts).to_owned(),
+            service: service
+                .as_ref()
+                .map_or_else(|| shown(&host), |service| service.name().to_owned()),
             operation: "unknown".to_owned(),
+            protocol: format!("{:?}", parts.version),
             method: parts.method.to_string(),
             path: shown(parts.uri.path()),
             user_agent: header(&parts.headers, USER_AGENT.as_str()),
             api_client: header(&parts.headers, "x-goog-api-client"),
+            headers: names(&parts.headers),
             ..Record::default()
         };
-        let outcome = match receive(parts, body).await {
-            Ok(received) => self.dispatch(&received, &mut record).await,
-            Err(refusal) => Err(refusal),
+        let outcome = match service {
+            None => Err(Refusal::not_found()),
+            Some(service) => match receive(parts, body, service.largest_body()).await {
+                Ok(received) => self.dispatch(&service, &received, &mut record).await,
+                Err(refusal) => Err(refusal),
+            },
         };
         let (status, error, description) = match &outcome {
             Ok(_) => (StatusCode::OK, None, None),
@@ -103,23 +117,30 @@ impl Google {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
         match outcome {
-            Ok(body) => axum::Json(body).into_response(),
+            Ok(answer) => answer.into_response(),
             Err(refusal) => refusal.into_response(),
         }
     }
 
-    async fn dispatch(&self, request: &Received, record: &mut Record) -> Result<serde_json::Value, Refusal> {
-        match host(&request.parts) {
-            "sts.googleapis.com" => {
-                "sts".clone_into(&mut record.service);
-                sts::answer(self, request, record).await
-            }
-            "iamcredentials.googleapis.com" => {
-                "iamcredentials".clone_into(&mut record.service);
-                iam_credentials::answer(self, request, record)
-            }
-            _ => Err(Refusal::not_found()),
+    async fn dispatch(&self, service: &Service, request: &Received, record: &mut Record) -> Result<Answer, Refusal> {
+        record.bearer_sha256 = request.authorization("Bearer").map(fingerprint);
+        match service {
+            Service::Sts => sts::answer(self, request, record).await.map(Answer::Json),
+            Service::IamCredentials => iam_credentials::answer(self, request, record).map(Answer::Json),
+            Service::Vertex(location) => self.vertex.answer(&self.tokens, location, request, record),
         }
+    }
+}
+
+/// Answers a model call from anybody, without a journal: for benchmarks and demonstrations.
+pub async fn answer_anybody(vertex: &Vertex, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let outcome = receive(parts, body, service::LARGEST_PROMPT)
+        .await
+        .and_then(|received| vertex.answer_anybody(&received));
+    match outcome {
+        Ok(answer) => answer.into_response(),
+        Err(refusal) => refusal.into_response(),
     }
 }
 
@@ -143,11 +164,11 @@ impl Received {
     }
 }
 
-async fn receive(parts: Parts, body: Body) -> Result<Received, Refusal> {
-    match tokio::time::timeout(PATIENCE, to_bytes(body, LARGEST_BODY)).await {
+async fn receive(parts: Parts, body: Body, largest: usize) -> Result<Received, Refusal> {
+    match tokio::time::timeout(PATIENCE, to_bytes(body, largest)).await {
         Ok(Ok(body)) => Ok(Received { parts, body }),
         Ok(Err(_)) => Err(Refusal::invalid_argument(format!(
-            "Request payload cannot be read or exceeds the limit of {LARGEST_BODY} bytes."
+            "Request payload cannot be read or exceeds the limit of {largest} bytes."
         ))),
         Err(_) => Err(Refusal::invalid_argument(format!(
             "Request payload did not arrive within {} s.",
@@ -156,15 +177,22 @@ async fn receive(parts: Parts, body: Body) -> Result<Received, Refusal> {
     }
 }
 
-fn host(parts: &Parts) -> &str {
-    let value = parts
-        .headers
-        .get(HOST)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    value.split_once(':').map_or(value, |(name, _port)| name)
+/// The host that is asked: of the URI in HTTP/2, else of the header.
+fn host(parts: &Parts) -> String {
+    if let Some(host) = parts.uri.host() {
+        return host.to_owned();
+    }
+    let value = parts.headers.get(HOST).and_then(|value| value.to_str().ok());
+    let value = value.unwrap_or_default();
+    value.split_once(':').map_or(value, |(name, _port)| name).to_owned()
 }
 
 fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(shown)
+}
+
+fn names(headers: &HeaderMap) -> Vec<String> {
+    let mut names: Vec<String> = headers.keys().map(|name| shown(name.as_str())).collect();
+    names.sort_unstable();
+    names
 }

@@ -22,10 +22,12 @@ pub struct Journal {
 /// What one request becomes in the journal. Never a token, neither a subject's nor one of ours.
 #[derive(Debug, Default, Serialize)]
 pub struct Record {
-    /// `sts`, `iamcredentials`, or the host of a service that is not played here.
+    /// `sts`, `iamcredentials`, `aiplatform`, or the host of a service that is not played here.
     pub service: String,
-    /// `token`, `introspect`, `generateAccessToken`, `allowedLocations`, or `unknown`.
+    /// `token`, `introspect`, `generateAccessToken`, `allowedLocations`, the verb of a model call, or `unknown`.
     pub operation: String,
+    /// `HTTP/1.1` or `HTTP/2.0`.
+    pub protocol: String,
     /// The HTTP method.
     pub method: String,
     /// The path without its query.
@@ -36,6 +38,8 @@ pub struct Record {
     /// Google clients say here which kind of credentials they use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_client: Option<String>,
+    /// The names of all its headers, in alphabetical order.
+    pub headers: Vec<String>,
     /// What the request said, as far as it is no secret.
     pub parameters: Map<String, Value>,
     /// The claims of the subject token, once its signature verified.
@@ -47,6 +51,9 @@ pub struct Record {
     /// The fingerprint of the issued token: SHA-256 in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_sha256: Option<String>,
+    /// The fingerprint of the bearer token that came with the request, whoever issued it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bearer_sha256: Option<String>,
 }
 
 /// How a request ended.

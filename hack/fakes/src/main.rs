@@ -5,7 +5,8 @@
 //! tests and for demonstrations: real, unmodified Google clients talk to it as
 //! they would talk to Google, and it refuses everything that Google would
 //! refuse. It never runs in a cluster, and nothing it issues is worth anything
-//! outside the process that issued it.
+//! outside the process that issued it. `vertex-injector-fakes vertex` is its
+//! models alone, for anybody and as fast as it can.
 #![expect(clippy::print_stderr, reason = "standard error is this program's log")]
 
 mod certificate;
@@ -16,23 +17,24 @@ mod server;
 mod shutdown;
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::Router;
 use clap::Parser;
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
-use crate::cli::{Cli, Command, GoogleArguments};
+use crate::cli::{Cli, Command, GoogleArguments, VertexArguments};
 use crate::google::Google;
 use crate::journal::Journal;
 
 fn main() -> ExitCode {
-    let Cli {
-        command: Command::Google(arguments),
-    } = Cli::parse();
-    match run(arguments) {
+    let Cli { command } = Cli::parse();
+    match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("vertex-injector-fakes: {error:#}");
@@ -41,31 +43,60 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: GoogleArguments) -> anyhow::Result<()> {
+fn run(command: Command) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("cannot start the asynchronous runtime")?;
-    let outcome = runtime.block_on(serve(arguments));
+    let outcome = runtime.block_on(async {
+        match command {
+            Command::Google(arguments) => google(arguments).await,
+            Command::Vertex(arguments) => vertex(arguments).await,
+        }
+    });
     // A client that holds its connection open must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_millis(200));
     outcome
 }
 
-async fn serve(arguments: GoogleArguments) -> anyhow::Result<()> {
-    arguments.check()?;
-    let stopped = shutdown::requested()?;
+/// How many connections clients of a test may have.
+const CONNECTIONS: usize = 256;
+/// How many a benchmark may have.
+const MANY_CONNECTIONS: usize = 4096;
 
+async fn google(arguments: GoogleArguments) -> anyhow::Result<()> {
+    arguments.check()?;
     let tls = certificate::for_google(&arguments.directory)?;
     let journal = Journal::create(&arguments.directory.join("journal.jsonl"))?;
-    let listener = TcpListener::bind(arguments.listen)
+    let google = Google::new(arguments.trust(), arguments.keys()?, arguments.vertex(), journal);
+    let router = server::google(Arc::new(google));
+    serve(arguments.listen, Some(tls), router, CONNECTIONS).await
+}
+
+async fn vertex(arguments: VertexArguments) -> anyhow::Result<()> {
+    let tls = arguments
+        .tls_directory
+        .as_deref()
+        .map(certificate::for_google)
+        .transpose()?;
+    let router = server::vertex(Arc::new(arguments.models.vertex(&[])));
+    serve(arguments.listen, tls, router, MANY_CONNECTIONS).await
+}
+
+async fn serve(
+    address: SocketAddr,
+    tls: Option<Arc<ServerConfig>>,
+    router: Router,
+    connections: usize,
+) -> anyhow::Result<()> {
+    let stopped = shutdown::requested()?;
+    let listener = TcpListener::bind(address)
         .await
-        .with_context(|| format!("cannot listen on {}", arguments.listen))?;
+        .with_context(|| format!("cannot listen on {address}"))?;
     let address = listener
         .local_addr()
         .context("cannot read the address of the listening socket")?;
-    let google = Arc::new(Google::new(arguments.trust(), arguments.keys()?, journal));
 
     let mut output = std::io::stdout();
     writeln!(output, "LISTENING {address}")
@@ -73,7 +104,7 @@ async fn serve(arguments: GoogleArguments) -> anyhow::Result<()> {
         .context("cannot write the address to standard output")?;
 
     tokio::select! {
-        () = server::run(listener, tls, google) => {}
+        () = server::run(listener, tls, router, connections) => {}
         () = stopped => {}
     }
     Ok(())

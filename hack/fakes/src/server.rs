@@ -1,4 +1,4 @@
-//! Accepts TLS connections and hands their requests to Google's services.
+//! Accepts connections, with or without TLS, and hands their requests on: HTTP/2 and HTTP/1.1, as Google's front end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,25 +6,43 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use crate::google::Google;
+use crate::google::vertex::Vertex;
+use crate::google::{Google, answer_anybody};
 
-/// How many connections are served at a time; more wait in the kernel's queue.
-const CONNECTIONS: usize = 256;
 /// How long a client may take for its TLS handshake, and for the head of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How many requests one HTTP/2 connection may have under way: what Google's front end allows.
+const STREAMS: u32 = 100;
 
-/// Serves until dropped.
-pub async fn run(listener: TcpListener, tls: Arc<ServerConfig>, google: Arc<Google>) {
-    let acceptor = TlsAcceptor::from(tls);
-    let router = Router::new().fallback(answer).with_state(google);
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+/// All of Google.
+pub fn google(google: Arc<Google>) -> Router {
+    async fn answer(State(google): State<Arc<Google>>, request: Request) -> Response {
+        google.answer(request).await
+    }
+    Router::new().fallback(answer).with_state(google)
+}
+
+/// Vertex alone, for anybody.
+pub fn vertex(vertex: Arc<Vertex>) -> Router {
+    async fn answer(State(vertex): State<Arc<Vertex>>, request: Request) -> Response {
+        answer_anybody(&vertex, request).await
+    }
+    Router::new().fallback(answer).with_state(vertex)
+}
+
+/// Serves at most so many connections at a time until dropped; more wait in the kernel's queue.
+pub async fn run(listener: TcpListener, tls: Option<Arc<ServerConfig>>, router: Router, connections: usize) {
+    let acceptor = tls.map(TlsAcceptor::from);
+    let places = Arc::new(Semaphore::new(connections));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
@@ -49,16 +67,27 @@ pub async fn run(listener: TcpListener, tls: Arc<ServerConfig>, google: Arc<Goog
     }
 }
 
-async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router) -> anyhow::Result<()> {
-    let stream = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await??;
-    hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-        .await?;
-    Ok(())
+async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, router: Router) -> anyhow::Result<()> {
+    // Small events must not wait for the client's acknowledgements.
+    stream.set_nodelay(true)?;
+    match acceptor {
+        Some(acceptor) => {
+            let stream = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await??;
+            requests(stream, router).await
+        }
+        None => requests(stream, router).await,
+    }
 }
 
-async fn answer(State(google): State<Arc<Google>>, request: Request) -> Response {
-    google.answer(request).await
+async fn requests<S>(stream: S, router: Router) -> anyhow::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS);
+    builder
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .await
+        .map_err(|error| anyhow::anyhow!(error))
 }

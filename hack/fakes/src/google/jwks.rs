@@ -168,6 +168,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 mod tests {
     use std::path::PathBuf;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use axum::Router;
     use axum::routing::get;
@@ -234,10 +235,18 @@ mod tests {
         };
         let journal = crate::journal::Journal::create(&directory.join("journal")).unwrap();
         let keys = KeySource::File(PathBuf::from("/dev/null"));
-        let google = Arc::new(crate::google::Google::new(trust, keys, journal));
+        let vertex = super::super::vertex::Vertex {
+            projects: Vec::new(),
+            pace: super::super::vertex::Pace {
+                pause: Duration::ZERO,
+                pieces: 1,
+            },
+        };
+        let google = Arc::new(crate::google::Google::new(trust, keys, vertex, journal));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(crate::server::run(listener, tls, google));
+        let router = crate::server::google(google);
+        tokio::spawn(crate::server::run(listener, Some(tls), router, 16));
         let url = Url::parse(&format!("https://{address}/openid/v1/jwks")).unwrap();
         (url, directory)
     }

@@ -1,8 +1,36 @@
-//! How Google says no: OAuth's shape at the Security Token Service, its API shape elsewhere.
+//! How Google answers, and how it says no: OAuth's shape at the token services, its API shape elsewhere, and Anthropic's for
+//! what Anthropic's own servers refuse.
 
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use serde_json::json;
+use http::header::CONTENT_TYPE;
+use serde_json::{Value, json};
+
+use crate::journal::shown;
+
+/// An answer to a request that was accepted.
+#[derive(Debug)]
+pub enum Answer {
+    /// JSON, whole.
+    Json(Value),
+    /// Server-sent events.
+    Events {
+        /// The media type, which differs between publishers.
+        content_type: &'static str,
+        /// The events, as they come.
+        body: Body,
+    },
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Json(value) => axum::Json(value).into_response(),
+            Self::Events { content_type, body } => ([(CONTENT_TYPE, content_type)], body).into_response(),
+        }
+    }
+}
 
 /// A refusal with everything that the client is told. Never holds a token.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,6 +50,15 @@ pub enum Refusal {
         http: StatusCode,
         /// `PERMISSION_DENIED` and its like.
         status: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// `{"type": "error", "error": {"type", "message"}}`.
+    Anthropic {
+        /// The HTTP status.
+        http: StatusCode,
+        /// `invalid_request_error` and its like.
+        kind: &'static str,
         /// What is wrong.
         message: String,
     },
@@ -79,6 +116,27 @@ impl Refusal {
         }
     }
 
+    /// No model has this resource name.
+    pub fn model_not_found(resource: &str) -> Self {
+        Self::Api {
+            http: StatusCode::NOT_FOUND,
+            status: "NOT_FOUND",
+            message: format!(
+                "Publisher Model `{}` was not found or your project does not have access to it. Please ensure you are using a valid model version.",
+                shown(resource)
+            ),
+        }
+    }
+
+    /// Anthropic's own servers refuse the body.
+    pub fn anthropic(http: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
+        Self::Anthropic {
+            http,
+            kind,
+            message: message.into(),
+        }
+    }
+
     /// Nothing is played at this host, method and path.
     pub fn not_found() -> Self {
         Self::Api {
@@ -91,7 +149,7 @@ impl Refusal {
     /// The status of the response.
     pub fn http_status(&self) -> StatusCode {
         match self {
-            Self::OAuth { http, .. } | Self::Api { http, .. } => *http,
+            Self::OAuth { http, .. } | Self::Api { http, .. } | Self::Anthropic { http, .. } => *http,
         }
     }
 
@@ -100,6 +158,7 @@ impl Refusal {
         match self {
             Self::OAuth { code, .. } => code,
             Self::Api { status, .. } => status,
+            Self::Anthropic { kind, .. } => kind,
         }
     }
 
@@ -107,7 +166,7 @@ impl Refusal {
     pub fn message(&self) -> &str {
         match self {
             Self::OAuth { description, .. } => description,
-            Self::Api { message, .. } => message,
+            Self::Api { message, .. } | Self::Anthropic { message, .. } => message,
         }
     }
 }
@@ -118,6 +177,9 @@ impl IntoResponse for Refusal {
             Self::OAuth { code, description, .. } => json!({"error": code, "error_description": description}),
             Self::Api { http, status, message } => {
                 json!({"error": {"code": http.as_u16(), "message": message, "status": status}})
+            }
+            Self::Anthropic { kind, message, .. } => {
+                json!({"type": "error", "error": {"type": kind, "message": message}})
             }
         };
         (self.http_status(), axum::Json(body)).into_response()

@@ -102,7 +102,8 @@ pub fn is_scope(scope: &str) -> bool {
             .is_some_and(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()))
 }
 
-fn fingerprint(token: &str) -> String {
+/// SHA-256 in hexadecimal: tells tokens apart without showing them.
+pub fn fingerprint(token: &str) -> String {
     let digest = digest::digest(&digest::SHA256, token.as_bytes());
     digest.as_ref().iter().fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.

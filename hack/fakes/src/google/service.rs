@@ -1,0 +1,45 @@
+//! Which of Google's services a host name stands for.
+
+use super::vertex::Location;
+
+/// The largest prompt, in bytes: it may hold images.
+pub const LARGEST_PROMPT: usize = 32 * 1024 * 1024;
+
+/// A service that is played here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Service {
+    /// `sts.googleapis.com`.
+    Sts,
+    /// `iamcredentials.googleapis.com`.
+    IamCredentials,
+    /// The Vertex hosts, each for one location.
+    Vertex(Location),
+}
+
+impl Service {
+    /// The service of a host, if it is played here.
+    pub fn of(host: &str) -> Option<Self> {
+        match host {
+            "sts.googleapis.com" => Some(Self::Sts),
+            "iamcredentials.googleapis.com" => Some(Self::IamCredentials),
+            _ => Location::of(host).map(Self::Vertex),
+        }
+    }
+
+    /// Its name in the journal.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Sts => "sts",
+            Self::IamCredentials => "iamcredentials",
+            Self::Vertex(_) => "aiplatform",
+        }
+    }
+
+    /// The largest body that it takes, in bytes. Subject tokens are below 8 KiB.
+    pub fn largest_body(&self) -> usize {
+        match self {
+            Self::Vertex(_) => LARGEST_PROMPT,
+            Self::Sts | Self::IamCredentials => 64 * 1024,
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Vertex AI: calls of Anthropic's and of Google's models, judged as Google's front end and the models' own servers do.
+
+mod anthropic;
+mod call;
+mod gemini;
+mod pace;
+
+pub use call::Location;
+pub use pace::Pace;
+
+use http::Method;
+use http::header::CONTENT_TYPE;
+use serde_json::{Map, Value};
+
+use self::call::{Call, Operation};
+use super::reply::{Answer, Refusal};
+use super::tokens::{Grant, Tokens};
+use super::{Received, header};
+use crate::journal::{Record, shown};
+
+/// The scope of model calls.
+const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+/// What has no place beside `Authorization`: other credentials, and headers that change what a request means. Google would
+/// ignore or follow some of them; nobody whom we test may send one.
+const MISPLACED: [&str; 7] = [
+    "x-api-key",
+    "x-goog-api-key",
+    "x-goog-iam-authorization-token",
+    "x-http-method-override",
+    "cookie",
+    "proxy-authorization",
+    "metadata-flavor",
+];
+
+/// What an administrator would have set up, and how fast the models are.
+#[derive(Debug)]
+pub struct Vertex {
+    /// The projects whose models may be called; empty for any.
+    pub projects: Vec<String>,
+    /// How answers are streamed.
+    pub pace: Pace,
+}
+
+impl Vertex {
+    /// Answers a request with a token of `tokens` to the host of `location`.
+    ///
+    /// # Errors
+    ///
+    /// Google's API errors; Anthropic's own for what is wrong with a body for its models.
+    pub fn answer(
+        &self,
+        tokens: &Tokens,
+        location: &Location,
+        request: &Received,
+        record: &mut Record,
+    ) -> Result<Answer, Refusal> {
+        let call = parse(request, record)?;
+        authenticate(tokens, request, record)?;
+        if let Some(name) = MISPLACED.iter().find(|name| request.parts.headers.contains_key(**name)) {
+            return Err(Refusal::invalid_argument(format!(
+                "The header {name} has no place in a model call."
+            )));
+        }
+        if call.location != location.name() {
+            return Err(Refusal::invalid_argument(format!(
+                "The location {} in the path does not match the location {} of the host.",
+                shown(call.location),
+                location.name()
+            )));
+        }
+        if !self.projects.is_empty() && !self.projects.iter().any(|project| project == call.project) {
+            return Err(Refusal::permission_denied(format!(
+                "Permission 'aiplatform.endpoints.predict' denied on resource '//aiplatform.googleapis.com/{}' (or it may not exist).",
+                shown(&call.resource())
+            )));
+        }
+        self.generate(&call, request)
+    }
+
+    /// Answers a request from anybody, at any host.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::answer`], but for what concerns the token, the host and the project.
+    pub fn answer_anybody(&self, request: &Received) -> Result<Answer, Refusal> {
+        self.generate(&parse(request, &mut Record::default())?, request)
+    }
+
+    fn generate(&self, call: &Call<'_>, request: &Received) -> Result<Answer, Refusal> {
+        query(call.operation, request.parts.uri.query())?;
+        let body = json_object(request)?;
+        // About what a tokenizer makes of JSON; the same for the same request.
+        let tokens = request.body.len() / 4;
+        match call.operation {
+            Operation::RawPredict | Operation::StreamRawPredict | Operation::AnthropicCountTokens => {
+                anthropic::answer(call, &body, tokens, self.pace)
+            }
+            Operation::GenerateContent | Operation::StreamGenerateContent | Operation::GeminiCountTokens => {
+                gemini::answer(call, &body, tokens, self.pace)
+            }
+        }
+    }
+}
+
+fn parse<'a>(request: &'a Received, record: &mut Record) -> Result<Call<'a>, Refusal> {
+    let call = Call::parse(request.parts.uri.path()).ok_or_else(Refusal::not_found)?;
+    if request.parts.method != Method::POST {
+        return Err(Refusal::not_found());
+    }
+    call.operation.name().clone_into(&mut record.operation);
+    for (name, value) in [
+        ("project", call.project),
+        ("location", call.location),
+        ("model", &call.model),
+        ("query", request.parts.uri.query().unwrap_or_default()),
+    ] {
+        record.parameters.insert(name.to_owned(), shown(value).into());
+    }
+    Ok(call)
+}
+
+fn authenticate(tokens: &Tokens, request: &Received, record: &mut Record) -> Result<Grant, Refusal> {
+    let token = request.authorization("Bearer").ok_or_else(|| {
+        Refusal::unauthenticated(
+            "Request is missing required authentication credential. Expected OAuth 2 access token, login cookie or other valid authentication credential.",
+        )
+    })?;
+    let grant = tokens.find(token).ok_or_else(|| {
+        Refusal::unauthenticated(
+            "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid authentication credential.",
+        )
+    })?;
+    record.principal = Some(grant.principal.clone());
+    if !grant.scopes.iter().any(|scope| scope == SCOPE) {
+        return Err(Refusal::permission_denied(
+            "Request had insufficient authentication scopes.",
+        ));
+    }
+    Ok(grant)
+}
+
+fn query(operation: Operation, query: Option<&str>) -> Result<(), Refusal> {
+    let allowed: &[Option<&str>] = match operation {
+        // Anthropic's Python client keeps the mark of its beta methods.
+        Operation::RawPredict | Operation::StreamRawPredict | Operation::AnthropicCountTokens => {
+            &[None, Some("beta=true")]
+        }
+        Operation::GenerateContent | Operation::GeminiCountTokens => &[None],
+        // Without it Google streams one JSON array, which no client of ours reads.
+        Operation::StreamGenerateContent => &[Some("alt=sse")],
+    };
+    if allowed.contains(&query) {
+        Ok(())
+    } else {
+        let given = query.map_or_else(|| "missing".to_owned(), shown);
+        Err(Refusal::invalid_argument(format!(
+            "The query is {given}; {} takes another.",
+            operation.name()
+        )))
+    }
+}
+
+fn json_object(request: &Received) -> Result<Map<String, Value>, Refusal> {
+    if request.media_type().as_deref() != Some("application/json") {
+        let given = header(&request.parts.headers, CONTENT_TYPE.as_str());
+        return Err(Refusal::invalid_argument(format!(
+            "The content type is {}; expected application/json.",
+            given.as_deref().unwrap_or("missing")
+        )));
+    }
+    match serde_json::from_slice(&request.body) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(Refusal::invalid_argument(
+            "Invalid JSON payload received: not an object.",
+        )),
+        // The place only: the parser's own words may quote the body.
+        Err(error) => Err(Refusal::invalid_argument(format!(
+            "Invalid JSON payload received at line {}, column {}.",
+            error.line(),
+            error.column()
+        ))),
+    }
+}
