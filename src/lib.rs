@@ -10,6 +10,7 @@ pub mod broker;
 pub mod cli;
 pub mod clients;
 pub mod exec;
+pub mod git_config;
 pub mod manifest;
 pub mod metrics;
 pub mod names;
