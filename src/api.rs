@@ -4,6 +4,7 @@
 //! [`validate`] checks the same and more without a cluster; [`crate::admission::Policy`] is the form that works.
 
 mod agents;
+mod broker;
 mod crd;
 mod field;
 mod identity;
@@ -21,14 +22,15 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 pub use agents::{Agent, Conflicts, OnKey, OnValue, OpenShell};
+pub use broker::Broker;
 pub use crd::crds;
 pub use field::{FieldError, FieldErrors};
 pub use identity::{Endpoints, GkeWorkloadIdentity, Identity, ServiceAccountKey, WorkloadIdentityFederation};
 pub use pieces::{AuthHelper, EnvVar, KeySelector, ObjectFieldSelector, Token, ValueSource, VolumeMount};
-pub use proxy::Feature;
+pub use proxy::{Feature, Proxy, Publisher};
 pub use selector::{Operator, Requirement, Selector};
 pub use sidecar::{Quantities, Resources, Sidecar, Transport};
-pub use vertex::{Access, Client, Models, Vertex};
+pub use vertex::{Access, Client, Isolation, Models, Vertex};
 pub use volumes::{
     ConfigMapSource, DownwardApiItem, DownwardApiItems, DownwardApiSource, EmptyDirSource, KeyToPath,
     PersistentVolumeClaimSource, ProjectedObject, ProjectedSource, Projection, SecretSource, TokenProjection, Volume,
@@ -64,6 +66,18 @@ pub use volumes::{
 #[x_kube(validation = Rule::new("!has(self.vertex) || has(self.identity)")
     .message("vertex needs an identity: set identity.workloadIdentityFederation, identity.gkeWorkloadIdentity or identity.serviceAccountKey")
     .field_path(".identity"))]
+#[x_kube(validation = Rule::new("!has(self.access) || self.access == 'File' || has(self.identity)")
+    .message("access: Metadata and access: Proxy need an identity, which the broker keeps from the agent")
+    .field_path(".identity"))]
+#[x_kube(validation = Rule::new("!has(self.access) || self.access == 'File' || has(self.vertex)")
+    .message("access: Metadata and access: Proxy need vertex: the broker tells clients its project")
+    .field_path(".vertex"))]
+#[x_kube(validation = Rule::new("!has(self.proxy) || (has(self.access) && self.access == 'Proxy')")
+    .message("only access: Proxy has a proxy that could enforce it")
+    .field_path(".proxy"))]
+#[x_kube(validation = Rule::new("!has(self.broker) || (has(self.access) && self.access != 'File')")
+    .message("only access: Metadata and access: Proxy have a broker")
+    .field_path(".broker"))]
 pub struct PolicySpec {
     /// Which policy wins when several match: the highest.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -87,6 +101,18 @@ pub struct PolicySpec {
     /// How credentials reach the agent.
     #[serde(default, skip_serializing_if = "is_default")]
     pub access: Access,
+
+    /// Whether a pod is denied whose agent could get around what keeps a credential from it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub isolation: Isolation,
+
+    /// What the agent may call, with `access: Proxy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
+
+    /// The broker's container, with `access: Metadata` and `access: Proxy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broker: Option<Broker>,
 
     /// ConfigMaps with helper programs to mount.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

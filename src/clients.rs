@@ -72,7 +72,9 @@ const EVERY: &[Client] = &[
     Ambient,
     Kartograph,
 ];
-const CLAUDE: &[Client] = &[ClaudeCode, Ambient, Kartograph];
+
+/// Clients that run Claude Code or Anthropic's SDKs.
+pub const CLAUDE: &[Client] = &[ClaudeCode, Ambient, Kartograph];
 
 /// What most clients take for "on".
 const ON: &[&str] = &["1", "true", "yes", "on"];
@@ -207,13 +209,38 @@ pub const CREDENTIALS: &str = "GOOGLE_APPLICATION_CREDENTIALS";
 /// The variable that names it for gcloud, which ignores [`CREDENTIALS`].
 pub const GCLOUD_CREDENTIALS: &str = "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE";
 
-/// Variables that keep clients from the metadata server, which GKE workload identity needs.
+/// Variables by which a client finds a credential of its own, before it asks the metadata server: files, and a token in a file.
+pub const CREDENTIAL_SOURCES: &[&str] = &[
+    CREDENTIALS,
+    // Node's client reads this one, too.
+    "google_application_credentials",
+    GCLOUD_CREDENTIALS,
+    "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE",
+    "VERTEXAI_CREDENTIALS",
+];
+
+/// Variables that say where the metadata server is. Each client reads one or two of them, so they go together.
+pub const METADATA_ADDRESSES: [&str; 3] = ["GCE_METADATA_HOST", "GCE_METADATA_IP", "GCE_METADATA_ROOT"];
+
+/// How Node's client finds out whether there is a metadata server.
+pub const DETECTION: &str = "METADATA_SERVER_DETECTION";
+
+/// Variables that keep clients from the metadata server, which GKE workload identity and brokers need.
 pub const METADATA_FENCES: &[&str] = &[
     "GCE_METADATA_HOST",
     "GCE_METADATA_IP",
     "GCE_METADATA_ROOT",
+    "GCE_METADATA_MTLS_MODE",
     "NO_GCE_CHECK",
-    "METADATA_SERVER_DETECTION",
+    DETECTION,
+];
+
+/// Variables, beside those of [`Setting::Endpoint`], that send a client elsewhere, or with other credentials.
+pub const ROUTES: &[&str] = &[
+    "ANTHROPIC_BASE_URL",
+    "ANTHROPIC_CUSTOM_HEADERS",
+    "CLAUDE_CODE_SKIP_VERTEX_AUTH",
+    "GOOGLE_GEMINI_BASE_URL",
 ];
 
 impl Setting {
@@ -310,21 +337,9 @@ pub fn is_owned(name: &str) -> bool {
         || API_KEYS.contains(&name)
         || OTHER_PROVIDERS.contains(&name)
         || METADATA_FENCES.contains(&name)
-        || [
-            CREDENTIALS,
-            GCLOUD_CREDENTIALS,
-            "VERTEXAI_CREDENTIALS",
-            "CREDENTIAL_MCP_URLS",
-            "CREDENTIAL_SIDECAR_MODE",
-        ]
-        .contains(&name)
-        || [
-            "ANTHROPIC_BASE_URL",
-            "ANTHROPIC_CUSTOM_HEADERS",
-            "CLAUDE_CODE_SKIP_VERTEX_AUTH",
-            "GOOGLE_GEMINI_BASE_URL",
-        ]
-        .contains(&name)
+        || CREDENTIAL_SOURCES.contains(&name)
+        || ROUTES.contains(&name)
+        || ["CREDENTIAL_MCP_URLS", "CREDENTIAL_SIDECAR_MODE"].contains(&name)
 }
 
 fn is_one_of(value: &str, words: &[&str]) -> bool {

@@ -11,6 +11,7 @@ pub mod cli;
 pub mod clients;
 pub mod exec;
 pub mod git_config;
+pub mod glob;
 pub mod manifest;
 pub mod metrics;
 pub mod names;

@@ -32,6 +32,9 @@ pub const SKIPPED: &str = "vertex-injector.dev/skipped";
 /// Pod annotation that holds the `external_account` JSON (no secret); the downward API turns it into a file.
 pub const CREDENTIAL_CONFIGURATION: &str = "vertex-injector.dev/credential-configuration";
 
+/// Pod annotation that holds the credential file of [`LOOPBACK_VOLUME`] (no secret); the downward API turns it into a file.
+pub const LOOPBACK_CONFIGURATION: &str = "vertex-injector.dev/loopback-configuration";
+
 /// Pod annotation that lists the environment variables that an injection wrote (`container/NAME`, comma-separated; those
 /// of our sidecars too), and keys that it merged into a variable of the pod's own (`container/NAME/KEY`).
 ///
@@ -45,6 +48,21 @@ pub const PIECE_PREFIX: &str = "vertex-injector-";
 
 /// The volume with the credential file and, for workload identity federation, the token.
 pub const CREDENTIALS_VOLUME: &str = "vertex-injector-credentials";
+
+/// The native sidecar that holds the pod's Google credential in the agent's place.
+pub const BROKER_CONTAINER: &str = "vertex-injector-broker";
+
+/// The volume with the CA certificates that the operator gives the broker.
+pub const TRUST_VOLUME: &str = "vertex-injector-trust";
+
+/// Where [`TRUST_VOLUME`] is mounted in the broker.
+pub const TRUST_DIRECTORY: &str = "/etc/vertex-injector/trust";
+
+/// File name of the certificates in [`TRUST_VOLUME`].
+pub const TRUST_FILE: &str = "ca-bundle.crt";
+
+/// The volume with the credential file that leads to the broker and holds no secret, for clients that demand a file.
+pub const LOOPBACK_VOLUME: &str = "vertex-injector-loopback";
 
 /// The empty volume that covers the API token's mount path in our containers, so that the ServiceAccount
 /// admission plugin does not mount a token there.

@@ -17,6 +17,48 @@ pub struct Operator {
     pub endpoint_hosts: Vec<String>,
     /// Audiences that the API server accepts; no policy may project a token for one of them.
     pub api_server_audiences: Vec<String>,
+    /// The broker's container, as far as it is not the policy's.
+    pub broker: Broker,
+}
+
+/// Where the broker comes from and whom it trusts.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Broker {
+    /// Its image: this product's own, of the same version. Default: what `make image` builds and `make image-load` loads
+    /// into nodes, because none is published.
+    pub image: String,
+    /// When the image is pulled.
+    pub image_pull_policy: PullPolicy,
+    /// Secrets with which it is pulled, by name. Pods that get a broker name them in `imagePullSecrets`, so they must exist
+    /// in the pods' namespaces.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub image_pull_secrets: Vec<String>,
+    /// Certificates that the broker trusts in place of the image's, for endpoints behind a private CA.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_config_map: Option<CaConfigMap>,
+}
+
+/// A bundle of CA certificates (PEM) in a ConfigMap of the pods' namespaces.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CaConfigMap {
+    /// The ConfigMap.
+    pub name: String,
+    /// The key that holds the bundle.
+    pub key: String,
+}
+
+/// Kubernetes' `imagePullPolicy`.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PullPolicy {
+    /// At every start of a container.
+    Always,
+    /// When the node does not have it.
+    #[default]
+    IfNotPresent,
+    /// Never: the node must have it.
+    Never,
 }
 
 /// One entry of the chart's `agentSelectors`.
@@ -34,7 +76,8 @@ pub struct AgentSelector {
 }
 
 impl Default for Operator {
-    /// No restriction by selectors, no sidecar images, Google's hosts only, the usual audiences of an API server.
+    /// No restriction by selectors, no sidecar images, Google's hosts only, the usual audiences of an API server, the
+    /// broker's image as it is built here.
     fn default() -> Self {
         Self {
             agent_selectors: Vec::new(),
@@ -49,6 +92,29 @@ impl Default for Operator {
             ]
             .map(str::to_owned)
             .to_vec(),
+            broker: Broker::default(),
+        }
+    }
+}
+
+impl Default for Broker {
+    fn default() -> Self {
+        Self {
+            image: concat!("localhost/vertex-injector:", env!("CARGO_PKG_VERSION")).to_owned(),
+            image_pull_policy: PullPolicy::IfNotPresent,
+            image_pull_secrets: Vec::new(),
+            ca_config_map: None,
+        }
+    }
+}
+
+impl PullPolicy {
+    /// As Kubernetes writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Always => "Always",
+            Self::IfNotPresent => "IfNotPresent",
+            Self::Never => "Never",
         }
     }
 }

@@ -20,6 +20,13 @@ pub struct Identity {
     /// A service account key in a Secret. Long-lived: the least preferred way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account_key: Option<ServiceAccountKey>,
+
+    /// Audiences for which agents may have Google ID tokens from a broker; for no other is one minted. Needs a service
+    /// account. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 253), regex(pattern = r"^[^\s,]+$")))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub id_token_audiences: Vec<String>,
 }
 
 /// Workload identity federation, direct or with impersonation of a service account.
@@ -44,7 +51,8 @@ pub struct WorkloadIdentityFederation {
     )]
     pub service_account: Option<String>,
 
-    /// Lifetime of impersonated tokens in seconds; Google's default is 3600, more needs an organisation policy.
+    /// Lifetime of impersonated tokens in seconds. Default: Google's of 3600, 1800 with a broker; more than 3600 needs an
+    /// organisation policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 600, max = 43200))]
     pub service_account_token_lifetime_seconds: Option<i64>,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Sidecar {
     /// Name within the policy; the container is called `vertex-injector-NAME`.
     #[schemars(length(min = 1, max = 40), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[x_kube(validation = Rule::new("self != 'broker'").message("vertex-injector-broker is the injector's own broker"))]
     pub name: String,
     /// The image; it must be on the operator's list.
     #[schemars(length(min = 1, max = 512), regex(pattern = r"^\S+$"))]

@@ -1,17 +1,18 @@
 //! The checks of a policy, the same for webhook and command line. The API server runs those that CEL can express,
 //! the chart's ValidatingAdmissionPolicy those that need the operator's lists; here is the whole.
 
+mod access;
 mod env;
 mod identity;
 mod paths;
 mod pieces;
 
-use super::{Agent, FieldErrors, OpenShell, PolicySpec, Requirement, Selector};
+use super::{Access, Agent, FieldErrors, OpenShell, PolicySpec, Requirement, Selector};
 use crate::clients::{MODEL_REGION_CLIENTS, MODEL_REGION_PREFIX, Setting};
 use crate::operator::Operator;
 use std::collections::HashSet;
 
-pub use env::is_secret_name;
+pub use env::{changes_a_process, is_secret_name};
 
 /// Ports that agent systems use on loopback in every pod of theirs; a sidecar there would take a client's place.
 const TAKEN_PORTS: [(i32, &str); 8] = [
@@ -35,6 +36,7 @@ pub fn errors(spec: &PolicySpec, namespaces: Option<&Selector>, operator: &Opera
         check_agent(agent, &format!("spec.agents[{i}]"), &mut errors);
     }
     check_vertex(spec, operator, &mut errors);
+    access::check(spec, &mut errors);
     identity::check(spec, operator, &mut errors);
     env::check(spec, &mut errors);
     pieces::check(spec, operator, &mut errors);
@@ -159,7 +161,9 @@ fn check_vertex(spec: &PolicySpec, operator: &Operator, errors: &mut FieldErrors
     for setting in Setting::ALL {
         let read = setting.variables().any(|variable| variable.is_set_for(&vertex.clients));
         let switch = matches!(setting, Setting::Switch) || setting.field() == "vertex.clients";
-        if setting.value(vertex).is_some() && !read && !switch {
+        // There it is the broker's.
+        let elsewhere = setting == Setting::Endpoint && spec.access == Access::Proxy;
+        if setting.value(vertex).is_some() && !read && !switch && !elsewhere {
             let clients: HashSet<_> = setting.variables().flat_map(|variable| variable.set_for).collect();
             let mut clients: Vec<_> = clients.into_iter().map(|client| format!("{client:?}")).collect();
             clients.sort();

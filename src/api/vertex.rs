@@ -98,4 +98,25 @@ pub enum Access {
     /// A credential configuration file and a projected token, mounted in the agent.
     #[default]
     File,
+    /// Short-lived access tokens on request, from a broker beside the agent. What they are exchanged for stays there.
+    Metadata,
+    /// No credential at all: calls go through the broker, which adds the token and enforces `proxy`.
+    Proxy,
+}
+
+/// What becomes of a pod whose agent could get around the broker.
+#[derive(schemars::JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// It is denied, with every field that stands in the way.
+    #[default]
+    Required,
+    /// It is admitted, with a warning for each.
+    BestEffort,
+}
+
+impl Access {
+    /// Whether a broker holds the credential in the agent's place.
+    pub fn has_broker(self) -> bool {
+        self != Self::File
+    }
 }

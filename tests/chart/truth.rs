@@ -9,7 +9,7 @@ use std::fs;
 use std::process::Command;
 use vertex_injector::admission::{Outcome, Reason};
 use vertex_injector::api::{Selector, crds};
-use vertex_injector::operator::Operator;
+use vertex_injector::operator::{Broker, CaConfigMap, Operator, PullPolicy};
 use vertex_injector::{manifest, metrics, names, telemetry};
 
 const IMAGE: [&str; 2] = ["--set", "image.repository=example.com/injector"];
@@ -121,10 +121,16 @@ fn the_webhook_reads_the_operators_settings_as_the_chart_writes_them() {
     assert_eq!(
         Operator {
             agent_selectors: Vec::new(),
+            broker: Broker::default(),
             ..default.clone()
         },
         Operator::default()
     );
+    let own = Broker {
+        image: concat!("example.com/injector:", env!("CARGO_PKG_VERSION")).to_owned(),
+        ..Broker::default()
+    };
+    assert_eq!(default.broker, own);
     assert_eq!(default.agent_selectors.len(), 10);
 
     let every = settings(EVERY);
@@ -134,10 +140,57 @@ fn the_webhook_reads_the_operators_settings_as_the_chart_writes_them() {
     );
     assert_eq!(every.endpoint_hosts, ["psc.example.com", "psc.example.com:8443"]);
     assert_eq!(every.api_server_audiences, ["https://issuer.example.com/"]);
+    let digest = "sha256:fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210";
+    assert_eq!(
+        every.broker,
+        Broker {
+            image: format!("registry.example.com/acme/broker@{digest}"),
+            image_pull_policy: PullPolicy::Never,
+            image_pull_secrets: vec!["broker-registry".to_owned()],
+            ca_config_map: Some(CaConfigMap {
+                name: "acme-trust".to_owned(),
+                key: "acme.pem".to_owned(),
+            }),
+        }
+    );
     assert_eq!(
         every.agent_selectors[2].service_accounts,
         ["kartograph-agent", "kartograph-worker"]
     );
+}
+
+#[test]
+fn the_broker_is_the_webhooks_image_unless_it_has_one_of_its_own() {
+    let Some(helm) = helm() else { return };
+    let hex = "0123456789abcdef".repeat(4);
+    let version = env!("CARGO_PKG_VERSION");
+    for (set, expected) in [
+        (
+            "image.repository=a.example/i,image.tag=v1".to_owned(),
+            "a.example/i:v1".to_owned(),
+        ),
+        (
+            format!("image.repository=a.example/i,image.digest=sha256:{hex}"),
+            format!("a.example/i@sha256:{hex}"),
+        ),
+        (
+            format!("image.repository=a.example/i,image.digest=sha256:{hex},broker.image.tag=v2"),
+            "a.example/i:v2".to_owned(),
+        ),
+        (
+            format!("image.repository=a.example/i,image.digest=sha256:{hex},broker.image.repository=b.example/i"),
+            format!("b.example/i:{version}"),
+        ),
+        (
+            "webhook.url=https://webhook.example.com/mutate".to_owned(),
+            Broker::default().image,
+        ),
+    ] {
+        let rendered = objects(helm, &["--set", &set]);
+        let settings = object(&rendered, "ConfigMap", "injector")["data"]["operator.yaml"].clone();
+        let settings = &manifest::documents(settings.as_str().expect("settings")).expect("well-formed")[0];
+        assert_eq!(settings["broker"]["image"], expected.as_str(), "{set}");
+    }
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn every_value_does_something() {
             let (defaults, every, with_every) = (&defaults, &every, &with_every);
             scope.spawn(move || {
                 for path in share {
-                    let pointer = pointer(path);
+                    let pointer = pointer_of(path);
                     let value = every
                         .pointer(&pointer)
                         .unwrap_or_else(|| panic!("every-value.yaml lacks {path}"));
@@ -91,11 +91,13 @@ fn every_value_does_something() {
                     };
                     let mut changed = every.clone();
                     *changed.pointer_mut(&pointer).expect("the value") = other;
-                    let effective = if path == "image.tag" {
+                    let effective = if let Some(image) = path.strip_suffix(".tag") {
                         // The digest wins over it.
                         let mut every = every.clone();
-                        every["image"]["digest"] = json!("");
-                        changed["image"]["digest"] = json!("");
+                        let digest = format!("{}/digest", pointer_of(image));
+                        for values in [&mut every, &mut changed] {
+                            *values.pointer_mut(&digest).expect("the digest") = json!("");
+                        }
                         render(helm, &changed) != render(helm, &every)
                     } else {
                         render(helm, &changed) != *with_every
@@ -117,6 +119,13 @@ fn impossible_values_are_refused_with_their_name() {
         ("image.repository=example.com/injector:1", "'/image/repository'"),
         ("image.digest=sha256:abc", "'/image/digest'"),
         ("image.pullPolicy=Sometimes", "'/image/pullPolicy'"),
+        (
+            "broker.image.repository=example.com/injector:1",
+            "'/broker/image/repository'",
+        ),
+        ("broker.image.pullPolicy=Sometimes", "'/broker/image/pullPolicy'"),
+        ("broker.imagePullSecrets={a}", "'/broker/imagePullSecrets/0'"),
+        ("broker.caConfigMap.key=a/b", "'/broker/caConfigMap/key'"),
         ("webhook.url=http://example.com/mutate", "'/webhook/url'"),
         ("webhook.url=https://example.com/", "'/webhook/url'"),
         ("webhook.url=https://me@example.com/mutate", "'/webhook/url'"),
@@ -278,7 +287,7 @@ fn schema() -> Value {
     read_one(&chart().join("values.schema.json"))
 }
 
-fn pointer(path: &str) -> String {
+fn pointer_of(path: &str) -> String {
     format!("/{}", path.replace('.', "/"))
 }
 

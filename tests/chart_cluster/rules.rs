@@ -127,6 +127,95 @@ fn what_does_not_fit_together_is_refused_by_both() {
 }
 
 #[test]
+fn what_a_broker_needs_and_what_it_cannot_do_is_judged_alike() {
+    let Some(release) = &*RELEASE else { return };
+    let federation = json!({"workloadIdentityFederation": {"provider": PROVIDER}});
+    let gke = json!({"gkeWorkloadIdentity": {"serviceAccount": "agent@my-project.iam.gserviceaccount.com"}});
+    let vertex = |clients: Value| json!({"project": "my-project", "region": "us-east5", "clients": clients});
+    let with = |access: &str, more: Value| {
+        let mut spec = json!({"access": access, "identity": federation, "vertex": vertex(json!(["ClaudeCode"]))});
+        let fields = more.as_object().expect("a map").clone();
+        spec.as_object_mut().expect("a map").extend(fields);
+        spec
+    };
+    let metadata = |more| with("Metadata", more);
+    let proxy = |more| with("Proxy", more);
+    let pinned = |more: Value| {
+        let mut vertex = vertex(json!(["ClaudeCode"]));
+        vertex
+            .as_object_mut()
+            .expect("a map")
+            .extend(more.as_object().expect("a map").clone());
+        vertex
+    };
+    let sidecar = json!({"name": "a", "image": "ghcr.io/acme/github-mcp:1.0", "port": 8100});
+    let accounts = json!([{"serviceAccounts": ["a"]}]);
+    let specs = [
+        json!({"access": "Metadata"}),
+        metadata(json!({"identity": null})),
+        proxy(json!({"vertex": null})),
+        metadata(json!({"proxy": {"models": ["claude-*"]}})),
+        json!({"broker": {}}),
+        json!({"isolation": "BestEffort"}),
+        metadata(json!({"openShell": "PatchUserEnvironment"})),
+        metadata(json!({"identity": gke, "agents": accounts})),
+        metadata(json!({"agents": [{"podSelector": {}, "credentialDirectory": "/gcloud/config"}]})),
+        metadata(json!({"broker": {"proxyPort": 8600}})),
+        proxy(json!({"broker": {"metadataPort": 8600, "proxyPort": 8600}})),
+        proxy(json!({"broker": {"metadataPort": 8174, "proxyPort": 8787, "metricsPort": 8001}})),
+        proxy(json!({"broker": {"metricsPort": 8100}, "sidecars": [sidecar]})),
+        proxy(
+            json!({"broker": {"resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "999m", "memory": "1000Mi"}}}}),
+        ),
+        json!({"identity": {"serviceAccountKey": {"secretName": "a", "key": "b"}, "idTokenAudiences": ["https://a"]}}),
+        metadata(
+            json!({"identity": {"workloadIdentityFederation": {"provider": PROVIDER}, "idTokenAudiences": ["https://a"]}}),
+        ),
+        proxy(json!({"vertex": vertex(json!(["ClaudeCode", "OpenCode", "Goose", "AISDK"]))})),
+        proxy(json!({"vertex": pinned(json!({"quotaProject": "other-project"}))})),
+        proxy(json!({"proxy": {"publishers": ["google"]}})),
+        proxy(json!({"vertex": vertex(json!(["GoogleGenAI"])), "proxy": {"publishers": ["anthropic"]}})),
+        proxy(
+            json!({"vertex": pinned(json!({"models": {"default": "gemini-3", "opus": "claude-opus-4-8", "sonnet": "claude-sonnetX4", "haiku": "xclaude-haiku"}})),
+                     "proxy": {"models": ["claude-opus-*", "claude-sonnet.4", "claude-haiku"]}}),
+        ),
+        proxy(json!({"proxy": {"regions": ["global"]}})),
+        proxy(
+            json!({"vertex": pinned(json!({"modelRegions": {"HAIKU_4_5": "europe-west1", "5_OPUS": "us-east5"}})), "proxy": {"regions": ["us-east5"]}}),
+        ),
+        proxy(json!({"vertex": pinned(json!({"endpoint": "https://evil.example"}))})),
+    ];
+    assert_eq!(agree(release, &named(&specs)), specs.len());
+    let account = json!({"workloadIdentityFederation": {"provider": PROVIDER, "serviceAccount": "agent@my-project.iam.gserviceaccount.com"},
+                         "idTokenAudiences": ["https://a", "b"]});
+    let rightly = [
+        metadata(json!({})),
+        proxy(json!({"broker": {}, "isolation": "BestEffort"})),
+        metadata(json!({"isolation": "Required", "identity": account})),
+        metadata(
+            json!({"identity": gke, "agents": accounts, "isolation": "BestEffort", "vertex": vertex(json!(["Ambient"]))}),
+        ),
+        json!({"isolation": "BestEffort", "sidecars": [sidecar]}),
+        metadata(
+            json!({"vertex": vertex(json!(["Ambient"])), "agents": [{"podSelector": {}, "credentialDirectory": "/app/vertex"}]}),
+        ),
+        metadata(json!({"vertex": vertex(json!(["OpenCode", "Goose", "AISDK"]))})),
+        proxy(json!({"broker": {"metadataPort": 8471, "metricsPort": 8470}})),
+        proxy(json!({"broker": {"resources": {"requests": {"cpu": "1"}, "limits": {"memory": "64Mi"}}}})),
+        proxy(
+            json!({"vertex": pinned(json!({"endpoint": "https://psc.example.com", "models": {"opus": "claude-opus-4.8@default"}})),
+                     "proxy": {"models": ["claude-*@default"], "regions": ["us-east5"], "publishers": ["anthropic"], "allow": ["WebSearch"]}}),
+        ),
+        proxy(
+            json!({"vertex": pinned(json!({"modelRegions": {"HAIKU_4_5": "europe-west1"}})), "proxy": {"regions": ["us-east5", "europe-west1"]}}),
+        ),
+        proxy(json!({"vertex": vertex(json!(["GoogleGenAI", "LiteLLM"])), "proxy": {"publishers": ["google"]}})),
+        metadata(json!({"broker": null, "proxy": null})),
+    ];
+    assert_eq!(agree(release, &named(&rightly)), 0);
+}
+
+#[test]
 fn a_field_that_is_null_is_a_field_that_is_absent() {
     let Some(release) = &*RELEASE else { return };
     let federation = json!({"provider": PROVIDER, "audience": null, "serviceAccount": null, "endpoints": null});

@@ -70,7 +70,38 @@ fn rules_beside_the_fields_refuse_with_the_field() {
             "a key is the suffix of VERTEX_REGION_CLAUDE_",
         ),
         (json!({"priority": 5000}), "spec.priority", "1000"),
-        (json!({"access": "Proxy"}), "spec.access", r#"supported values: "File""#),
+        (
+            json!({"access": "Files"}),
+            "spec.access",
+            r#"supported values: "File", "Metadata", "Proxy""#,
+        ),
+        (
+            json!({"access": "Metadata", "vertex": {"project": "my-project", "region": "global", "clients": ["ClaudeCode"]}}),
+            "spec.identity",
+            "access: Metadata and access: Proxy need an identity",
+        ),
+        (
+            json!({"access": "Proxy", "identity": {"workloadIdentityFederation": federation}}),
+            "spec.vertex",
+            "access: Metadata and access: Proxy need vertex",
+        ),
+        (
+            json!({"proxy": {"models": ["claude-*"]}}),
+            "spec.proxy",
+            "only access: Proxy has a proxy",
+        ),
+        (
+            json!({"broker": {"metadataPort": 8600}}),
+            "spec.broker",
+            "only access: Metadata and access: Proxy have a broker",
+        ),
+        (
+            json!({"access": "Proxy", "identity": {"workloadIdentityFederation": federation},
+                   "vertex": {"project": "my-project", "region": "global", "clients": ["ClaudeCode"]},
+                   "broker": {"proxyPort": 8600, "metricsPort": 8600}}),
+            "spec.broker",
+            "metadataPort, proxyPort and metricsPort must differ",
+        ),
     ];
     let policies: Vec<Value> = cases
         .iter()

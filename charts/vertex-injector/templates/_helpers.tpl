@@ -49,6 +49,25 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end }}
 {{- end }}
 
+{{- /* The broker's image: its own, else the webhook's, else the one that is built here. */ -}}
+{{- define "vertex-injector.brokerImage" -}}
+{{- $own := .Values.broker.image }}
+{{- $webhook := .Values.image }}
+{{- $repository := coalesce $own.repository $webhook.repository "localhost/vertex-injector" }}
+{{- $same := not $own.repository }}
+{{- $digest := $own.digest }}
+{{- $tag := $own.tag }}
+{{- if and $same (not $digest) (not $tag) }}
+{{- $digest = $webhook.digest }}
+{{- $tag = $webhook.tag }}
+{{- end }}
+{{- if $digest }}
+{{- printf "%s@%s" $repository $digest }}
+{{- else }}
+{{- printf "%s:%s" $repository (default .Chart.AppVersion $tag) }}
+{{- end }}
+{{- end }}
+
 {{- /* Everything that marks an agent pod, checked for what the schema cannot say: JSON {"entries": […]}. */ -}}
 {{- define "vertex-injector.agentSelectors" -}}
 {{- $entries := concat .Values.agentSelectors .Values.extraAgentSelectors }}

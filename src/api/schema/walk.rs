@@ -204,11 +204,6 @@ impl Walk {
     fn not_one_of(&mut self, valid: &[Value], value: &Value) {
         let names: Vec<_> = valid.iter().filter_map(Value::as_str).collect();
         let names = names.join(", ");
-        // Modes that the documentation speaks of and this version lacks.
-        if self.path == "spec.access" && matches!(value.as_str(), Some("Metadata" | "Proxy")) {
-            let mode = value.as_str().unwrap_or_default();
-            return self.error(format!("{mode} is not available yet; this version only has {names}"));
-        }
         self.error(format!("{} is not one of {names}", shown(value, &self.path)));
     }
 

@@ -82,6 +82,11 @@ pub(super) fn check(spec: &PolicySpec, errors: &mut FieldErrors) {
     }
 }
 
+/// Whether a variable of this name can make a process run other code or trust other certificates.
+pub fn changes_a_process(name: &str) -> bool {
+    is_loader(name) || TRUST.contains(&name)
+}
+
 /// Whether a variable of this name holds a secret by all appearance: it ends in a word such as `TOKEN` or `API_KEY`.
 pub fn is_secret_name(name: &str) -> bool {
     const WORDS: [&str; 13] = [
@@ -124,7 +129,7 @@ fn check_unique(env: &[EnvVar], field: &str, errors: &mut FieldErrors) {
 }
 
 fn check_name(name: &str, field: &str, errors: &mut FieldErrors) {
-    let why = if LOADERS.contains(&name) || LOADER_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+    let why = if is_loader(name) {
         "it can make a process run other code"
     } else if TRUST.contains(&name) {
         "it can make a process trust other certificates"
@@ -134,6 +139,10 @@ fn check_name(name: &str, field: &str, errors: &mut FieldErrors) {
         return;
     };
     errors.add(field, format!("{name:?} may not be set by a policy: {why}"));
+}
+
+fn is_loader(name: &str) -> bool {
+    LOADERS.contains(&name) || LOADER_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn check_shape(var: &EnvVar, field: &str, errors: &mut FieldErrors) {

@@ -10,6 +10,7 @@ pub(super) fn check(spec: &PolicySpec, operator: &Operator, errors: &mut FieldEr
         workload_identity_federation,
         gke_workload_identity,
         service_account_key,
+        id_token_audiences: _,
     } = identity;
     let chosen = [
         workload_identity_federation.is_some(),
@@ -60,6 +61,7 @@ pub(super) fn check(spec: &PolicySpec, operator: &Operator, errors: &mut FieldEr
             .vertex
             .as_ref()
             .is_some_and(|vertex| vertex.clients.contains(&Client::Ambient))
+            && !spec.access.has_broker()
         {
             errors.add(
                 "spec.identity.gkeWorkloadIdentity",

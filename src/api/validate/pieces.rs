@@ -2,6 +2,7 @@
 
 use super::{TAKEN_PORTS, check_object_name, identity::check_audience};
 use crate::api::{DownwardApiItem, FieldErrors, KeyToPath, PolicySpec, Projection, Resources, Sidecar, Volume};
+use crate::glob::Glob;
 use crate::operator::Operator;
 use crate::quantity::thousandths;
 
@@ -207,6 +208,15 @@ fn check_sidecar(sidecar: &Sidecar, earlier: &[Sidecar], field: &str, operator: 
     if earlier.iter().any(|other| other.name == sidecar.name) {
         errors.add(format!("{field}.name"), format!("{:?} occurs twice", sidecar.name));
     }
+    if format!("{}{}", crate::names::PIECE_PREFIX, sidecar.name) == crate::names::BROKER_CONTAINER {
+        errors.add(
+            format!("{field}.name"),
+            format!(
+                "{} is the injector's own broker; choose another name",
+                crate::names::BROKER_CONTAINER
+            ),
+        );
+    }
     if let Some(other) = earlier.iter().find(|other| other.port == sidecar.port) {
         errors.add(
             format!("{field}.port"),
@@ -227,12 +237,10 @@ fn check_sidecar(sidecar: &Sidecar, earlier: &[Sidecar], field: &str, operator: 
             format!("{key:?} is the key of sidecar {:?} already", other.name),
         );
     }
-    check_resources(sidecar, field, errors);
-    if !operator
-        .sidecar_images
-        .iter()
-        .any(|glob| matches_glob(glob, &sidecar.image))
-    {
+    if let Some(resources) = &sidecar.resources {
+        check_bounds(resources, &format!("{field}.resources"), errors);
+    }
+    if !operator.sidecar_images.iter().any(|glob| matches(glob, &sidecar.image)) {
         let allowed = match operator.sidecar_images.as_slice() {
             [] => "the operator's list of sidecarImages is empty".to_owned(),
             images => format!("the operator's list of sidecarImages has {}", images.join(", ")),
@@ -245,10 +253,7 @@ fn check_sidecar(sidecar: &Sidecar, earlier: &[Sidecar], field: &str, operator: 
 }
 
 /// The API server refuses pods whose container requests more than its limit.
-fn check_resources(sidecar: &Sidecar, field: &str, errors: &mut FieldErrors) {
-    let Some(Resources { requests, limits }) = &sidecar.resources else {
-        return;
-    };
+pub(super) fn check_bounds(Resources { requests, limits }: &Resources, field: &str, errors: &mut FieldErrors) {
     let pairs = [
         ("cpu", &requests.cpu, &limits.cpu),
         ("memory", &requests.memory, &limits.memory),
@@ -259,22 +264,14 @@ fn check_resources(sidecar: &Sidecar, field: &str, errors: &mut FieldErrors) {
         };
         if thousandths(&request.as_str().into()) > thousandths(&limit.as_str().into()) {
             errors.add(
-                format!("{field}.resources.requests.{resource}"),
+                format!("{field}.requests.{resource}"),
                 format!("{request:?} is more than the limit {limit:?}"),
             );
         }
     }
 }
 
-/// Whether `text` is of the form `glob`, in which `*` stands for any characters.
-fn matches_glob(glob: &str, text: &str) -> bool {
-    match glob.split_once('*') {
-        None => glob == text,
-        Some((head, rest)) => text.strip_prefix(head).is_some_and(|tail| {
-            tail.char_indices()
-                .map(|(i, _)| i)
-                .chain([tail.len()])
-                .any(|i| tail.get(i..).is_some_and(|end| matches_glob(rest, end)))
-        }),
-    }
+/// Whether `text` is of the form `glob`. What is no pattern matches nothing.
+pub(super) fn matches(glob: &str, text: &str) -> bool {
+    glob.parse::<Glob>().is_ok_and(|glob| glob.matches(text))
 }
