@@ -1,4 +1,4 @@
-//! The certificate authority of one run, and its certificate for Google's hosts.
+//! The certificate for Google's hosts: of a certificate authority of this run, or of files.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
 use rustls::ServerConfig;
-use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use time::{Duration, OffsetDateTime};
 
 /// Every name that a client may know us by. One wildcard covers the global services and the
@@ -64,16 +65,31 @@ pub fn for_google(directory: &Path) -> anyhow::Result<Arc<ServerConfig>> {
     std::fs::write(&path, ca_certificate.pem())
         .with_context(|| format!("cannot write the CA to {}", path.display()))?;
 
+    let key = PrivateKeyDer::try_from(server_key.serialize_der())
+        .map_err(|reason| anyhow::anyhow!("cannot use the server's key: {reason}"))?;
+    settings(vec![certificate.der().clone()], key)
+}
+
+/// The TLS settings of a server with the certificate chain and the key of two PEM files, whose CA outlives this process.
+///
+/// # Errors
+///
+/// When a file cannot be read, or the key is not the certificate's.
+pub fn of_files(chain: &Path, key: &Path) -> anyhow::Result<Arc<ServerConfig>> {
+    let certificates = CertificateDer::pem_file_iter(chain)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .with_context(|| format!("cannot read the certificate {}", chain.display()))?;
+    let key = PrivateKeyDer::from_pem_file(key).with_context(|| format!("cannot read the key {}", key.display()))?;
+    settings(certificates, key)
+}
+
+fn settings(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> anyhow::Result<Arc<ServerConfig>> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .context("cannot choose TLS versions")?
         .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::try_from(server_key.serialize_der())
-                .map_err(|reason| anyhow::anyhow!("cannot use the server's key: {reason}"))?,
-        )
+        .with_single_cert(chain, key)
         .context("cannot use the server's certificate")?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))

@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
+use rustls::ServerConfig;
 
+use crate::certificate;
 use crate::google::Trust;
 use crate::google::jwks::KeySource;
 use crate::google::vertex::{Pace, Vertex};
@@ -48,6 +51,13 @@ pub enum Command {
     /// Takes any token, or none, for any project, location and host; bodies are judged as by
     /// `google`. Prints `LISTENING ADDRESS:PORT` when it is ready; ends like `google`.
     Vertex(VertexArguments),
+
+    /// An agent: takes what its environment gives it, as the clients of Google and Anthropic do, and asks a model once.
+    ///
+    /// Reads GOOGLE_APPLICATION_CREDENTIALS or GCE_METADATA_HOST, ANTHROPIC_VERTEX_PROJECT_ID, CLOUD_ML_REGION and
+    /// ANTHROPIC_VERTEX_BASE_URL; trusts the CA in SSL_CERT_FILE. Prints one line of JSON: where the credential came from,
+    /// where the model was asked, and what it said.
+    Agent(AgentArguments),
 }
 
 /// What the models alone listen on.
@@ -90,6 +100,14 @@ impl Models {
     }
 }
 
+/// What the agent asks for.
+#[derive(Debug, Args)]
+pub struct AgentArguments {
+    /// The model
+    #[arg(long, default_value = "claude-sonnet-4-5")]
+    pub model: String,
+}
+
 /// What the fake Google listens on, and whom it trusts.
 #[derive(Debug, Args)]
 pub struct GoogleArguments {
@@ -104,6 +122,14 @@ pub struct GoogleArguments {
     /// An existing directory that receives ca.crt and journal.jsonl.
     #[arg(long)]
     pub directory: PathBuf,
+
+    /// A certificate for Google's hosts (PEM), instead of one of a CA of this run: the CA of clients that outlive a restart.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+
+    /// The certificate's key (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
 
     /// The `iss` that subject tokens must carry: the cluster's ServiceAccount issuer.
     #[arg(long, value_name = "URL")]
@@ -148,6 +174,10 @@ pub struct GoogleArguments {
 
     #[command(flatten)]
     models: Models,
+
+    /// How long a federated token lives. Less than what Google gives lets a test see it refreshed.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3599, value_parser = clap::value_parser!(u32).range(1..=3599))]
+    federated_lifetime: u32,
 }
 
 impl GoogleArguments {
@@ -185,6 +215,19 @@ impl GoogleArguments {
             allowed_audiences,
             service_accounts: self.service_account.clone(),
             max_lifetime_seconds: self.max_lifetime,
+            federated_lifetime_seconds: self.federated_lifetime,
+        }
+    }
+
+    /// The TLS settings of the server.
+    ///
+    /// # Errors
+    ///
+    /// When the given files cannot be used, or no certificate can be made.
+    pub fn tls(&self) -> anyhow::Result<Arc<ServerConfig>> {
+        match (&self.tls_certificate, &self.tls_key) {
+            (Some(chain), Some(key)) => certificate::of_files(chain, key),
+            _ => certificate::for_google(&self.directory),
         }
     }
 

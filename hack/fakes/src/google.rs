@@ -43,6 +43,8 @@ pub struct Trust {
     pub service_accounts: Vec<String>,
     /// The longest lifetime of an impersonated token.
     pub max_lifetime_seconds: u32,
+    /// The lifetime of a federated token.
+    pub federated_lifetime_seconds: u32,
 }
 
 /// All services of one run, and what they share.

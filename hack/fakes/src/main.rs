@@ -4,13 +4,18 @@
 //! services, with certificates of a CA that it makes at start. It exists for the
 //! tests and for demonstrations: real, unmodified Google clients talk to it as
 //! they would talk to Google, and it refuses everything that Google would
-//! refuse. It never runs in a cluster, and nothing it issues is worth anything
-//! outside the process that issued it. `vertex-injector-fakes vertex` is its
-//! models alone, for anybody and as fast as it can.
+//! refuse. It never runs in a cluster but a test's own, and nothing it issues is
+//! worth anything outside the process that issued it. `vertex-injector-fakes
+//! vertex` is its models alone, for anybody and as fast as it can.
+//!
+//! `vertex-injector-fakes agent` is the other side: it asks a model as an agent
+//! would.
 #![expect(clippy::print_stderr, reason = "standard error is this program's log")]
 
+mod agent;
 mod certificate;
 mod cli;
+mod client;
 mod google;
 mod journal;
 mod server;
@@ -28,7 +33,7 @@ use clap::Parser;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
-use crate::cli::{Cli, Command, GoogleArguments, VertexArguments};
+use crate::cli::{AgentArguments, Cli, Command, GoogleArguments, VertexArguments};
 use crate::google::Google;
 use crate::journal::Journal;
 
@@ -53,6 +58,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         match command {
             Command::Google(arguments) => google(arguments).await,
             Command::Vertex(arguments) => vertex(arguments).await,
+            Command::Agent(arguments) => ask(arguments).await,
         }
     });
     // A client that holds its connection open must not keep the process alive.
@@ -67,7 +73,7 @@ const MANY_CONNECTIONS: usize = 4096;
 
 async fn google(arguments: GoogleArguments) -> anyhow::Result<()> {
     arguments.check()?;
-    let tls = certificate::for_google(&arguments.directory)?;
+    let tls = arguments.tls()?;
     let journal = Journal::create(&arguments.directory.join("journal.jsonl"))?;
     let google = Google::new(arguments.trust(), arguments.keys()?, arguments.vertex(), journal);
     let router = server::google(Arc::new(google));
@@ -108,4 +114,9 @@ async fn serve(
         () = stopped => {}
     }
     Ok(())
+}
+
+async fn ask(arguments: AgentArguments) -> anyhow::Result<()> {
+    let answer = agent::ask(&arguments.model).await?;
+    writeln!(std::io::stdout(), "{answer}").context("cannot write to standard output")
 }

@@ -5,21 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use http::header::{ACCEPT, AUTHORIZATION, HOST};
-use http_body_util::{BodyExt, Empty, Limited};
+use http::header::{ACCEPT, AUTHORIZATION};
 use hyper::body::Bytes;
-use hyper_util::rt::TokioIo;
 use jsonwebtoken::jwk::JwkSet;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use rustls::ClientConfig;
 use url::Url;
 
-/// The largest key set, in bytes.
-const LARGEST: usize = 1024 * 1024;
+use crate::client::{LARGEST, send, trusting};
+
 /// How long a fetch may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -50,7 +43,7 @@ impl KeySource {
         let tls = match (url.scheme(), ca_file) {
             ("http", None) => None,
             ("http", Some(_)) => bail!("--jwks-ca-file: only of use with an https --jwks-url"),
-            ("https", Some(path)) => Some(Arc::new(trusting(path)?)),
+            ("https", Some(path)) => Some(trusting(path)?),
             ("https", None) => bail!("an https --jwks-url needs --jwks-ca-file"),
             (scheme, _) => bail!("--jwks-url: {scheme} is not supported; give http or https"),
         };
@@ -65,10 +58,9 @@ impl KeySource {
     pub async fn fetch(&self) -> anyhow::Result<JwkSet> {
         let bytes = match self {
             Self::File(path) => read(path)?,
-            Self::Url(endpoint) => tokio::time::timeout(PATIENCE, endpoint.fetch())
+            Self::Url(endpoint) => endpoint
+                .fetch()
                 .await
-                .with_context(|| format!("no answer within {} s", PATIENCE.as_secs()))
-                .flatten()
                 .with_context(|| format!("cannot fetch the keys from {}", endpoint.url))?,
         };
         serde_json::from_slice(&bytes).context("the keys are not a JSON Web Key Set")
@@ -77,76 +69,17 @@ impl KeySource {
 
 impl Endpoint {
     async fn fetch(&self) -> anyhow::Result<Vec<u8>> {
-        let host = self.url.host_str().context("the URL has no host")?;
-        let port = self.url.port_or_known_default().context("the URL has no port")?;
-        let address = host.trim_start_matches('[').trim_end_matches(']');
-        let stream = TcpStream::connect((address, port)).await.context("cannot connect")?;
-        match &self.tls {
-            None => self.request(stream).await,
-            Some(tls) => {
-                let name = ServerName::try_from(address.to_owned())
-                    .context("the URL's host is not a name that a certificate can carry")?;
-                let stream = TlsConnector::from(Arc::clone(tls))
-                    .connect(name, stream)
-                    .await
-                    .context("the TLS handshake failed")?;
-                self.request(stream).await
-            }
-        }
-    }
-
-    async fn request<S>(&self, stream: S) -> anyhow::Result<Vec<u8>>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let mut request = http::Request::get(self.url.path())
-            .header(HOST, self.url.authority())
-            .header(ACCEPT, "application/json, application/jwk-set+json");
+        let mut request = http::Request::builder().header(ACCEPT, "application/json, application/jwk-set+json");
         if let Some(path) = &self.bearer_file {
             let token = String::from_utf8(read(path)?).context("the bearer token is not text")?;
             request = request.header(AUTHORIZATION, format!("Bearer {}", token.trim()));
         }
-        let request = request.body(Empty::<Bytes>::new())?;
-        // Ends with this function: the connection is dropped when the exchange is over.
-        let exchange = async {
-            let response = sender.send_request(request).await?;
-            if !response.status().is_success() {
-                bail!("answered {}", response.status());
-            }
-            let body = Limited::new(response.into_body(), LARGEST)
-                .collect()
-                .await
-                .map_err(|error| anyhow::anyhow!("cannot read the answer: {error}"))?;
-            Ok(body.to_bytes().to_vec())
-        };
-        tokio::pin!(connection, exchange);
-        tokio::select! {
-            outcome = &mut exchange => outcome,
-            ended = &mut connection => {
-                ended.context("the connection broke")?;
-                exchange.await
-            }
+        let answer = send(&self.url, self.tls.as_ref(), request.body(Bytes::new())?, PATIENCE).await?;
+        if !answer.status.is_success() {
+            bail!("answered {}", answer.status);
         }
+        Ok(answer.body.to_vec())
     }
-}
-
-fn trusting(path: &Path) -> anyhow::Result<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    let certificates =
-        CertificateDer::pem_file_iter(path).with_context(|| format!("cannot read the CA {}", path.display()))?;
-    for certificate in certificates {
-        let certificate = certificate.with_context(|| format!("{}: not PEM", path.display()))?;
-        roots
-            .add(certificate)
-            .with_context(|| format!("{}: not a CA certificate", path.display()))?;
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    Ok(ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .context("cannot choose TLS versions")?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -232,6 +165,7 @@ mod tests {
             allowed_audiences: Vec::new(),
             service_accounts: Vec::new(),
             max_lifetime_seconds: 1,
+            federated_lifetime_seconds: 1,
         };
         let journal = crate::journal::Journal::create(&directory.join("journal")).unwrap();
         let keys = KeySource::File(PathBuf::from("/dev/null"));

@@ -31,8 +31,6 @@ const EXCHANGE_FIELDS: [&str; 7] = [
 const INTROSPECTION_FIELDS: [&str; 2] = ["token", "token_type_hint"];
 /// gcloud's own OAuth client, the only one that names itself here. Public, like its secret.
 const GCLOUD: &str = "32555940559.apps.googleusercontent.com";
-/// What Google gives, in seconds.
-const LIFETIME: u32 = 3599;
 
 type Form = BTreeMap<String, String>;
 
@@ -98,7 +96,7 @@ async fn token(google: &Google, request: &Received, record: &mut Record) -> Resu
             scopes,
             client,
             issued: now,
-            expires: after(now, LIFETIME),
+            expires: after(now, google.trust.federated_lifetime_seconds),
         })
         .ok_or_else(|| {
             Refusal::oauth(
@@ -112,7 +110,7 @@ async fn token(google: &Google, request: &Received, record: &mut Record) -> Resu
         "access_token": issued.token,
         "issued_token_type": ACCESS_TOKEN,
         "token_type": "Bearer",
-        "expires_in": LIFETIME,
+        "expires_in": google.trust.federated_lifetime_seconds,
     }))
 }
 

@@ -221,6 +221,7 @@ mod tests {
             allowed_audiences: vec!["first".to_owned(), "second".to_owned()],
             service_accounts: Vec::new(),
             max_lifetime_seconds: 3600,
+            federated_lifetime_seconds: 3600,
         }
     }
 
