@@ -1,14 +1,15 @@
 //! The broker: holds a pod's Google credential, so that its agent does not have to.
 //!
 //! [`credentials`] says what can be exchanged, [`token`] exchanges it over [`crate::net::upstream`] and keeps one access token fresh,
-//! [`metadata`] hands it out as the metadata server of Google Compute Engine does. Everything listens on loopback, except
-//! [`metrics`], from which no token can be reached.
+//! [`metadata`] hands it out as the metadata server of Google Compute Engine does, or [`proxy`] adds it to model calls and keeps it
+//! from the agent altogether. Everything listens on loopback, except [`metrics`], from which no token can be reached.
 
 pub mod args;
 pub mod credentials;
 pub mod metadata;
 pub mod metrics;
 pub mod probe;
+pub mod proxy;
 pub mod signing;
 pub mod token;
 
@@ -16,16 +17,20 @@ use crate::net::listen;
 use crate::net::upstream::{self, Upstream};
 use crate::telemetry;
 use anyhow::Context;
-use args::Mode;
+use args::ProxyArgs;
 use aws_lc_rs::rand;
+use http::Request;
 use hyper::body::Incoming;
 use metadata::Metadata;
 use metrics::Counters;
+use proxy::Proxy;
+use proxy::vertex::Vertex;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use token::{IdTokens, Supplier};
+use token::{IdTokens, Supplier, Tokens};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::field::DisplayValue;
 use tracing::info;
 
 pub use args::Args;
@@ -63,64 +68,79 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 
 async fn serve(args: Args) -> anyhow::Result<()> {
     telemetry::init(args.log_format, &args.log)?;
+    let proxy = args.proxy()?;
     let credentials = Arc::new(args.read_credentials()?);
-    let Args {
-        mode: Mode::Metadata,
-        project,
-        project_number,
-        metadata_port,
-        id_token_audiences,
-        metrics_listen,
-        ..
-    } = args;
-    let listener = bind((Ipv4Addr::LOCALHOST, metadata_port).into(), "--metadata-port").await?;
-    let metrics_listener = match metrics_listen {
+    let listener = bind((Ipv4Addr::LOCALHOST, args.metadata_port).into(), "--metadata-port").await?;
+    let proxy_listener = match &proxy {
+        Some(proxy) => Some(bind((Ipv4Addr::LOCALHOST, proxy.port).into(), "--proxy-port").await?),
+        None => None,
+    };
+    let metrics_listener = match args.metrics_listen {
         Some(address) => Some(bind(address, "--metrics-listen").await?),
         None => None,
     };
 
-    let upstream = Upstream::new(upstream::google().context("cannot find the system's trusted certificates")?);
+    let transport = upstream::google().context("cannot find the system's trusted certificates")?;
+    let upstream = Upstream::new(transport.clone());
     let counters = Arc::new(Counters::new());
     // The account's name on GKE when it is no service account's, which google-auth then does not look up.
     let email = credentials
         .email()
-        .map_or_else(|| format!("{project}.svc.id.goog"), str::to_owned);
-    let number = project_number.map(|number| number.to_string());
+        .map_or_else(|| format!("{}.svc.id.goog", args.project), str::to_owned);
+    let number = args.project_number.map(|number| number.to_string());
+    let supplier = supplier(&credentials, &upstream, &counters);
     let metadata = Arc::new(Metadata {
         project_number: number.or_else(|| credentials.project_number().map(str::to_owned)),
-        tokens: supplier(&credentials, &upstream, &counters),
-        id_tokens: IdTokens::new(Arc::clone(&credentials), upstream, id_token_audiences),
+        tokens: match &proxy {
+            Some(_) => Tokens::Placeholder,
+            None => Tokens::Real(supplier.clone()),
+        },
+        id_tokens: IdTokens::new(Arc::clone(&credentials), upstream, args.id_token_audiences),
         counters: Arc::clone(&counters),
-        project,
+        project: args.project,
         email,
     });
     info!(
-        mode = "metadata",
+        mode = if proxy.is_some() { "proxy" } else { "metadata" },
         project = metadata.project,
         project_number = metadata.project_number,
         credentials = credentials.kind(),
         account = metadata.email,
         metadata = %listener.local_addr()?,
-        metrics = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok()).map(tracing::field::display),
+        proxy = address(proxy_listener.as_ref()),
+        metrics = address(metrics_listener.as_ref()),
+        rules = proxy.as_ref().map(|proxy| tracing::field::display(proxy.rules.to_string())),
+        endpoint = proxy.as_ref().and_then(|proxy| Some(tracing::field::display(proxy.endpoint.as_ref()?))),
         "serving"
     );
 
     if let Some(listener) = metrics_listener {
-        tokio::spawn(listen::serve(
-            listener,
-            METRICS_CONNECTIONS,
-            move |request: http::Request<Incoming>| {
-                let counters = Arc::clone(&counters);
-                async move { counters.answer(&request.into_parts().0) }
-            },
-        ));
+        let counters = Arc::clone(&counters);
+        let answer = move |request: Request<Incoming>| {
+            let counters = Arc::clone(&counters);
+            async move { counters.answer(&request.into_parts().0) }
+        };
+        tokio::spawn(listen::serve(listener, METRICS_CONNECTIONS, answer));
     }
-    listen::serve(listener, CONNECTIONS, move |request: http::Request<Incoming>| {
+    if let (Some(listener), Some(ProxyArgs { rules, endpoint, .. })) = (proxy_listener, proxy) {
+        let proxy = Arc::new(Proxy::new(rules, supplier, Vertex::new(endpoint, transport), counters));
+        let answer = move |request: Request<Incoming>| {
+            let proxy = Arc::clone(&proxy);
+            async move { proxy.answer(request).await }
+        };
+        tokio::spawn(listen::serve(listener, CONNECTIONS, answer));
+    }
+    listen::serve(listener, CONNECTIONS, move |request: Request<Incoming>| {
         let metadata = Arc::clone(&metadata);
         async move { metadata.answer(&request.into_parts().0).await }
     })
     .await;
     Ok(())
+}
+
+/// Where a port listens, for the log.
+fn address(listener: Option<&TcpListener>) -> Option<DisplayValue<SocketAddr>> {
+    listener?.local_addr().ok().map(tracing::field::display)
 }
 
 fn supplier(credentials: &Arc<credentials::Credentials>, upstream: &Upstream, counters: &Arc<Counters>) -> Supplier {

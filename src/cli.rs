@@ -49,7 +49,17 @@ Examples:
 
   # The same with the identity that gcloud has
   vertex-injector broker --mode metadata --project my-project \\
-    --credentials ~/.config/gcloud/application_default_credentials.json")]
+    --credentials ~/.config/gcloud/application_default_credentials.json
+
+  # As the Vertex proxy for Claude Code, which never sees a token
+  vertex-injector broker --mode proxy --project my-project --regions us-east5,global --models 'claude-*' \\
+    --credentials ~/.config/gcloud/application_default_credentials.json &
+  export CLAUDE_CODE_USE_VERTEX=1 CLAUDE_CODE_SKIP_VERTEX_AUTH=1 ANTHROPIC_VERTEX_PROJECT_ID=my-project \\
+    CLOUD_ML_REGION=us-east5 ANTHROPIC_VERTEX_BASE_URL=http://127.0.0.1:8471/v1
+
+  # Web search by the provider is off unless it is allowed by name
+  vertex-injector broker --mode proxy --project my-project --regions global --allow WebSearch \\
+    --node-metadata-server")]
     Broker(crate::broker::Args),
     #[command(after_help = "\
 Examples:
@@ -57,7 +67,10 @@ Examples:
   vertex-injector probe
 
   # A broker with a port of its own
-  vertex-injector probe --metadata-port 8480 && echo ready")]
+  vertex-injector probe --metadata-port 8480 && echo ready
+
+  # Both ports of a proxy
+  vertex-injector probe --mode proxy --metadata-port 8480 --proxy-port 8481 && echo ready")]
     Probe(crate::broker::probe::Args),
     Inject(inject::Args),
     Explain(explain::Args),

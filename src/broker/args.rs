@@ -1,6 +1,10 @@
 //! The flags of `vertex-injector broker`, and what they mean together.
 
 use super::credentials::{Credentials, MAX_FILE};
+use super::proxy::rules::Rules;
+use super::proxy::target::is_region;
+use crate::api::{Feature, Publisher};
+use crate::glob::Glob;
 use crate::net::upstream::Endpoint;
 use crate::telemetry::{DEFAULT_LEVELS, LogFormat};
 use anyhow::{Context, bail};
@@ -14,6 +18,9 @@ use zeroize::Zeroizing;
 /// Port of the metadata server unless another is chosen.
 pub const METADATA_PORT: u16 = 8470;
 
+/// Port of the Vertex proxy unless another is chosen.
+pub const PROXY_PORT: u16 = 8471;
+
 /// Hold a pod's Google credential, so that its agent does not have to.
 ///
 /// It runs as a sidecar and listens on 127.0.0.1 only.
@@ -21,6 +28,12 @@ pub const METADATA_PORT: u16 = 8470;
 /// --mode metadata emulates the metadata server of Google Compute Engine. With GCE_METADATA_HOST, GCE_METADATA_IP and
 /// GCE_METADATA_ROOT set to 127.0.0.1:PORT, Google's client libraries and gcloud take short-lived access tokens from it. What
 /// these are exchanged for (an identity token, a key) stays here.
+///
+/// --mode proxy keeps the access tokens here as well. It forwards model calls to Vertex AI and adds the token, if project, region,
+/// publisher and model are allowed, and if the body asks for nothing that makes the provider fetch, search, run or call out unless
+/// --allow names it. Clients find it with ANTHROPIC_VERTEX_BASE_URL=http://127.0.0.1:PORT/v1 and
+/// GOOGLE_VERTEX_BASE_URL=http://127.0.0.1:PORT. What is not allowed is answered with 403 and what would be. The metadata server
+/// runs beside it and hands out placeholders, which Google refuses, because client libraries want a token from somewhere.
 ///
 /// The broker is ready as soon as it listens, whatever Google does; while Google cannot be reached it answers 503, and it never
 /// ends because of that. SIGTERM ends it at once with exit code 0.
@@ -74,7 +87,56 @@ pub struct Args {
     #[arg(long, env = "VERTEX_INJECTOR_METADATA_PORT", value_name = "N", default_value_t = METADATA_PORT)]
     pub metadata_port: u16,
 
-    /// Audiences for which clients may have ID tokens, if the identity is a service account; may be repeated [default: none]
+    /// Port of the Vertex proxy on 127.0.0.1; 0 lets the system choose. Only in mode proxy [default: 8471]
+    #[arg(long, env = "VERTEX_INJECTOR_PROXY_PORT", value_name = "N")]
+    pub proxy_port: Option<u16>,
+
+    /// Locations that may be called: regions, global, us, eu. Mode proxy needs one at least
+    #[arg(
+        long,
+        env = "VERTEX_INJECTOR_REGIONS",
+        value_name = "REGION",
+        value_delimiter = ',',
+        value_parser = region
+    )]
+    pub regions: Vec<String>,
+
+    /// Models that may be called, as patterns in which * stands for any characters. Only in mode proxy [default: *]
+    #[arg(long, env = "VERTEX_INJECTOR_MODELS", value_name = "GLOB", value_delimiter = ',')]
+    pub models: Vec<Glob>,
+
+    /// Whose models may be called. Only in mode proxy [default: anthropic,google]
+    #[arg(
+        long,
+        env = "VERTEX_INJECTOR_PUBLISHERS",
+        value_name = "PUBLISHER",
+        value_enum,
+        value_delimiter = ','
+    )]
+    pub publishers: Vec<Publisher>,
+
+    /// What a call may make the provider do on the agent's behalf. Only in mode proxy [default: none]
+    #[arg(
+        long,
+        env = "VERTEX_INJECTOR_ALLOW",
+        value_name = "FEATURE",
+        value_enum,
+        value_delimiter = ','
+    )]
+    pub allow: Vec<Feature>,
+
+    /// Where Vertex AI is reached instead of at Google's public hosts, as with Private Service Connect: an https URL, or http on
+    /// loopback. Only in mode proxy
+    #[arg(
+        long,
+        env = "VERTEX_INJECTOR_VERTEX_ENDPOINT",
+        value_name = "URL",
+        value_parser = endpoint
+    )]
+    pub vertex_endpoint: Option<Endpoint>,
+
+    /// Audiences for which clients may have ID tokens, if the identity is a service account; may be repeated. Only in mode metadata
+    /// [default: none]
     #[arg(
         long,
         env = "VERTEX_INJECTOR_ID_TOKEN_AUDIENCES",
@@ -101,9 +163,67 @@ pub struct Args {
 pub enum Mode {
     /// Hand out short-lived access tokens, as the metadata server of Google Compute Engine does
     Metadata,
+    /// Forward model calls to Vertex AI and add the token, which the agent never sees
+    Proxy,
+}
+
+/// What the flags of mode proxy say.
+#[derive(Debug, Clone)]
+pub struct ProxyArgs {
+    /// Port on 127.0.0.1.
+    pub port: u16,
+    /// What may be called.
+    pub rules: Rules,
+    /// Instead of Google's public hosts.
+    pub endpoint: Option<Endpoint>,
 }
 
 impl Args {
+    /// What the proxy does; `None` in mode metadata.
+    ///
+    /// # Errors
+    /// When a flag is missing or belongs to the other mode: none is ignored.
+    pub fn proxy(&self) -> anyhow::Result<Option<ProxyArgs>> {
+        if self.mode == Mode::Metadata {
+            let given = [
+                ("--proxy-port", self.proxy_port.is_some()),
+                ("--regions", !self.regions.is_empty()),
+                ("--models", !self.models.is_empty()),
+                ("--publishers", !self.publishers.is_empty()),
+                ("--allow", !self.allow.is_empty()),
+                ("--vertex-endpoint", self.vertex_endpoint.is_some()),
+            ];
+            return match given.iter().find(|(_, given)| *given) {
+                Some((flag, _)) => bail!("{flag} belongs to --mode proxy, but the mode is metadata"),
+                None => Ok(None),
+            };
+        }
+        if !self.id_token_audiences.is_empty() {
+            bail!(
+                "--id-token-audiences belongs to --mode metadata, but the mode is proxy, in which the agent gets no token of any kind"
+            );
+        }
+        if self.regions.is_empty() {
+            bail!("--mode proxy needs --regions: the locations that may be called, for example us-east5,global");
+        }
+        let or = |given: &[Publisher], default: &[Publisher]| if given.is_empty() { default } else { given }.to_vec();
+        let models = match self.models.as_slice() {
+            [] => vec![Glob::any()],
+            models => models.to_vec(),
+        };
+        Ok(Some(ProxyArgs {
+            port: self.proxy_port.unwrap_or(PROXY_PORT),
+            rules: Rules {
+                project: self.project.clone(),
+                publishers: or(&self.publishers, &Publisher::ALL),
+                regions: self.regions.clone(),
+                models,
+                allow: self.allow.clone(),
+            },
+            endpoint: self.vertex_endpoint.clone(),
+        }))
+    }
+
     /// Reads the credential that the flags name.
     ///
     /// # Errors
@@ -141,6 +261,18 @@ fn read(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
         File::open(path)?.take(limit).read_to_end(&mut json)?;
     }
     Ok(json)
+}
+
+fn region(id: &str) -> Result<String, &'static str> {
+    if is_region(id) {
+        Ok(id.to_owned())
+    } else {
+        Err("not a location: a region such as us-east5, or global, us or eu")
+    }
+}
+
+fn endpoint(url: &str) -> Result<Endpoint, &'static str> {
+    Endpoint::parse(url)
 }
 
 fn project(id: &str) -> Result<String, &'static str> {

@@ -5,7 +5,7 @@
 //! Requests that a browser or a forwarding proxy could have made are refused.
 
 use super::metrics::{Counters, Handout};
-use super::token::{IdTokens, NoIdToken, Supplier, Supply, TokenError};
+use super::token::{IdTokens, NoIdToken, Supply, TokenError, Tokens};
 use axum::body::Body;
 use http::header::{CONTENT_TYPE, HOST, LOCATION, RETRY_AFTER, SERVER};
 use http::request::Parts;
@@ -39,7 +39,7 @@ pub struct Metadata {
     /// `gserviceaccount.com`, so that google-auth does not look its allowed locations up with the token.
     pub email: String,
     /// Where access tokens come from.
-    pub tokens: Supplier,
+    pub tokens: Tokens,
     /// Where ID tokens come from.
     pub id_tokens: IdTokens,
     /// What is counted.
@@ -113,10 +113,11 @@ impl Metadata {
 
     async fn token(&self) -> Response<Body> {
         let supply = self.tokens.get().await;
-        self.counters.handed_out(match &supply {
-            Supply::Token(_) => Handout::Token,
-            Supply::Refused(_) => Handout::Refused,
-            Supply::Later(_) => Handout::Unavailable,
+        self.counters.handed_out(match (&supply, &self.tokens) {
+            (Supply::Token(_), Tokens::Real(_)) => Handout::Token,
+            (Supply::Token(_), Tokens::Placeholder) => Handout::Placeholder,
+            (Supply::Refused(_), _) => Handout::Refused,
+            (Supply::Later(_), _) => Handout::Unavailable,
         });
         match supply {
             Supply::Token(token) => {

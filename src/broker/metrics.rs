@@ -1,9 +1,12 @@
 //! What the broker counts, served on a port from which no token can be reached.
 //!
-//! Every label is an enum, so no input can make the number of series grow.
+//! Every label is an enum or a pattern from the flags, so no input can make the number of series grow.
+
+pub mod calls;
 
 use super::token::TokenError;
 use axum::body::Body;
+use calls::Calls;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -13,9 +16,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
 /// All families of the broker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Counters {
     registry: Registry,
+    /// What the proxy counts.
+    pub calls: Calls,
     handouts: Family<HandoutLabels, Counter>,
     fetches: Family<FetchLabels, Counter>,
 }
@@ -25,6 +30,8 @@ pub struct Counters {
 pub enum Handout {
     /// With a token.
     Token,
+    /// With what stands for a token, because the proxy adds it.
+    Placeholder,
     /// With 403: Google refused for good.
     Refused,
     /// With 503: upstream is down.
@@ -64,6 +71,7 @@ impl Counters {
             Family::clone(&fetches),
         );
         Self {
+            calls: Calls::new(&mut registry),
             registry,
             handouts,
             fetches,
@@ -106,6 +114,12 @@ impl Counters {
                 "only GET /metrics and GET /livez are answered\n".into(),
             ),
         }
+    }
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

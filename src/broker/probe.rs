@@ -2,7 +2,8 @@
 //!
 //! The kubelet cannot ask over the network, because the broker listens on loopback only.
 
-use super::args::METADATA_PORT;
+use super::args::{METADATA_PORT, Mode, PROXY_PORT};
+use super::proxy::SERVER_NAME;
 use anyhow::{Context, bail};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -10,13 +11,21 @@ use std::time::Duration;
 
 /// Ask the broker of this pod whether it is ready.
 ///
-/// Takes its port from the same variable as the broker, so in the broker's container it needs no flag. Exit code 0: ready; 1: not
-/// ready, with the reason on standard error.
+/// Takes mode and ports from the same variables as the broker, so in the broker's container it needs no flag. Exit code 0: all ports
+/// of the mode answer; 1: not ready, with the reason on standard error.
 #[derive(clap::Args, Debug)]
 pub struct Args {
+    /// What the broker does
+    #[arg(long, env = "VERTEX_INJECTOR_MODE", value_enum, default_value = "metadata")]
+    pub mode: Mode,
+
     /// Port of the metadata server
     #[arg(long, env = "VERTEX_INJECTOR_METADATA_PORT", value_name = "N", default_value_t = METADATA_PORT)]
     pub metadata_port: u16,
+
+    /// Port of the Vertex proxy; only asked in mode proxy
+    #[arg(long, env = "VERTEX_INJECTOR_PROXY_PORT", value_name = "N", default_value_t = PROXY_PORT)]
+    pub proxy_port: u16,
 }
 
 /// How long the broker may take to answer.
@@ -25,14 +34,26 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Asks.
 ///
 /// # Errors
-/// When the broker does not answer as the metadata server does.
+/// When a port does not answer as the broker does.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.metadata_port));
+    let metadata = |head: &str| head.starts_with("http/1.1 200 ") && head.contains("\r\nmetadata-flavor: google\r\n");
+    check(args.metadata_port, "metadata server", metadata)?;
+    if args.mode == Mode::Proxy {
+        // It answers nothing but model calls, and says so in its own name.
+        let server = format!("\r\nserver: {SERVER_NAME}\r\n");
+        let proxy = |head: &str| head.starts_with("http/1.1 403 ") && head.contains(&server);
+        check(args.proxy_port, "Vertex proxy", proxy)?;
+    }
+    Ok(())
+}
+
+fn check(port: u16, what: &str, is_ours: impl Fn(&str) -> bool) -> anyhow::Result<()> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let head = ask(address).with_context(|| format!("the broker does not answer on {address}"))?;
-    if head.starts_with("HTTP/1.1 200 ") && head.to_ascii_lowercase().contains("\r\nmetadata-flavor: google\r\n") {
+    if is_ours(&head.to_ascii_lowercase()) {
         return Ok(());
     }
-    bail!("what answers on {address} is not a broker's metadata server");
+    bail!("what answers on {address} is not a broker's {what}");
 }
 
 /// The beginning of the answer to `GET /`.

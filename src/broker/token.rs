@@ -41,6 +41,31 @@ impl AccessToken {
     }
 }
 
+/// What the metadata server hands out.
+#[derive(Debug, Clone)]
+pub enum Tokens {
+    /// Access tokens that Google accepts.
+    Real(Supplier),
+    /// A text that Google refuses: the proxy adds the token, but client libraries want one from somewhere.
+    Placeholder,
+}
+
+/// What stands for a token; nothing in it looks like one.
+pub const PLACEHOLDER: &str = "vertex-injector-placeholder";
+
+/// How long clients may keep the placeholder.
+const PLACEHOLDER_LIFE: Duration = Duration::from_hours(1);
+
+impl Tokens {
+    /// The current token or its placeholder.
+    pub async fn get(&self) -> Supply {
+        match self {
+            Self::Real(supplier) => supplier.get().await,
+            Self::Placeholder => Supply::Token(AccessToken::new(Secret::new(PLACEHOLDER), PLACEHOLDER_LIFE)),
+        }
+    }
+}
+
 /// The step of an exchange that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hop {

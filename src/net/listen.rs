@@ -1,7 +1,9 @@
 //! The accept loop of the broker's ports: plain HTTP/1.1, bounded in connections and in patience.
 
+use super::framing::Watched;
 use axum::body::Body;
-use http::{Request, Response};
+use http::header::{CONNECTION, TRANSFER_ENCODING};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -12,6 +14,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
+use tokio_io_timeout::TimeoutWriter;
 use tracing::{debug, warn};
 
 /// How long the head of a request may take. It is also how long an idle connection is kept, so it exceeds the 90 s of Go's
@@ -21,8 +24,15 @@ const HEAD_TIMEOUT: Duration = Duration::from_mins(2);
 /// Most bytes of a request's head.
 const MAX_HEAD: usize = 64 * 1024;
 
+/// How long a client may leave what we write to it unread.
+const WRITE_TIMEOUT: Duration = Duration::from_mins(10);
+
 /// How long to pause when the system gives us no more connections.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// In a request's extensions: it came with a length and in chunks, which servers understand in different ways.
+#[derive(Debug, Clone, Copy)]
+pub struct TwoLengths;
 
 /// Serves until dropped: at most `connections` at a time, more wait in the kernel's queue.
 pub async fn serve<H, A>(listener: TcpListener, connections: usize, handle: H)
@@ -50,11 +60,28 @@ where
         }
         let (http, handle) = (http.clone(), handle.clone());
         tokio::spawn(async move {
-            let service = service_fn(move |request| {
+            let stream = Watched::new(stream, MAX_HEAD);
+            let seen = stream.seen();
+            let service = service_fn(move |mut request: Request<Incoming>| {
+                if seen.two_lengths() {
+                    request.extensions_mut().insert(TwoLengths);
+                }
+                // What follows a chunked body is not watched, so nothing may follow.
+                let last = request.headers().contains_key(TRANSFER_ENCODING);
                 let answer = handle(request);
-                async move { Ok::<_, Infallible>(answer.await) }
+                async move {
+                    let mut answer = answer.await;
+                    if last {
+                        answer
+                            .headers_mut()
+                            .insert(CONNECTION, HeaderValue::from_static("close"));
+                    }
+                    Ok::<_, Infallible>(answer)
+                }
             });
-            if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
+            let mut stream = TimeoutWriter::new(stream);
+            stream.set_timeout(Some(WRITE_TIMEOUT));
+            if let Err(error) = http.serve_connection(TokioIo::new(Box::pin(stream)), service).await {
                 debug!(%error, "a connection ended early");
             }
             drop(place);

@@ -12,8 +12,10 @@ use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::fmt;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::timeout;
+use tower::Service;
 use zeroize::Zeroizing;
 
 /// Most bytes of a token service's answer.
@@ -110,16 +112,42 @@ pub fn is_loopback(host: &str) -> bool {
 ///
 /// # Errors
 /// When there are no trusted certificates at all.
-pub fn google() -> std::io::Result<HttpsConnector<HttpConnector>> {
+pub fn google() -> std::io::Result<Patient<HttpsConnector<HttpConnector>>> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(CONNECT));
-    Ok(HttpsConnectorBuilder::new()
-        .with_native_roots()?
-        .https_or_http()
-        .enable_all_versions()
-        .wrap_connector(http))
+    Ok(Patient(
+        HttpsConnectorBuilder::new()
+            .with_native_roots()?
+            .https_or_http()
+            .enable_all_versions()
+            .wrap_connector(http),
+    ))
+}
+
+/// A transport whose connections are made within 5 seconds, handshakes and names included, or not at all.
+#[derive(Debug, Clone)]
+pub struct Patient<T>(T);
+
+impl<T> Service<Uri> for Patient<T>
+where
+    T: Service<Uri>,
+    T::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    T::Future: Send + 'static,
+{
+    type Response = T::Response;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = BoxFuture<'static, Result<T::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        let connecting = timeout(CONNECT, self.0.call(to));
+        Box::pin(async move { connecting.await?.map_err(Into::into) })
+    }
 }
 
 type Sent = BoxFuture<'static, Result<Response<Incoming>, Error>>;

@@ -5,8 +5,9 @@
 
 use super::{AccessToken, TokenError};
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{error, info, warn};
 
@@ -25,6 +26,9 @@ const AFTER_REFUSAL: Duration = Duration::from_mins(1);
 
 /// Shortest time between two successful fetches.
 const SHORTEST: Duration = Duration::from_secs(5);
+
+/// Shortest time between fetching a token and replacing it because Google rejected it.
+const AFTER_DISTRUST: Duration = Duration::from_secs(30);
 
 /// How long a request waits for the very first token.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -52,6 +56,7 @@ pub enum Supply {
 #[derive(Debug, Clone)]
 pub struct Supplier {
     state: watch::Receiver<State>,
+    distrust: Arc<Notify>,
 }
 
 impl Supplier {
@@ -63,8 +68,9 @@ impl Supplier {
         T: Future<Output = Result<AccessToken, TokenError>> + Send + 'static,
     {
         let (publish, state) = watch::channel(State::default());
-        tokio::spawn(keep(fetch, jitter, publish));
-        Self { state }
+        let distrust = Arc::new(Notify::new());
+        tokio::spawn(keep(fetch, jitter, publish, Arc::clone(&distrust)));
+        Self { state, distrust }
     }
 
     /// The current token; waits a little for the first one.
@@ -78,6 +84,14 @@ impl Supplier {
         match known {
             Ok(Ok(state)) => state.supply(),
             _ => Supply::Later(5),
+        }
+    }
+
+    /// Google rejected this token, though it should still live: if it is the current one, another is fetched soon.
+    pub fn distrust(&self, token: &AccessToken) {
+        let current = self.state.borrow().token.as_ref().map(|token| token.fetched);
+        if current == Some(token.fetched) {
+            self.distrust.notify_one();
         }
     }
 }
@@ -95,7 +109,7 @@ impl State {
     }
 }
 
-async fn keep<F, T>(fetch: F, jitter: impl Fn() -> f64, publish: watch::Sender<State>)
+async fn keep<F, T>(fetch: F, jitter: impl Fn() -> f64, publish: watch::Sender<State>, distrust: Arc<Notify>)
 where
     F: Fn() -> T,
     T: Future<Output = Result<AccessToken, TokenError>>,
@@ -103,8 +117,10 @@ where
     let mut pause = BACKOFF.0;
     let mut told: Option<TokenError> = None;
     loop {
+        let mut earliest = None;
         let next = match fetch().await {
             Ok(token) => {
+                earliest = Some(token.fetched + AFTER_DISTRUST);
                 if told.take().is_some() {
                     info!("tokens are available again");
                 }
@@ -137,8 +153,20 @@ where
                 next
             }
         };
+        // After a failure the pause stands, whatever is said of the old token.
+        let distrusted = async {
+            match earliest {
+                Some(earliest) => {
+                    distrust.notified().await;
+                    warn!("Google rejected an access token before its end, fetching another");
+                    sleep_until(earliest).await;
+                }
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = sleep_until(next) => {}
+            () = distrusted => {}
             () = publish.closed() => return,
         }
     }

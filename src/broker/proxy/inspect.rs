@@ -1,0 +1,328 @@
+//! Whether a body asks only for what the rules allow.
+//!
+//! The whole body is walked, and what makes the provider fetch, search, run or call out is found wherever it stands and however it
+//! is spelled: Google reads `fileUri` and `file_uri` alike. Not walked is what the provider takes as data by the API's
+//! definition, and only at the very place where it does: arguments and results of the agent's own functions, and schemas.
+//! There a property may be called `fileUri`.
+
+use super::json::Json;
+use super::refusal::{Reason, Refusal};
+use super::rules::Rules;
+use super::spelling::{Squashed, distinct};
+use super::tools;
+use crate::api::{Feature, Publisher};
+use crate::glob::Glob;
+use http::StatusCode;
+use std::borrow::Cow;
+
+/// What a body is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Purpose {
+    /// Whose API reads it.
+    pub publisher: Publisher,
+    /// Whether the body has to name the model, because the path does not.
+    pub names_model: bool,
+}
+
+/// Inspects a body: the pattern that the model matches which it names at its top, if it does.
+///
+/// # Errors
+/// Says what is not allowed and where it stands.
+pub fn inspect<'r>(body: &Json<'_>, purpose: Purpose, rules: &'r Rules) -> Result<Option<&'r Glob>, Refusal> {
+    let Json::Object(members) = body else {
+        return Err(malformed("the body has to be a JSON object"));
+    };
+    let mut walk = Walk {
+        rules,
+        publisher: purpose.publisher,
+        path: Vec::new(),
+    };
+    walk.object(members, Place::Root)?;
+    match member(members, "model") {
+        Some(Json::Text(name)) => rules.check_named(name, purpose.publisher).map(Some),
+        _ if purpose.names_model => Err(Refusal::denied(
+            Reason::Model,
+            "the body has to name the model whose tokens are counted",
+        )),
+        _ => Ok(None),
+    }
+}
+
+type Members<'a> = [(Cow<'a, str>, Json<'a>)];
+
+/// Where in a body a value stands, as far as that gives its members a meaning of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The body, and Gemini's `generateContentRequest`.
+    Root,
+    /// `tools` of the root.
+    Tools,
+    /// `tools` anywhere else.
+    StrayTools,
+    /// Anthropic: `messages`.
+    Messages,
+    /// Anthropic: `messages[].content`.
+    Blocks,
+    /// Anthropic: `source` of any block.
+    Source,
+    /// Anthropic: `mcp_servers`.
+    McpServers,
+    /// Anthropic: `output_config`.
+    OutputConfig,
+    /// Anthropic: `output_format`, `output_config.format`.
+    OutputFormat,
+    /// Gemini: `contents`, `systemInstruction`.
+    Contents,
+    /// Gemini: `contents[].parts`.
+    Parts,
+    /// Gemini: `functionCall` of a part.
+    FunctionCall,
+    /// Gemini: `functionResponse` of a part.
+    FunctionResponse,
+    /// Gemini: `tools[].functionDeclarations`.
+    Declarations,
+    /// Gemini: `generationConfig`.
+    GenerationConfig,
+    /// Gemini: `labels`.
+    Labels,
+    /// Everywhere else.
+    Elsewhere,
+}
+
+impl Place {
+    /// The place of the member `key`, whose spelling has to be one of the API's. Lists have the place of their elements.
+    fn below(self, publisher: Publisher, key: &str) -> Self {
+        match (publisher, self, key) {
+            (_, Self::Root, "tools") => Self::Tools,
+            (Publisher::Anthropic, Self::Root, "messages") => Self::Messages,
+            (Publisher::Anthropic, Self::Root, "mcp_servers") => Self::McpServers,
+            (Publisher::Anthropic, Self::Root, "output_config") => Self::OutputConfig,
+            (Publisher::Anthropic, Self::Root, "output_format") | (_, Self::OutputConfig, "format") => {
+                Self::OutputFormat
+            }
+            (Publisher::Anthropic, Self::Messages, "content") => Self::Blocks,
+            (Publisher::Anthropic, _, "source") => Self::Source,
+            (Publisher::Google, Self::Root, "contents" | "systemInstruction" | "system_instruction") => Self::Contents,
+            (Publisher::Google, Self::Root, "generateContentRequest" | "generate_content_request") => Self::Root,
+            (Publisher::Google, Self::Root, "generationConfig" | "generation_config") => Self::GenerationConfig,
+            (Publisher::Google, Self::Root, "labels") => Self::Labels,
+            (Publisher::Google, Self::Tools, "functionDeclarations" | "function_declarations") => Self::Declarations,
+            (Publisher::Google, Self::Contents, "parts") => Self::Parts,
+            (Publisher::Google, Self::Parts, "functionCall" | "function_call") => Self::FunctionCall,
+            (Publisher::Google, Self::Parts, "functionResponse" | "function_response") => Self::FunctionResponse,
+            (_, _, key) if Squashed::of(key).is("tools") => Self::StrayTools,
+            _ => Self::Elsewhere,
+        }
+    }
+
+    /// Whether the provider takes the member `key`, of an object of type `kind`, as data: whatever it holds, it means nothing.
+    fn is_data(self, publisher: Publisher, key: &str, kind: Option<&str>, value: &Json<'_>) -> bool {
+        match (publisher, self, key) {
+            (Publisher::Anthropic, Self::Blocks, "input") => {
+                matches!(kind, Some("tool_use" | "server_tool_use" | "mcp_tool_use"))
+            }
+            (Publisher::Anthropic, Self::Tools, "input_schema" | "input_examples") => {
+                matches!(kind, None | Some("custom"))
+            }
+            (Publisher::Anthropic, Self::OutputFormat, "schema") => kind == Some("json_schema"),
+            (Publisher::Google, Self::FunctionCall, "args")
+            | (Publisher::Google, Self::FunctionResponse, "response") => true,
+            (Publisher::Google, Self::Declarations, "parameters" | "response") => true,
+            (
+                Publisher::Google,
+                Self::Declarations,
+                "parametersJsonSchema" | "parameters_json_schema" | "responseJsonSchema" | "response_json_schema",
+            ) => true,
+            (
+                Publisher::Google,
+                Self::GenerationConfig,
+                "responseSchema" | "response_schema" | "responseJsonSchema" | "response_json_schema",
+            ) => true,
+            (Publisher::Google, Self::Labels, _) => matches!(value, Json::Text(_)),
+            _ => false,
+        }
+    }
+}
+
+enum Step<'a> {
+    Key(&'a str),
+    Index(usize),
+}
+
+struct Walk<'w> {
+    rules: &'w Rules,
+    publisher: Publisher,
+    path: Vec<Step<'w>>,
+}
+
+impl<'w> Walk<'w> {
+    fn value(&mut self, value: &'w Json<'w>, place: Place) -> Result<(), Refusal> {
+        let tools = matches!(place, Place::Tools | Place::StrayTools);
+        match value {
+            Json::List(items) => {
+                for (i, item) in items.iter().enumerate() {
+                    self.path.push(Step::Index(i));
+                    if tools {
+                        self.tool(item, place)?;
+                    } else {
+                        self.value(item, place)?;
+                    }
+                    self.path.pop();
+                }
+                Ok(())
+            }
+            Json::Null => Ok(()),
+            _ if tools => self.tool(value, place),
+            Json::Object(members) => self.object(members, place),
+            Json::Other | Json::Text(_) => Ok(()),
+        }
+    }
+
+    fn tool(&mut self, tool: &'w Json<'w>, place: Place) -> Result<(), Refusal> {
+        let Json::Object(members) = tool else {
+            return self.feature(Feature::UnknownTools);
+        };
+        match self.publisher {
+            Publisher::Anthropic => {
+                if let Some(feature) = tools::of_anthropic(member(members, "type")) {
+                    self.feature(feature)?;
+                }
+            }
+            Publisher::Google => {
+                for (key, _) in members.iter().filter(|(_, value)| *value != Json::Null) {
+                    if let Some(feature) = tools::of_google(&Squashed::of(key)) {
+                        self.feature(feature)?;
+                    }
+                }
+            }
+        }
+        self.object(members, place)
+    }
+
+    fn object(&mut self, members: &'w Members<'w>, place: Place) -> Result<(), Refusal> {
+        if place != Place::Labels && !distinct(members.iter().map(|(key, _)| &**key)) {
+            return Err(malformed(format!(
+                "the body has an object with the same key in two spellings, at {}",
+                self.place()
+            )));
+        }
+        let kind = match member(members, "type") {
+            Some(Json::Text(kind)) => Some(&**kind),
+            Some(Json::Null) | None => None,
+            // What is no string is no type that data can belong to.
+            Some(_) => Some(""),
+        };
+        self.kind(kind, place)?;
+        for (key, value) in members {
+            if place.is_data(self.publisher, key, kind, value) {
+                continue;
+            }
+            self.path.push(Step::Key(key));
+            if *value != Json::Null {
+                self.member(&Squashed::of(key), value, kind)?;
+                self.value(value, place.below(self.publisher, key))?;
+            }
+            self.path.pop();
+        }
+        Ok(())
+    }
+
+    /// What an object's type asks for.
+    fn kind(&self, kind: Option<&str>, place: Place) -> Result<(), Refusal> {
+        let kind = kind.map(Squashed::of);
+        let is = |name: &str| kind.as_ref().is_some_and(|kind| kind.is(name));
+        if is("url") && place != Place::McpServers {
+            self.feature(Feature::UrlSources)?;
+        }
+        if is("file") {
+            self.feature(Feature::FileSources)?;
+        }
+        if is("containerupload") {
+            self.feature(Feature::CodeExecution)?;
+        }
+        let known = ["base64", "text", "content", "url", "file"].into_iter().any(is);
+        if place == Place::Source && kind.is_some() && !known {
+            // A source that this version does not know comes from the one or from the other.
+            self.feature(Feature::FileSources)?;
+            self.feature(Feature::UrlSources)?;
+        }
+        Ok(())
+    }
+
+    /// What a member asks for by its name. `null` asks for nothing and does not come here.
+    fn member(&self, name: &Squashed, value: &Json<'_>, kind: Option<&str>) -> Result<(), Refusal> {
+        let Some(name) = name.as_str() else { return Ok(()) };
+        if name.ends_with("model") || matches!(name, "modelname" | "modelid") {
+            return match value {
+                Json::Text(model) => self.rules.check_named(model, self.publisher).map(|_| ()),
+                _ if name == "model" => Err(Refusal::denied(Reason::Model, "a model's name has to be a string")),
+                _ => Ok(()),
+            };
+        }
+        match name {
+            "automode" | "modelselectionconfig" => self.rules.check_any_model(),
+            "fileuri" => self.feature(source_of(value)),
+            "filedata" if !has(value, "fileuri") => self.feature(Feature::FileSources),
+            "gcsuri" | "storageuri" | "outputgcsuri" | "gcssource" | "gcsdestination" => {
+                self.feature(Feature::FileSources)
+            }
+            // What code execution put out carries the same name and is history.
+            "fileid" if !matches!(kind, Some("code_execution_output" | "bash_code_execution_output")) => {
+                self.feature(Feature::FileSources)
+            }
+            // An empty list is what some clients send for none.
+            "mcpservers" if *value == Json::List(Vec::new()) => Ok(()),
+            _ => match tools::by_name(name) {
+                Some(feature) => self.feature(feature),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn feature(&self, feature: Feature) -> Result<(), Refusal> {
+        self.rules.check_feature(feature, || self.place())
+    }
+
+    /// Where we are, for a message. A key that is none of an API's is not repeated.
+    fn place(&self) -> String {
+        let mut text = String::new();
+        for step in &self.path {
+            match step {
+                Step::Index(i) => text += &format!("[{i}]"),
+                Step::Key(key) => {
+                    text += if text.is_empty() { "" } else { "." };
+                    let plain = key.len() <= 40 && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+                    text += if plain { key } else { "…" };
+                }
+            }
+        }
+        if text.is_empty() { "its top".to_owned() } else { text }
+    }
+}
+
+/// `fileUri` by its scheme: pages are fetched by anybody's right, all else is read by the identity's.
+fn source_of(uri: &Json<'_>) -> Feature {
+    let starts = |text: &str, scheme: &str| {
+        text.get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    };
+    match uri {
+        Json::Text(uri) if starts(uri, "http://") || starts(uri, "https://") => Feature::UrlSources,
+        _ => Feature::FileSources,
+    }
+}
+
+fn has(value: &Json<'_>, name: &str) -> bool {
+    let Json::Object(members) = value else { return false };
+    members
+        .iter()
+        .any(|(key, value)| *value != Json::Null && Squashed::of(key).is(name))
+}
+
+fn member<'m, 'a>(members: &'m Members<'a>, name: &str) -> Option<&'m Json<'a>> {
+    members.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+}
+
+fn malformed(message: impl Into<String>) -> Refusal {
+    Refusal::new(Reason::Json, StatusCode::BAD_REQUEST, message)
+}

@@ -1,0 +1,69 @@
+//! Keys without their spelling: Google reads `fileUri` and `file_uri` alike, so both are `fileuri` here.
+
+use std::collections::HashSet;
+
+/// Longest name that is looked for.
+const MAX: usize = 32;
+
+/// Up to so many keys are compared each with each.
+const FEW: usize = 16;
+
+/// A key in lower case and without underscores, if it is short enough to be one that matters.
+#[derive(Debug, Clone, Copy)]
+pub struct Squashed {
+    bytes: [u8; MAX],
+    length: usize,
+}
+
+impl Squashed {
+    /// Squashes a key.
+    pub fn of(key: &str) -> Self {
+        let mut squashed = Self {
+            bytes: [0; MAX],
+            length: 0,
+        };
+        for byte in squash(key) {
+            match squashed.bytes.get_mut(squashed.length) {
+                Some(place) => *place = byte,
+                None => {
+                    squashed.length = 0;
+                    break;
+                }
+            }
+            squashed.length += 1;
+        }
+        squashed
+    }
+
+    /// The squashed key; nothing when it is too long.
+    pub fn as_str(&self) -> Option<&str> {
+        let bytes = self.bytes.get(..self.length)?;
+        std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty())
+    }
+
+    /// Whether it is this name, which is given squashed.
+    pub fn is(&self, name: &str) -> bool {
+        self.as_str() == Some(name)
+    }
+}
+
+/// Whether all keys differ in more than spelling.
+pub fn distinct<'k>(keys: impl ExactSizeIterator<Item = &'k str> + Clone) -> bool {
+    if keys.len() > FEW {
+        let mut seen = HashSet::with_capacity(keys.len());
+        return keys
+            .into_iter()
+            .all(|key| seen.insert(squash(key).collect::<Vec<u8>>()));
+    }
+    let mut rest = keys;
+    while let Some(key) = rest.next() {
+        if rest.clone().any(|other| squash(key).eq(squash(other))) {
+            return false;
+        }
+    }
+    true
+}
+
+fn squash(key: &str) -> impl Iterator<Item = u8> {
+    key.bytes().filter(|&b| b != b'_').map(|b| b.to_ascii_lowercase())
+}
