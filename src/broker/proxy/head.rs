@@ -4,8 +4,8 @@
 
 use super::refusal::{Reason, Refusal};
 use crate::net::listen::TwoLengths;
-use http::header::{ACCEPT, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HOST, ORIGIN, RETRY_AFTER, UPGRADE};
-use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HOST, ORIGIN, RETRY_AFTER};
+use http::header::{HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE, USER_AGENT};
 use http::request::Parts;
 use http::{Method, StatusCode};
 
@@ -51,6 +51,12 @@ pub fn check(request: &Parts) -> Result<(), Refusal> {
         return Err(denied(
             Reason::Framing,
             "a request has Content-Length or Transfer-Encoding, not both",
+        ));
+    }
+    if !is_plainly_framed(headers) {
+        return Err(denied(
+            Reason::Framing,
+            "no other Transfer-Encoding than chunked is supported",
         ));
     }
     if request.uri.scheme().is_some() || request.uri.authority().is_some() {
@@ -133,6 +139,12 @@ fn passed(headers: &HeaderMap, listed: &[HeaderName]) -> HeaderMap {
         }
     }
     passed
+}
+
+fn is_plainly_framed(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
+    let chunked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
+    encodings.next().is_none_or(chunked) && encodings.next().is_none()
 }
 
 fn own_host(headers: &HeaderMap) -> bool {
