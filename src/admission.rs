@@ -4,15 +4,20 @@
 //! [`decide`] a pod. Both end in one [`Decision`], which everything else (response, log, metrics, `explain`) only shows.
 //!
 //! Read in this order: `review` (the envelope), `pod` (the lean view), `set` and `policy` (which policy), `decide` (the
-//! whole), `select` (which containers), `recognise` and `gate` (what is left alone), `plan` with `settings` and
-//! `sidecar` (the units), `draft` (what they want), `patch` (how it is written).
+//! whole), `select` (which containers), `recognise` and `gate` (what is left alone), `plan` with `settings`, `broker` and
+//! `sidecar` (the units), `native` (what our containers have in common), `isolation` and `limits` (what a broker must not
+//! meet), `draft` (what they want), `patch` (how it is written).
 
+mod broker;
 mod decide;
 mod decision;
 mod draft;
 mod env;
 mod explain;
 mod gate;
+mod isolation;
+mod limits;
+mod native;
 mod object;
 mod ours;
 mod patch;

@@ -1,11 +1,13 @@
 //! The broker: holds a pod's Google credential, so that its agent does not have to.
 //!
 //! [`credentials`] says what can be exchanged, [`token`] exchanges it over [`crate::net::upstream`] and keeps one access token fresh,
-//! [`metadata`] hands it out as the metadata server of Google Compute Engine does, or [`proxy`] adds it to model calls and keeps it
-//! from the agent altogether. Everything listens on loopback, except [`metrics`], from which no token can be reached.
+//! [`metadata`] hands it out as the metadata server of Google Compute Engine does, [`loopback`] to clients that demand a file, or
+//! [`proxy`] adds it to model calls and keeps it from the agent altogether. Everything listens on loopback, except [`metrics`], from
+//! which no token can be reached.
 
 pub mod args;
 pub mod credentials;
+pub mod loopback;
 pub mod metadata;
 pub mod metrics;
 pub mod probe;
@@ -21,6 +23,7 @@ use args::ProxyArgs;
 use aws_lc_rs::rand;
 use http::Request;
 use hyper::body::Incoming;
+use loopback::Loopback;
 use metadata::Metadata;
 use metrics::Counters;
 use proxy::Proxy;
@@ -130,9 +133,10 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         };
         tokio::spawn(listen::serve(listener, CONNECTIONS, answer));
     }
+    let loopback = Arc::new(Loopback::new(metadata)?);
     listen::serve(listener, CONNECTIONS, move |request: Request<Incoming>| {
-        let metadata = Arc::clone(&metadata);
-        async move { metadata.answer(&request.into_parts().0).await }
+        let loopback = Arc::clone(&loopback);
+        async move { loopback.answer(request).await }
     })
     .await;
     Ok(())

@@ -64,6 +64,18 @@ pub const TRUST_FILE: &str = "ca-bundle.crt";
 /// The volume with the credential file that leads to the broker and holds no secret, for clients that demand a file.
 pub const LOOPBACK_VOLUME: &str = "vertex-injector-loopback";
 
+/// Path, on the broker's metadata port, of the endpoints that [`LOOPBACK_CONFIGURATION`] names.
+pub const LOOPBACK_ROOT: &str = "/vertex-injector/v1";
+
+/// Below [`LOOPBACK_ROOT`]: where the subject token comes from.
+pub const LOOPBACK_SUBJECT: &str = "/subject-token";
+
+/// Below [`LOOPBACK_ROOT`]: where it is exchanged (RFC 8693).
+pub const LOOPBACK_EXCHANGE: &str = "/token";
+
+/// The audience that [`LOOPBACK_CONFIGURATION`] names. It is no provider's, so that no client looks one up.
+pub const LOOPBACK_AUDIENCE: &str = "//vertex-injector.dev/loopback";
+
 /// The empty volume that covers the API token's mount path in our containers, so that the ServiceAccount
 /// admission plugin does not mount a token there.
 pub const NO_API_TOKEN_VOLUME: &str = "vertex-injector-no-api-token";

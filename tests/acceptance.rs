@@ -14,6 +14,8 @@
 
 #[path = "acceptance/ambient.rs"]
 mod ambient;
+#[path = "acceptance/broker.rs"]
+mod broker;
 #[path = "acceptance/common.rs"]
 mod common;
 #[path = "acceptance/conflicts.rs"]
@@ -22,6 +24,8 @@ mod conflicts;
 mod fracta;
 #[path = "acceptance/identity.rs"]
 mod identity;
+#[path = "acceptance/isolation.rs"]
+mod isolation;
 #[path = "acceptance/kartograph.rs"]
 mod kartograph;
 #[path = "acceptance/openshell.rs"]

@@ -14,6 +14,8 @@
 
 #[path = "apiserver/again.rs"]
 mod again;
+#[path = "apiserver/brokers.rs"]
+mod brokers;
 #[path = "apiserver/difference.rs"]
 mod difference;
 #[path = "apiserver/failure.rs"]

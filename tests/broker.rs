@@ -18,6 +18,8 @@ mod exchange;
 mod google;
 #[path = "broker/id_tokens.rs"]
 mod id_tokens;
+#[path = "broker/loopback.rs"]
+mod loopback;
 #[path = "broker/metadata.rs"]
 mod metadata;
 #[path = "broker/process.rs"]

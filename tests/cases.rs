@@ -22,11 +22,14 @@ use support::cases::golden::Case;
 use support::cases::{read, root};
 
 /// The checks that a pod and a policy alone can show.
-const CHECKS: &str = "K1 K2 K3 K4 K5 O1 O2 O3 O5 O7 F1 F2 F4 F5 F8 F9 A1 A2 A3 A4 A5 A6 A9 A11 A12 \
-                      E2 E4 X1 X2 X3 X4 X5 X6 X7 X8 X10 X11 X12";
+const CHECKS: &str = "K1 K2 K3 K4 K5 O1 O2 O3 O5 O7 F1 F2 F3 F4 F5 F7 F8 F9 A1 A2 A3 A4 A5 A6 A7 A8 A9 A11 A12 \
+                      E2 E3 E4 X1 X2 X3 X4 X5 X6 X7 X8 X10 X11 X12";
 
 /// Cases whose pod is another case's after its injection.
-const INJECTED: [(&str, &str); 2] = [
+const INJECTED: [(&str, &str); 5] = [
+    ("broker-after-file-mode", "k1-k2-kartograph-sticky"),
+    ("broker-already-injected", "broker-kartograph-proxy"),
+    ("broker-before-file-mode", "a4-a7-a8-ambient-novertex-metadata"),
     ("x2-already-injected", "x1-x5-everything"),
     ("x2-policy-edited", "x2-first-injection"),
 ];

@@ -14,6 +14,9 @@ const MIRROR: &str = "kubernetes.io/config.mirror";
 /// Longest message; the API server passes on 4,400 characters whole.
 const MAX_MESSAGE: usize = 4000;
 
+/// What to do when the agent could get around the broker.
+const NOT_ISOLATED: &str = "; with isolation: Required the agent must have no way around its broker: change the pod, or set isolation: BestEffort in the policy";
+
 /// Most names in one sentence.
 const MAX_NAMES: usize = 8;
 
@@ -139,12 +142,20 @@ fn serve(pod: &Pod<'_>, namespace: &str, policy: &Policy, kind: &Kind, asks: boo
         Err(problem) => return Decision::denied(Reason::MalformedPod, format!("the pod cannot be read: {problem}")),
     };
     plan::plan(&mut draft, policy, kind, open_shell);
-    if draft.problems.is_empty() {
+    if draft.problems.is_empty() && draft.exposures.is_empty() {
         conclude(draft, namespace, policy, asks)
     } else {
-        let problems = std::mem::take(&mut draft.problems);
+        let isolated = draft.exposures.is_empty();
+        let mut problems = std::mem::take(&mut draft.problems);
+        let reason = if problems.is_empty() {
+            Reason::NotIsolated
+        } else {
+            Reason::Conflict
+        };
+        problems.append(&mut draft.exposures);
+        let remedy = if isolated { "" } else { NOT_ISOLATED };
         let message = match problems.as_slice() {
-            [problem] => format!("policy {name} cannot be applied to this pod: {problem}"),
+            [problem] => format!("policy {name} cannot be applied to this pod: {problem}{remedy}"),
             _ => {
                 let numbered: Vec<String> = problems
                     .iter()
@@ -152,13 +163,13 @@ fn serve(pod: &Pod<'_>, namespace: &str, policy: &Policy, kind: &Kind, asks: boo
                     .map(|(i, problem)| format!("({}) {problem}", i + 1))
                     .collect();
                 format!(
-                    "policy {name} cannot be applied to this pod, for {} reasons: {}",
+                    "policy {name} cannot be applied to this pod, for {} reasons: {}{remedy}",
                     problems.len(),
                     numbered.join("; ")
                 )
             }
         };
-        Decision::denied(Reason::Conflict, message)
+        Decision::denied(reason, message)
     }
 }
 

@@ -89,6 +89,8 @@ pub enum Reason {
     VertexSwitchedOff,
     /// Something of the pod stands in the way of something of the policy.
     Conflict,
+    /// The agent could get around the broker, and the policy's `isolation` is `Required`.
+    NotIsolated,
     /// A field of the pod has a type that Kubernetes does not allow.
     MalformedPod,
 }
@@ -113,7 +115,7 @@ impl fmt::Display for Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Unit {
-    /// For example `identity`, `vertex`, `authHelpers[fracta-auth-helpers]`, `tokens[gateway]`, `sidecars[github]`.
+    /// For example `identity`, `broker`, `vertex`, `authHelpers[fracta-auth-helpers]`, `tokens[gateway]`, `sidecars[github]`.
     pub name: String,
     /// What became of it.
     pub state: UnitState,

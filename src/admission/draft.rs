@@ -12,7 +12,7 @@ use super::pod::{Pod, Volume};
 use super::render;
 use super::select::{self, Chosen};
 use crate::names;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The whole draft.
@@ -21,6 +21,10 @@ pub(super) struct Draft<'p> {
     pub(super) pod: &'p Pod<'p>,
     pub(super) containers: Vec<ContainerDraft<'p>>,
     pub(super) problems: Vec<String>,
+    /// What lets the agent get around the broker.
+    pub(super) exposures: Vec<String>,
+    /// Containers in which a credential file of their own may be left.
+    pub(super) left_files: Vec<String>,
     pub(super) warnings: Vec<String>,
     pub(super) units: Vec<Unit>,
     pub(super) needs: BTreeSet<Needed>,
@@ -28,6 +32,7 @@ pub(super) struct Draft<'p> {
     pub(super) volumes: Vec<(Volume<'p>, &'p str)>,
     pub(super) volume_edits: ListEdit,
     pub(super) init_edits: ListEdit,
+    pull_secrets: ListEdit,
     /// Names of the volumes that the policy wants.
     pub(super) wanted_volumes: BTreeSet<String>,
     /// Names of the containers that the policy wants.
@@ -56,12 +61,15 @@ impl<'p> Draft<'p> {
                 .map(|chosen| ContainerDraft::new(pod, chosen))
                 .collect(),
             problems: Vec::new(),
+            exposures: Vec::new(),
+            left_files: Vec::new(),
             warnings: Vec::new(),
             units: Vec::new(),
             needs: BTreeSet::new(),
             volumes,
             volume_edits: ListEdit::default(),
             init_edits: ListEdit::default(),
+            pull_secrets: ListEdit::default(),
             wanted_volumes: BTreeSet::new(),
             wanted_containers: BTreeSet::new(),
             annotations: Vec::new(),
@@ -127,6 +135,15 @@ impl<'p> Draft<'p> {
             Some(_) => self.problems.push(format!(
                 "spec.nodeSelector[{key}] has another value than {value:?}, which the identity needs"
             )),
+        }
+    }
+
+    /// Has the pod's images pulled with a Secret, too.
+    pub(super) fn pull_with(&mut self, secret: &str) {
+        let own = self.pod.spec.image_pull_secrets.iter();
+        if !own.map(|reference| &*reference.name).any(|name| name == secret) {
+            self.pull_secrets.append.push(json!({"name": secret}));
+            self.changes += 1;
         }
     }
 
@@ -413,6 +430,11 @@ impl<'p> Draft<'p> {
         self.init_edits.emit(
             &["spec", "initContainers"],
             !pod.spec.init_containers.is_empty(),
+            operations,
+        );
+        self.pull_secrets.emit(
+            &["spec", "imagePullSecrets"],
+            !pod.spec.image_pull_secrets.is_empty(),
             operations,
         );
         decision.volumes = self.volume_changes;

@@ -70,8 +70,9 @@ pub(super) fn gate(draft: &mut Draft<'_>, spec: &PolicySpec, file: Option<&str>)
             }
             hidden_sources(target, spec, &mut refusals, &mut warnings);
         }
-        // In OpenShell's JSON the credential file is one setting among others: it stays and the others are added.
-        if target.json.is_none() && present(CREDENTIALS) && !is_our_file(target, file) {
+        // In OpenShell's JSON the credential file is one setting among others: it stays and the others are added. Beside a
+        // broker it never stays.
+        if target.json.is_none() && !spec.access.has_broker() && present(CREDENTIALS) && !is_our_file(target, file) {
             match spec.conflicts.values {
                 OnValue::Keep => {
                     let detail = format!("container {name} keeps its own {CREDENTIALS} (conflicts.values: Keep), so nothing of Vertex and identity is injected");

@@ -1,5 +1,6 @@
 //! From a policy and a pod to a draft: every unit of the policy in order, then what earlier injections left behind.
 
+mod broker;
 mod identity;
 mod leftovers;
 
@@ -9,8 +10,8 @@ use super::env::Environment;
 use super::policy::{Kind, Policy};
 use super::recognise::OPENSHELL_USER_ENVIRONMENT;
 use super::render::{self, Credential, Piece};
-use super::{settings, sidecar};
-use crate::api::{EnvVar, OnValue, PolicySpec, VolumeMount};
+use super::{isolation, proxies, settings, sidecar};
+use crate::api::{EnvVar, Isolation, OnValue, PolicySpec, VolumeMount};
 use serde_json::Value;
 
 /// Plans a policy in a pod. With `open_shell`, variables go into OpenShell's JSON.
@@ -19,7 +20,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, policy: &Policy, kind: &Kind, open_she
         enter_open_shell(draft);
     }
     let spec = &policy.spec;
-    identity::plan(draft, spec, kind);
+    let brokered = identity::plan(draft, policy, kind);
     for piece in policy.helpers.iter().chain(&policy.tokens) {
         draft.unit(
             &piece.unit,
@@ -39,9 +40,26 @@ pub(super) fn plan(draft: &mut Draft<'_>, policy: &Policy, kind: &Kind, open_she
         draft.unit("volumes", "", |draft| plan_volumes(draft, policy, spec));
     }
     sidecar::plan(draft, spec);
+    for container in 0..draft.containers.len() {
+        proxies::except_loopback(draft, container, brokered || !spec.sidecars.is_empty());
+    }
     note_needs(draft, policy, kind);
     leftovers::remove_stale(draft);
     leftovers::deny_foreign_mounts(draft);
+    if brokered && let Some(broker) = &policy.broker {
+        let own = policy
+            .tokens
+            .iter()
+            .map(|piece| (piece.unit.clone(), piece.volume.clone()));
+        let own: Vec<(String, Value)> = own.chain(policy.volumes.iter().cloned()).collect();
+        let mut exposures = isolation::exposures(draft, broker, &own);
+        match spec.isolation {
+            Isolation::Required => draft.exposures.append(&mut exposures),
+            Isolation::BestEffort => draft
+                .warnings
+                .extend(exposures.into_iter().map(|exposure| format!("isolation: {exposure}"))),
+        }
+    }
 }
 
 /// Points the environment of each chosen container at OpenShell's JSON.
@@ -112,12 +130,20 @@ fn plan_volumes(draft: &mut Draft<'_>, policy: &Policy, spec: &PolicySpec) {
 
 /// The objects that the pod will wait for because of the policy.
 fn note_needs(draft: &mut Draft<'_>, policy: &Policy, kind: &Kind) {
-    let identity = draft
-        .units
-        .iter()
-        .any(|unit| unit.name == "identity" && unit.reason.is_none());
+    let has = |unit: &str| {
+        draft
+            .units
+            .iter()
+            .any(|other| other.name == unit && other.reason.is_none())
+    };
+    let (identity, broker) = (has("identity"), has("broker"));
     if identity && let Some(Credential::File { volume, .. }) = &kind.credential {
         note_sources(draft, volume);
+    }
+    if broker && let Some(broker) = &policy.broker {
+        for volume in broker.volume.iter().chain(&broker.trust) {
+            note_sources(draft, volume);
+        }
     }
     for piece in &policy.helpers {
         note_sources(draft, &piece.volume);

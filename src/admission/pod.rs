@@ -63,9 +63,24 @@ pub(super) struct Spec<'a> {
     /// `os`.
     #[serde(borrow, default)]
     pub(super) os: Option<Os<'a>>,
-    /// `securityContext` of the pod.
+    /// `hostNetwork`.
     #[serde(default, deserialize_with = "or_default")]
-    pub(super) security_context: SecurityContext,
+    pub(super) host_network: bool,
+    /// `hostPID`.
+    #[serde(default, rename = "hostPID", deserialize_with = "or_default")]
+    pub(super) host_pid: bool,
+    /// `hostIPC`.
+    #[serde(default, rename = "hostIPC", deserialize_with = "or_default")]
+    pub(super) host_ipc: bool,
+    /// `shareProcessNamespace`.
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) share_process_namespace: bool,
+    /// `imagePullSecrets`.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub(super) image_pull_secrets: Vec<ObjectName<'a>>,
+    /// `securityContext` of the pod.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub(super) security_context: SecurityContext<'a>,
     /// `resources` of the pod (KEP-2837).
     #[serde(borrow, default)]
     pub(super) resources: Option<RawObject<'a>>,
@@ -90,15 +105,45 @@ pub(super) struct Os<'a> {
 }
 
 /// What we read of a security context, of the pod or of a container.
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", remote = "Self")]
-pub(super) struct SecurityContext {
+pub(super) struct SecurityContext<'a> {
     /// `runAsUser`.
     #[serde(default)]
     pub(super) run_as_user: Option<i64>,
     /// `fsGroup`, of the pod only.
     #[serde(default)]
     pub(super) fs_group: Option<i64>,
+    /// `privileged`, of containers only.
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) privileged: bool,
+    /// `procMount`, of containers only.
+    #[serde(borrow, default)]
+    pub(super) proc_mount: Option<Text<'a>>,
+    /// `capabilities`, of containers only.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub(super) capabilities: Capabilities<'a>,
+    /// `windowsOptions`.
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) windows_options: WindowsOptions,
+}
+
+/// What we read of `capabilities`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(remote = "Self")]
+pub(super) struct Capabilities<'a> {
+    /// `add`.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub(super) add: Vec<Text<'a>>,
+}
+
+/// What we read of `windowsOptions`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", remote = "Self")]
+pub(super) struct WindowsOptions {
+    /// `hostProcess`.
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) host_process: bool,
 }
 
 /// What we read of a container.
@@ -120,9 +165,12 @@ pub(super) struct Container<'a> {
     /// `ports`.
     #[serde(default, deserialize_with = "or_default")]
     pub(super) ports: Vec<Port>,
+    /// `restartPolicy`, of init containers.
+    #[serde(borrow, default)]
+    pub(super) restart_policy: Option<Text<'a>>,
     /// `securityContext`.
-    #[serde(default, deserialize_with = "or_default")]
-    pub(super) security_context: SecurityContext,
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub(super) security_context: SecurityContext<'a>,
     /// `resources`.
     #[serde(borrow, default, deserialize_with = "or_default")]
     pub(super) resources: Resources<'a>,
@@ -225,6 +273,9 @@ pub(super) struct Volume<'a> {
     /// `projected`.
     #[serde(default)]
     pub(super) projected: Option<Projected>,
+    /// `hostPath`.
+    #[serde(borrow, default)]
+    pub(super) host_path: Option<RawObject<'a>>,
 }
 
 /// What we read of a projected volume.
@@ -244,7 +295,9 @@ only_from_objects!(
     Metadata<'a>,
     Spec<'a>,
     Os<'a>,
-    SecurityContext,
+    SecurityContext<'a>,
+    Capabilities<'a>,
+    WindowsOptions,
     Container<'a>,
     Env<'a>,
     EnvFrom<'a>,

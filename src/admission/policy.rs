@@ -1,5 +1,6 @@
 //! A policy in the form that works: checked, with its values rendered once.
 
+use super::broker::Broker;
 use super::render::{self, Credential, Piece};
 use crate::api::{
     Agent, ClusterInjectionPolicy, FieldErrors, InjectionPolicy, OnValue, PolicySpec, Requirement, Selector, validate,
@@ -51,6 +52,7 @@ pub struct Policy {
     notes: Vec<String>,
     unreachable: Option<String>,
     pub(super) kinds: Vec<Kind>,
+    pub(super) broker: Option<Broker>,
     pub(super) helpers: Vec<Piece>,
     pub(super) tokens: Vec<Piece>,
     pub(super) volumes: Vec<(String, serde_json::Value)>,
@@ -105,6 +107,7 @@ impl Policy {
             notes: notes(spec),
             unreachable: unreachable(spec, operator),
             kinds,
+            broker: Broker::of(spec, &operator.broker),
             helpers: render::helpers(spec),
             tokens: render::tokens(spec),
             volumes: render::volumes(spec),
@@ -232,11 +235,15 @@ fn notes(spec: &PolicySpec) -> Vec<String> {
         .as_ref()
         .is_some_and(|identity| identity.service_account_key.is_some())
     {
-        notes.push(
-            "identity.serviceAccountKey is the least preferred identity: the key does not expire and the agent can read it; \
-             prefer workloadIdentityFederation"
-                .to_owned(),
-        );
+        let agent = if spec.access.has_broker() {
+            ""
+        } else {
+            " and the agent can read it"
+        };
+        notes.push(format!(
+            "identity.serviceAccountKey is the least preferred identity: the key does not expire{agent}; prefer \
+             workloadIdentityFederation"
+        ));
     }
     notes
 }

@@ -1,9 +1,10 @@
 //! The values that a policy puts into pods, rendered once when the policy is read.
 
 use crate::api::{
-    AuthHelper, EnvVar, Identity, PolicySpec, ServiceAccountKey, Token, Volume, VolumeMount, WorkloadIdentityFederation,
+    AuthHelper, Client, EnvVar, Identity, PolicySpec, ServiceAccountKey, Token, Volume, VolumeMount,
+    WorkloadIdentityFederation,
 };
-use crate::names;
+use crate::names::{self, LOOPBACK_AUDIENCE, LOOPBACK_EXCHANGE, LOOPBACK_ROOT, LOOPBACK_SUBJECT};
 use serde_json::{Map, Value, json};
 
 /// How a pod proves its identity.
@@ -20,6 +21,11 @@ pub(super) enum Credential {
     },
     /// GKE's metadata server: nothing but a node with one.
     Gke,
+    /// A broker beside the agent, which keeps it.
+    Broker {
+        /// Where the credential file is mounted that leads to the broker, for clients that demand one.
+        loopback: Option<String>,
+    },
 }
 
 /// A volume of ours with its mount and perhaps a variable that names a file in it.
@@ -42,13 +48,20 @@ impl Credential {
     pub(super) fn file(&self) -> Option<String> {
         match self {
             Self::File { directory, .. } => Some(format!("{directory}/{}", names::CREDENTIAL_FILE)),
-            Self::Gke => None,
+            Self::Gke | Self::Broker { .. } => None,
         }
     }
 }
 
 /// The credential of a policy for pods that keep it in `directory`.
 pub(super) fn credential(identity: &Identity, directory: &str, spec: &PolicySpec) -> Credential {
+    if spec.access.has_broker() {
+        let clients = spec.vertex.iter().flat_map(|vertex| &vertex.clients);
+        let demanded = clients.into_iter().any(|client| *client == Client::Ambient);
+        return Credential::Broker {
+            loopback: demanded.then(|| directory.to_owned()),
+        };
+    }
     let quota_project = spec.vertex.as_ref().and_then(|vertex| vertex.quota_project.as_deref());
     match identity {
         Identity {
@@ -72,7 +85,11 @@ pub(super) fn credential(identity: &Identity, directory: &str, spec: &PolicySpec
 }
 
 /// The `external_account` file, as `gcloud iam workload-identity-pools create-cred-config` writes it (AIP-4117).
-fn external_account(federation: &WorkloadIdentityFederation, directory: &str, quota_project: Option<&str>) -> String {
+pub(super) fn external_account(
+    federation: &WorkloadIdentityFederation,
+    directory: &str,
+    quota_project: Option<&str>,
+) -> String {
     let endpoints = federation.endpoints.clone().unwrap_or_default();
     let root = |endpoint: Option<String>, default: &str| {
         endpoint.map_or_else(|| default.to_owned(), |url| url.trim_end_matches('/').to_owned())
@@ -112,21 +129,84 @@ fn external_account(federation: &WorkloadIdentityFederation, directory: &str, qu
     file.to_string()
 }
 
-fn federation_volume(federation: &WorkloadIdentityFederation) -> Value {
-    let audience = federation
+/// The volume of a broker's credential, without its name: the token or the key, and nothing else. None on GKE.
+pub(super) fn broker_volume(identity: &Identity) -> Option<Value> {
+    match identity {
+        Identity {
+            workload_identity_federation: Some(federation),
+            ..
+        } => Some(json!({"projected": {
+            "defaultMode": 0o444,
+            "sources": [token_source(&audience(federation), federation.token_expiration_seconds, names::TOKEN_FILE)],
+        }})),
+        Identity {
+            service_account_key: Some(key),
+            ..
+        } => Some(key_volume(key)),
+        _ => None,
+    }
+}
+
+/// Audiences of tokens that the identity's provider takes: the policy's, and the provider's own name in both spellings.
+pub(super) fn audiences(identity: &Identity) -> Vec<String> {
+    let Some(federation) = &identity.workload_identity_federation else {
+        return Vec::new();
+    };
+    let provider = &federation.provider;
+    let mut all = vec![
+        audience(federation),
+        format!("https://iam.googleapis.com/{provider}"),
+        format!("//iam.googleapis.com/{provider}"),
+    ];
+    all.dedup();
+    all
+}
+
+/// The volume of the credential file that leads to the broker.
+pub(super) fn loopback_volume() -> Value {
+    json!({"downwardAPI": {"defaultMode": 0o444, "items": [configuration_file(names::LOOPBACK_CONFIGURATION)]}})
+}
+
+/// That file: an `external_account` whose every endpoint is the broker's, for which any token is as good. No secret.
+pub(super) fn loopback_configuration(port: i32) -> String {
+    let root = format!("http://127.0.0.1:{port}{LOOPBACK_ROOT}");
+    let file = json!({
+        "universe_domain": "googleapis.com",
+        "type": "external_account",
+        "audience": LOOPBACK_AUDIENCE,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": format!("{root}{LOOPBACK_EXCHANGE}"),
+        "credential_source": {
+            "url": format!("{root}{LOOPBACK_SUBJECT}"),
+            "headers": {"Metadata-Flavor": "Google"},
+            "format": {"type": "text"},
+        },
+    });
+    file.to_string()
+}
+
+fn audience(federation: &WorkloadIdentityFederation) -> String {
+    federation
         .audience
         .clone()
-        .unwrap_or_else(|| format!("https://iam.googleapis.com/{}", federation.provider));
+        .unwrap_or_else(|| format!("https://iam.googleapis.com/{}", federation.provider))
+}
+
+fn configuration_file(annotation: &str) -> Value {
+    json!({
+        "path": names::CREDENTIAL_FILE,
+        "fieldRef": {"fieldPath": format!("metadata.annotations['{annotation}']")},
+    })
+}
+
+fn federation_volume(federation: &WorkloadIdentityFederation) -> Value {
     json!({"projected": {
         // Readable by every uid: the kubelet narrows the token file to 0600 or 0640 by itself where one uid or an
         // fsGroup makes that possible. 0400 would lock out images that set their user themselves.
         "defaultMode": 0o444,
         "sources": [
-            token_source(&audience, federation.token_expiration_seconds, names::TOKEN_FILE),
-            {"downwardAPI": {"items": [{
-                "path": names::CREDENTIAL_FILE,
-                "fieldRef": {"fieldPath": format!("metadata.annotations['{}']", names::CREDENTIAL_CONFIGURATION)},
-            }]}},
+            token_source(&audience(federation), federation.token_expiration_seconds, names::TOKEN_FILE),
+            {"downwardAPI": {"items": [configuration_file(names::CREDENTIAL_CONFIGURATION)]}},
         ],
     }})
 }

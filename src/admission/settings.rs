@@ -6,11 +6,31 @@ use super::render;
 use crate::api::{OnValue, Vertex};
 use crate::clients::{Form, MODEL_REGION_CLIENTS, MODEL_REGION_PREFIX, Setting, Variable};
 
+/// Where the agent's calls go, when a broker has a say in it.
+#[derive(Debug, Default)]
+pub(super) struct Route {
+    /// The proxy's URL.
+    pub(super) proxy: Option<String>,
+    /// Whether a route of the pod's own never stays.
+    pub(super) imposed: bool,
+}
+
 /// Plans every setting of the policy in one chosen container.
-pub(super) fn plan(draft: &mut Draft<'_>, container: usize, vertex: &Vertex, on_value: OnValue) {
+pub(super) fn plan(draft: &mut Draft<'_>, container: usize, vertex: &Vertex, route: &Route, on_value: OnValue) {
     for setting in Setting::ALL {
-        if let Some(value) = setting.value(vertex) {
-            plan_setting(draft, container, setting, value, vertex, on_value);
+        let endpoint = setting == Setting::Endpoint;
+        let proxy = route.proxy.as_deref().filter(|_| endpoint);
+        let field = if proxy.is_some() {
+            "access: Proxy"
+        } else {
+            setting.field()
+        };
+        let on_value = match on_value {
+            OnValue::Keep if endpoint && route.imposed => OnValue::Override,
+            other => other,
+        };
+        if let Some(value) = proxy.or_else(|| setting.value(vertex)) {
+            plan_setting(draft, container, (setting, field), value, vertex, on_value);
         }
     }
     if vertex
@@ -75,7 +95,7 @@ pub(super) fn switched_off(target: &ContainerDraft<'_>, vertex: &Vertex) -> Resu
 }
 
 /// The variables of a setting that the pod itself gives a value, among those that the clients read.
-fn given<'d>(
+pub(super) fn given<'d>(
     target: &'d ContainerDraft<'_>,
     setting: Setting,
     vertex: &'d Vertex,
@@ -90,7 +110,7 @@ fn given<'d>(
 fn plan_setting(
     draft: &mut Draft<'_>,
     container: usize,
-    setting: Setting,
+    (setting, field): (Setting, &str),
     value: &str,
     vertex: &Vertex,
     on_value: OnValue,
@@ -112,14 +132,14 @@ fn plan_setting(
         .collect();
     match on_value {
         OnValue::Deny if !differing.is_empty() => {
-            let problem = differs(target, &differing, setting.field());
+            let problem = differs(target, &differing, field);
             draft.problems.push(problem);
         }
         OnValue::Keep if !given.is_empty() => {
             if let Err(problem) = keep(draft, container, setting, &given, vertex) {
                 draft.problems.push(problem);
             } else if !differing.is_empty() {
-                keeps(draft, container, &differing, setting.field());
+                keeps(draft, container, &differing, field);
             }
         }
         // Nothing of the pod's own stands in the way, or it gives way.

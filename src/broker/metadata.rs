@@ -201,7 +201,8 @@ fn refuse(request: &Parts) -> Option<Response<Body>> {
     None
 }
 
-fn own_host(request: &Parts) -> bool {
+/// Whether a request is for the metadata server by one of its own names.
+pub(super) fn own_host(request: &Parts) -> bool {
     let mut hosts = request.headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return false;

@@ -264,6 +264,7 @@ fn only_names_of_the_code_are_used() {
         names::INJECT,
         names::POLICY_REF,
         names::CREDENTIAL_CONFIGURATION,
+        names::LOOPBACK_CONFIGURATION,
     ];
     let mut used = BTreeSet::new();
     let key = Regex::new(r"vertex-injector\.dev/[a-z-]+").expect("a pattern");
@@ -283,12 +284,20 @@ fn only_names_of_the_code_are_used() {
 
     let rendered = objects(helm, &IMAGE);
     let guard = object(&rendered, "ValidatingAdmissionPolicy", "-annotations").to_string();
-    for guarded in [names::POLICY_REF, names::CREDENTIAL_CONFIGURATION] {
+    for guarded in [
+        names::POLICY_REF,
+        names::CREDENTIAL_CONFIGURATION,
+        names::LOOPBACK_CONFIGURATION,
+    ] {
         assert_eq!(
             guard.matches(guarded).count(),
             2,
             "{guarded} in the condition and in the rule"
         );
+    }
+    let guard = object(&rendered, "ValidatingAdmissionPolicy", "-broker").to_string();
+    for guarded in [names::BROKER_CONTAINER, names::CREDENTIALS_VOLUME] {
+        assert!(guard.contains(guarded), "{guarded}");
     }
     let rules =
         &object(&rendered, "ValidatingAdmissionPolicy", "-policies")["spec"]["matchConstraints"]["resourceRules"][0];

@@ -1,10 +1,10 @@
-//! The guard of the annotations that a running agent's credentials follow.
+//! The guards of what a running agent's credentials follow: annotations, and the broker.
 
 use crate::release::{RELEASE, Release, pod};
 use serde_json::{Value, json};
-use vertex_injector::names::{CREDENTIAL_CONFIGURATION, POLICY_REF};
+use vertex_injector::names::{CREDENTIAL_CONFIGURATION, LOOPBACK_CONFIGURATION, POLICY_REF};
 
-const KEYS: [&str; 2] = [CREDENTIAL_CONFIGURATION, POLICY_REF];
+const KEYS: [&str; 3] = [CREDENTIAL_CONFIGURATION, LOOPBACK_CONFIGURATION, POLICY_REF];
 
 #[test]
 fn an_update_of_the_pod_cannot_write_it() {
@@ -163,11 +163,68 @@ fn everything_else_about_pods_works_as_before() {
     }
 }
 
+#[test]
+fn a_running_broker_keeps_its_image_and_no_debug_container_reaches_what_it_keeps() {
+    let Some(release) = &*RELEASE else { return };
+    let namespace = "guard-broker";
+    release.cluster.create_namespace(namespace, &[]);
+    let mut agent = pod(namespace, "agent", json!({}));
+    agent["spec"]["initContainers"] = json!([
+        {"name": "vertex-injector-broker", "image": "example.com/broker:1", "restartPolicy": "Always"},
+        {"name": "vertex-injector-github", "image": "example.com/github:1", "restartPolicy": "Always"},
+    ]);
+    agent["spec"]["volumes"] =
+        json!([{"name": "vertex-injector-credentials", "emptyDir": {}}, {"name": "work", "emptyDir": {}}]);
+    release.cluster.apply(&agent.to_string());
+
+    let image =
+        |container: &str| json!({"spec": {"initContainers": [{"name": container, "image": "evil.example/x:1"}]}});
+    let error = patched(release, namespace, "agent", &[], &image("vertex-injector-broker")).expect_err("refused");
+    assert!(
+        error.contains("injector-vertex-injector-broker")
+            && error.contains("the image of vertex-injector-broker cannot be changed"),
+        "{error}"
+    );
+    patched(release, namespace, "agent", &[], &image("vertex-injector-github")).expect("another image");
+    release
+        .cluster
+        .kubectl(&["--namespace", namespace, "label", "pod", "agent", "team=a"]);
+
+    let debug = |name: &str, more: Value| {
+        let mut container = json!({"name": name, "image": "example.com/debug", "terminationMessagePolicy": "File"});
+        container
+            .as_object_mut()
+            .expect("a container")
+            .extend(more.as_object().expect("fields").clone());
+        let patch = json!({"spec": {"ephemeralContainers": [container]}});
+        patched(
+            release,
+            namespace,
+            "agent",
+            &["--subresource=ephemeralcontainers"],
+            &patch,
+        )
+    };
+    for more in [
+        json!({"targetContainerName": "vertex-injector-broker"}),
+        json!({"volumeMounts": [{"name": "vertex-injector-credentials", "mountPath": "/c"}]}),
+    ] {
+        let error = debug("spy", more).expect_err("refused");
+        assert!(
+            error.contains("spec.ephemeralContainers: spy would reach what vertex-injector-broker keeps"),
+            "{error}"
+        );
+    }
+    let fine = json!({"targetContainerName": "agent", "volumeMounts": [{"name": "work", "mountPath": "/w"}]});
+    debug("debugger", fine).expect("a debug container of the agent");
+}
+
 /// A namespace with an injected pod, `agent`, and one that is none, `other`. It did not opt in, so that no webhook is called.
 fn injected<'a>(release: &Release, namespace: &'a str) -> &'a str {
     release.cluster.create_namespace(namespace, &[]);
     let mut agent = pod(namespace, "agent", json!({"fracta-agent-id": "a"}));
-    agent["metadata"]["annotations"] = json!({CREDENTIAL_CONFIGURATION: "{}", POLICY_REF: "team/policy@1"});
+    agent["metadata"]["annotations"] =
+        json!({CREDENTIAL_CONFIGURATION: "{}", LOOPBACK_CONFIGURATION: "{}", POLICY_REF: "team/policy@1"});
     agent["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "1m"}});
     release.cluster.apply(&agent.to_string());
     release.cluster.apply(&pod(namespace, "other", json!({})).to_string());

@@ -5,7 +5,14 @@ use serde_json::{Value, json};
 
 #[test]
 fn a_valid_policy_is_told_so() {
-    let ran = run(&["validate", "-f", POLICY, "hack/demo/platform.yaml"]);
+    let ran = run(&[
+        "validate",
+        "-f",
+        POLICY,
+        "hack/demo/platform.yaml",
+        "hack/demo/metadata.yaml",
+        "hack/demo/proxy.yaml",
+    ]);
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
     assert_eq!(
         ran.stdout,
@@ -13,7 +20,9 @@ fn a_valid_policy_is_told_so() {
          hack/demo/platform.yaml: ClusterInjectionPolicy/ambient: valid\n\
          hack/demo/platform.yaml (document 2): InjectionPolicy/fracta: valid\n\
          hack/demo/platform.yaml (document 3): InjectionPolicy/gastown: valid\n\
-         hack/demo/platform.yaml (document 4): InjectionPolicy/kagent: valid\n"
+         hack/demo/platform.yaml (document 4): InjectionPolicy/kagent: valid\n\
+         hack/demo/metadata.yaml: InjectionPolicy/kartograph: valid\n\
+         hack/demo/proxy.yaml: InjectionPolicy/kartograph: valid\n"
     );
 }
 

@@ -197,7 +197,12 @@ pub fn remainder(
         names::RENDERED_ENV,
         names::SKIPPED,
         names::CREDENTIAL_CONFIGURATION,
+        names::LOOPBACK_CONFIGURATION,
     ];
+    // One Secret more, when the pod does not name it itself; with it the list itself may be new.
+    retain(&mut pod["spec"], "imagePullSecrets", |secret| {
+        secret["name"] != crate::policies::PULL_SECRET
+    });
     for key in ours {
         remove(&mut pod["metadata"], "annotations", key);
     }
@@ -265,7 +270,9 @@ pub fn check_units(before: &Value, after: &Value, policy: &Value, decision: &Dec
         let unit = decision.units.iter().find(|unit| unit.name == name);
         unit.map(|unit| unit.state != UnitState::Skipped)
     };
-    for (unit, field) in [("identity", "identity"), ("vertex", "vertex")] {
+    let brokered = ["Metadata", "Proxy"].contains(&text(spec, "access"));
+    let unit = if brokered { "broker" } else { "identity" };
+    for (unit, field) in [(unit, "identity"), ("vertex", "vertex")] {
         assert_eq!(
             state(unit).is_some(),
             spec.get(field).is_some(),
@@ -286,14 +293,18 @@ pub fn check_units(before: &Value, after: &Value, policy: &Value, decision: &Dec
         let container = find(after).unwrap_or_else(|| panic!("container {name} is gone"));
         let was = agent_environment(before, policy, &find(before).expect("the container before"));
         let env = agent_environment(after, policy, &container);
-        check_identity(
-            after,
-            spec,
-            directory,
-            &container,
-            &env,
-            state("identity") == Some(true),
-        );
+        if brokered {
+            check_broker(after, spec, directory, &container, &env, state("broker") == Some(true));
+        } else {
+            check_identity(
+                after,
+                spec,
+                directory,
+                &container,
+                &env,
+                state("identity") == Some(true),
+            );
+        }
         if state("vertex") == Some(true) {
             check_vertex(spec, &was, &env);
         }
@@ -383,6 +394,96 @@ fn check_identity(
         assert_eq!(token["audience"], audience);
         let seconds = federation["tokenExpirationSeconds"].as_i64().unwrap_or(3600);
         assert_eq!(token["expirationSeconds"], seconds);
+    }
+}
+
+/// The agent has an address, and the broker all else.
+fn check_broker(
+    pod: &Value,
+    spec: &Value,
+    directory: &str,
+    agent: &Value,
+    env: &BTreeMap<String, String>,
+    injected: bool,
+) {
+    let annotations = &pod["metadata"]["annotations"];
+    assert_eq!(annotations.get(names::CREDENTIAL_CONFIGURATION), None);
+    let broker = list(&pod["spec"], "initContainers")
+        .iter()
+        .find(|container| container["name"] == names::BROKER_CONTAINER);
+    assert_eq!(broker.is_some(), injected, "{broker:?}");
+    for (_, container) in containers(pod).filter(|(_, container)| container["name"] != names::BROKER_CONTAINER) {
+        let mut mounts = list(container, "volumeMounts").iter();
+        assert!(
+            !mounts.any(|mount| mount["name"] == names::CREDENTIALS_VOLUME),
+            "{container:#} mounts the credential"
+        );
+    }
+    let Some(broker) = broker else {
+        assert_eq!(annotations.get(names::LOOPBACK_CONFIGURATION), None);
+        return;
+    };
+    assert_eq!(broker["restartPolicy"], "Always");
+    assert_eq!(broker["args"], json!(["broker"]));
+    let own = environment(broker);
+    let metadata = format!("127.0.0.1:{}", own["VERTEX_INJECTOR_METADATA_PORT"]);
+    for address in clients::METADATA_ADDRESSES {
+        assert_eq!(env.get(address), Some(&metadata), "{address}");
+    }
+    assert_eq!(env.get(clients::DETECTION).map(String::as_str), Some("assume-present"));
+    let blank = |name: &str| env.get(name).is_none_or(|value| value.trim().is_empty());
+    let ambient = list(&spec["vertex"], "clients").contains(&json!("Ambient"));
+    for source in clients::CREDENTIAL_SOURCES
+        .iter()
+        .filter(|source| **source != clients::CREDENTIALS || !ambient)
+    {
+        assert!(blank(source), "{source} beside a broker: {env:?}");
+    }
+    for route in clients::ROUTES
+        .iter()
+        .chain(&["NO_GCE_CHECK", "GCE_METADATA_MTLS_MODE"])
+    {
+        assert!(blank(route), "{route} beside a broker: {env:?}");
+    }
+    if ambient {
+        let file = format!("{directory}/{}", names::CREDENTIAL_FILE);
+        assert_eq!(env.get(clients::CREDENTIALS), Some(&file));
+        assert_eq!(mounted(pod, agent, directory)["name"], names::LOOPBACK_VOLUME);
+        let configuration = text(annotations, names::LOOPBACK_CONFIGURATION);
+        assert!(
+            configuration.contains(&format!("http://{metadata}/")),
+            "{configuration}"
+        );
+    } else {
+        assert_eq!(annotations.get(names::LOOPBACK_CONFIGURATION), None);
+    }
+    let identity = &spec["identity"];
+    if identity.get("gkeWorkloadIdentity").is_none() {
+        let volume = mounted(pod, broker, names::CREDENTIAL_DIRECTORY);
+        assert_eq!(volume["name"], names::CREDENTIALS_VOLUME);
+    } else {
+        assert!(own.contains_key("VERTEX_INJECTOR_NODE_METADATA_SERVER"), "{own:?}");
+    }
+    for variable in VARIABLES
+        .iter()
+        .filter(|variable| variable.setting == clients::Setting::Endpoint)
+    {
+        let clients: Vec<&Value> = list(&spec["vertex"], "clients").iter().collect();
+        let read = variable
+            .set_for
+            .iter()
+            .any(|client| clients.contains(&&json!(format!("{client:?}"))));
+        match (
+            own.get("VERTEX_INJECTOR_PROXY_PORT"),
+            spec["vertex"]["endpoint"].as_str(),
+        ) {
+            (Some(port), _) if read => {
+                let root = format!("http://127.0.0.1:{port}");
+                assert!(env[variable.name].starts_with(&root), "{}: {env:?}", variable.name);
+            }
+            (None, Some(endpoint)) if read => assert!(env[variable.name].starts_with(endpoint), "{env:?}"),
+            _ => assert!(blank(variable.name), "{} beside a broker: {env:?}", variable.name),
+        }
     }
 }
 

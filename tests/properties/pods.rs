@@ -3,7 +3,7 @@
 
 use crate::tape::Tape;
 use serde_json::{Map, Value, json};
-use vertex_injector::clients::{API_KEYS, METADATA_FENCES, OTHER_PROVIDERS, VARIABLES};
+use vertex_injector::clients::{API_KEYS, CREDENTIAL_SOURCES, METADATA_FENCES, OTHER_PROVIDERS, ROUTES, VARIABLES};
 use vertex_injector::names;
 
 /// Directories in which pods and policies mount things; few, so that they meet.
@@ -24,6 +24,8 @@ pub const VOLUMES: &[&str] = &["workspace", "creds", "shared", "extra"];
 const OUR_VOLUMES: &[&str] = &[
     names::CREDENTIALS_VOLUME,
     names::NO_API_TOKEN_VOLUME,
+    names::LOOPBACK_VOLUME,
+    names::TRUST_VOLUME,
     "vertex-injector-helper-fracta-auth-helpers",
     "vertex-injector-token-gateway",
     "vertex-injector-tmp-github",
@@ -53,6 +55,14 @@ pub fn pod(tape: &mut Tape<'_>) -> Value {
             r#"{"fsGroup":7}"#,
         ]);
         spec.insert("securityContext".into(), parsed(context));
+    }
+    if tape.chance(5) {
+        let field = tape.pick(&["hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"]);
+        spec.insert(field.to_owned(), tape.chance(70).into());
+    }
+    if tape.chance(15) {
+        let secrets = tape.pick(&["[]", "null", r#"[{"name":"own"}]"#, r#"[{"name":"broker-registry"}]"#]);
+        spec.insert("imagePullSecrets".into(), parsed(secrets));
     }
     if tape.chance(10) {
         spec.insert("resources".into(), json!({"limits": {"cpu": "1"}}));
@@ -94,6 +104,7 @@ pub fn pod(tape: &mut Tape<'_>) -> Value {
     for (name, percent) in [
         ("setup", 30),
         ("vertex-injector-github", 8),
+        (names::BROKER_CONTAINER, 6),
         ("vertex-injector-of-old", 5),
     ] {
         if tape.chance(percent) {
@@ -131,6 +142,7 @@ fn metadata(tape: &mut Tape<'_>) -> Value {
     for (key, value, percent) in [
         ("example.com/note", "\"quoted\" ~/path", 40),
         (names::CREDENTIAL_CONFIGURATION, "{\"forged\": true}", 8),
+        (names::LOOPBACK_CONFIGURATION, "{\"forged\": true}", 5),
         (names::POLICY_REF, "team-a/other@7", 8),
         (
             names::RENDERED_ENV,
@@ -208,7 +220,7 @@ fn container(tape: &mut Tape<'_>, name: &str, volumes: &[String]) -> Value {
     }
     put_list(tape, &mut container, "volumeMounts", mounts);
     if tape.chance(15) {
-        let port = [8080, 18101, 18102][tape.below(3)];
+        let port = [8080, 18101, 18102, 8470, 8471, 18201][tape.below(6)];
         container.insert("ports".into(), json!([{"name": "http", "containerPort": port}]));
     }
     if tape.chance(40) {
@@ -221,7 +233,14 @@ fn container(tape: &mut Tape<'_>, name: &str, volumes: &[String]) -> Value {
         container.insert("resources".into(), parsed(resources));
     }
     if tape.chance(30) {
-        container.insert("securityContext".into(), json!({"runAsUser": tape.pick(&[&0, &1000])}));
+        let mut context = json!({"runAsUser": tape.pick(&[&0, &1000])});
+        match tape.below(20) {
+            0 => context["privileged"] = true.into(),
+            1 => context["capabilities"] = json!({"add": ["SYS_PTRACE", "CHOWN"], "drop": null}),
+            2 => context["procMount"] = "Unmasked".into(),
+            _ => {}
+        }
+        container.insert("securityContext".into(), context);
     }
     let mut container = Value::Object(container);
     tape.unknown_fields(&mut container);
@@ -245,6 +264,8 @@ fn variable(tape: &mut Tape<'_>) -> Value {
             "VERTEX_REGION_CLAUDE_HAIKU_4_5",
         ]),
         18..22 => tape.pick(&["LOG_LEVEL", "TEAM", "FROM_FIELD", "GATEWAY_TOKEN_PATH"]),
+        22 => ROUTES[tape.below(ROUTES.len())],
+        23 => CREDENTIAL_SOURCES[tape.below(CREDENTIAL_SOURCES.len())],
         _ => tape.pick(&["FOO", "BAR", "POD_NAME", "WORKSPACE"]),
     };
     let mut entry = json!({"name": name});

@@ -5,6 +5,10 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use vertex_injector::admission::{Namespaces, Operator, Policy, PolicySet};
 use vertex_injector::manifest::policies::policy as read;
+use vertex_injector::operator::{Broker, CaConfigMap};
+
+/// The Secret with which the broker's image is pulled.
+pub const PULL_SECRET: &str = "broker-registry";
 
 /// The namespace of policies and pods.
 pub const NAMESPACE: &str = "team-a";
@@ -25,6 +29,14 @@ pub fn operator() -> Operator {
     Operator {
         sidecar_images: vec!["example.com/mcp/*".to_owned()],
         endpoint_hosts: vec!["sts.example.com".to_owned()],
+        broker: Broker {
+            image_pull_secrets: vec![PULL_SECRET.to_owned()],
+            ca_config_map: Some(CaConfigMap {
+                name: "trust".to_owned(),
+                key: "ca.pem".to_owned(),
+            }),
+            ..Broker::default()
+        },
         ..Operator::default()
     }
 }
@@ -57,6 +69,7 @@ pub fn before_and_after(tape: &mut Tape<'_>) -> (Value, Value) {
 fn with(tape: &mut Tape<'_>, agents: &Value, volumes: &Value, mounts: &Value, pod_volumes: &Value) -> Value {
     let mut spec = json!({"agents": agents});
     let file = identity(tape, &mut spec, agents);
+    let broker = broker(tape, &mut spec);
     if tape.chance(25) {
         spec["authHelpers"] = json!([{"configMapName": "fracta-auth-helpers", "mountPath": "/opt/helpers"}]);
         if tape.chance(40) {
@@ -93,7 +106,7 @@ fn with(tape: &mut Tape<'_>, agents: &Value, volumes: &Value, mounts: &Value, po
             spec[key] = list.clone();
         }
     }
-    let open_shell = file && tape.chance(25);
+    let open_shell = file && !broker && tape.chance(25);
     if open_shell {
         spec["openShell"] = "PatchUserEnvironment".into();
     } else if tape.chance(30) {
@@ -206,6 +219,57 @@ fn identity(tape: &mut Tape<'_>, spec: &mut Value, agents: &Value) -> bool {
         spec["vertex"] = vertex;
     }
     kind != 8
+}
+
+/// Puts a broker between agent and identity, in some policies that can have one.
+fn broker(tape: &mut Tape<'_>, spec: &mut Value) -> bool {
+    if spec.get("vertex").is_none() || !tape.chance(40) {
+        return false;
+    }
+    let proxy = tape.chance(50);
+    spec["access"] = if proxy { "Proxy" } else { "Metadata" }.into();
+    if spec["identity"].get("gkeWorkloadIdentity").is_some() || tape.chance(70) {
+        spec["isolation"] = "BestEffort".into();
+    }
+    if proxy {
+        let vertex = spec["vertex"].as_object_mut().expect("a map");
+        vertex.shift_remove("quotaProject");
+        let clients = vertex["clients"].as_array_mut().expect("a list");
+        clients.retain(|client| !["AISDK", "OpenCode", "Goose"].contains(&client.as_str().expect("a name")));
+        if clients.is_empty() {
+            clients.push("ClaudeCode".into());
+        }
+        if tape.chance(50) {
+            spec["proxy"] =
+                json!({"models": ["claude-*", "gemini-*"], "regions": ["us-east5", "global", "eu", "europe-west1"]});
+            if tape.chance(50) {
+                spec["proxy"]["allow"] = json!(["WebSearch", "CodeExecution"]);
+            }
+        }
+    }
+    let file = spec["vertex"]["clients"]
+        .as_array()
+        .expect("a list")
+        .contains(&json!("Ambient"));
+    for agent in spec["agents"]
+        .as_array_mut()
+        .expect("a list")
+        .iter_mut()
+        .filter(|_| !file)
+    {
+        agent
+            .as_object_mut()
+            .expect("a map")
+            .shift_remove("credentialDirectory");
+    }
+    if tape.chance(40) {
+        spec["broker"] =
+            json!({"metadataPort": 18201, "resources": {"requests": {"cpu": "0.1"}, "limits": {"memory": "1024Mi"}}});
+        if tape.chance(50) {
+            spec["broker"]["metricsPort"] = 18202.into();
+        }
+    }
+    true
 }
 
 fn env(tape: &mut Tape<'_>, names: &[&str]) -> Value {

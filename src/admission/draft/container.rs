@@ -57,6 +57,11 @@ impl<'p> ContainerDraft<'p> {
         self.previous.contains(name)
     }
 
+    /// Whether this injection sets this variable, or leaves the pod's equal one.
+    pub(in crate::admission) fn is_planned(&self, name: &str) -> bool {
+        self.planned.contains(name)
+    }
+
     /// Keys within a variable that an earlier injection merged into it; listed as `VARIABLE/KEY`.
     pub(in crate::admission) fn previous_within(&self, variable: &str) -> BTreeSet<String> {
         let within = |entry: &String| Some(entry.strip_prefix(variable)?.strip_prefix('/')?.to_owned());

@@ -1,32 +1,42 @@
 //! Identity and Vertex, which go into a pod together or not at all.
 
+use super::broker;
+use crate::admission::broker::{Broker, Ports};
 use crate::admission::decision::Reason;
 use crate::admission::draft::Draft;
 use crate::admission::env::Known;
 use crate::admission::gate::{self, Gate};
+use crate::admission::limits;
 use crate::admission::pod::{Mount, Volume};
-use crate::admission::policy::Kind;
+use crate::admission::policy::{Kind, Policy};
 use crate::admission::recognise::OPENSHELL_USER_ENVIRONMENT;
 use crate::admission::render::{self, Credential};
-use crate::admission::{select, settings};
+use crate::admission::select;
+use crate::admission::settings::{self, Route};
 use crate::api::{Client, OnValue, PolicySpec};
 use crate::clients::{CREDENTIALS, GCLOUD_CREDENTIALS, METADATA_FENCES};
 use crate::names;
 
-/// Plans both, unless the pod brings something of its own that the policy lets it keep.
-pub(in crate::admission) fn plan(draft: &mut Draft<'_>, spec: &PolicySpec, kind: &Kind) {
-    let Some(credential) = &kind.credential else { return };
+/// Plans both, unless the pod brings something of its own that the policy lets it keep. Returns whether the agent got an
+/// endpoint on loopback.
+pub(in crate::admission) fn plan(draft: &mut Draft<'_>, policy: &Policy, kind: &Kind) -> bool {
+    let Some(credential) = &kind.credential else {
+        return false;
+    };
+    let spec = &policy.spec;
+    let unit = if spec.access.has_broker() { "broker" } else { "identity" };
     let file = credential.file();
     let remove = match gate::gate(draft, spec, file.as_deref()) {
         Gate::Open { remove } => remove,
         Gate::Shut { reason, detail } => {
-            draft.skip("identity", reason, detail.clone());
+            draft.skip(unit, reason, detail.clone());
             if spec.vertex.is_some() {
                 draft.skip("vertex", reason, detail);
             }
-            return;
+            return false;
         }
     };
+    let mut route = Route::default();
     let keeps_file = draft.containers.iter().any(|target| {
         target.json.is_some()
             && spec.conflicts.values == OnValue::Keep
@@ -36,9 +46,18 @@ pub(in crate::admission) fn plan(draft: &mut Draft<'_>, spec: &PolicySpec, kind:
     });
     if keeps_file {
         let detail = format!("{OPENSHELL_USER_ENVIRONMENT} keeps its own {CREDENTIALS} (conflicts.values: Keep)");
-        draft.skip("identity", Reason::OwnCredentials, detail);
+        draft.skip(unit, Reason::OwnCredentials, detail);
+    } else if let (Some(broker), Credential::Broker { loopback }) = (&policy.broker, credential) {
+        let ports = broker.ports(&broker::taken_ports(draft, spec));
+        route = Route {
+            proxy: ports.proxy.map(|port| format!("http://127.0.0.1:{port}")),
+            imposed: true,
+        };
+        draft.unit(unit, describe_broker(broker, ports), |draft| {
+            broker::plan(draft, broker, spec, ports, loopback.as_deref());
+        });
     } else {
-        draft.unit("identity", describe(credential), |draft| {
+        draft.unit(unit, describe(credential), |draft| {
             plan_credential(draft, spec, credential);
         });
     }
@@ -50,7 +69,13 @@ pub(in crate::admission) fn plan(draft: &mut Draft<'_>, spec: &PolicySpec, kind:
                 draft.remove_env(container, name);
             }
             for container in 0..draft.containers.len() {
-                settings::plan(draft, container, vertex, spec.conflicts.values);
+                if let Some(limits) = policy.broker.as_ref().and_then(|broker| broker.limits.as_ref()) {
+                    limits::check(draft, container, vertex, limits, spec.conflicts.values);
+                }
+                settings::plan(draft, container, vertex, &route, spec.conflicts.values);
+                if route.imposed {
+                    broker::forbid_other_routes(draft, container, spec.conflicts.values);
+                }
                 plan_client_extras(
                     draft,
                     container,
@@ -62,12 +87,21 @@ pub(in crate::admission) fn plan(draft: &mut Draft<'_>, spec: &PolicySpec, kind:
             }
         });
     }
+    route.imposed
 }
 
 fn describe(credential: &Credential) -> String {
     match credential {
         Credential::File { directory, .. } => format!("{} at {directory}", names::CREDENTIALS_VOLUME),
-        Credential::Gke => "GKE workload identity".to_owned(),
+        Credential::Gke | Credential::Broker { .. } => "GKE workload identity".to_owned(),
+    }
+}
+
+fn describe_broker(broker: &Broker, ports: Ports) -> String {
+    let name = names::BROKER_CONTAINER;
+    match ports.proxy {
+        None => format!("{name} ({:?}): tokens at 127.0.0.1:{}", broker.access, ports.metadata),
+        Some(port) => format!("{name} ({:?}): Vertex AI at 127.0.0.1:{port}", broker.access),
     }
 }
 
@@ -93,7 +127,7 @@ fn plan_credential(draft: &mut Draft<'_>, spec: &PolicySpec, credential: &Creden
                 settings::plain(draft, container, &gcloud, spec.conflicts.values);
             }
         }
-        Credential::Gke => {
+        Credential::Gke | Credential::Broker { .. } => {
             draft.annotate(names::CREDENTIAL_CONFIGURATION, None);
             draft.select_node(names::GKE_METADATA_NODE, "true");
             for container in 0..draft.containers.len() {
@@ -131,17 +165,20 @@ fn plan_gke(draft: &mut Draft<'_>, container: usize, spec: &PolicySpec) {
 
 /// When the pod's own credential file is replaced, the mount that it lies in goes, and the volume with the last mount:
 /// never only one of the two. Only volumes that hold nothing but such files: never a workspace. A volume that the policy
-/// itself wants stays.
-fn replace_credentials(draft: &mut Draft<'_>, container: usize, spec: &PolicySpec) {
+/// itself wants stays. Returns whether a file of the pod's own may be left.
+pub(super) fn replace_credentials(draft: &mut Draft<'_>, container: usize, spec: &PolicySpec) -> bool {
     let Some(target) = draft.containers.get(container) else {
-        return;
+        return false;
     };
     if target.json.is_some() {
-        return;
+        return false;
     }
-    let Some(Known::Text(path)) = target.environment.known(CREDENTIALS) else {
-        return;
+    let path = match target.environment.known(CREDENTIALS) {
+        None => return false,
+        Some(Known::Text(path)) => path,
+        Some(Known::Opaque { .. }) => return true,
     };
+    let ours = target.is_previous(CREDENTIALS);
     let path = path.to_string();
     let mounts = target.chosen.container.volume_mounts.iter().flatten();
     let holds = |mount: &&Mount<'_>| {
@@ -149,11 +186,11 @@ fn replace_credentials(draft: &mut Draft<'_>, container: usize, spec: &PolicySpe
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     let Some(mount) = mounts.filter(holds).max_by_key(|mount| mount.mount_path.len()) else {
-        return;
+        return !ours;
     };
     let (volume, mount_path) = (mount.name.to_string(), mount.mount_path.to_string());
     if volume.starts_with(names::PIECE_PREFIX) {
-        return;
+        return false;
     }
     let Some((
         index,
@@ -166,10 +203,10 @@ fn replace_credentials(draft: &mut Draft<'_>, container: usize, spec: &PolicySpe
         _,
     )) = draft.volume(&volume)
     else {
-        return;
+        return true;
     };
     if config_map.is_none() && secret.is_none() && projected.is_none() {
-        return;
+        return true;
     }
     draft.remove_mounts(container, |mount| {
         *mount.name == *volume && *mount.mount_path == *mount_path
@@ -188,6 +225,7 @@ fn replace_credentials(draft: &mut Draft<'_>, container: usize, spec: &PolicySpe
     if !elsewhere && !wanted {
         draft.remove_volume(index);
     }
+    false
 }
 
 /// What single clients need beside their settings.
@@ -206,7 +244,7 @@ fn plan_client_extras(
     // cannot write, so this is never set for other clients.
     let directory = match credential {
         Credential::File { directory, .. } => Some(directory.as_str()),
-        Credential::Gke => None,
+        Credential::Gke | Credential::Broker { .. } => None,
     };
     for (name, value) in [("CLOUDSDK_CONFIG", directory), ("HOME", Some("/tmp"))] {
         let Some(value) = value else { continue };

@@ -30,10 +30,13 @@ pub(in crate::admission) fn remove_stale(draft: &mut Draft<'_>) {
         }
     }
     draft.remove_stale_env();
-    if draft.pod.annotation(names::CREDENTIAL_CONFIGURATION).is_some()
-        && !draft.wanted_volumes.contains(names::CREDENTIALS_VOLUME)
-    {
-        draft.annotate(names::CREDENTIAL_CONFIGURATION, None);
+    for (annotation, volume) in [
+        (names::CREDENTIAL_CONFIGURATION, names::CREDENTIALS_VOLUME),
+        (names::LOOPBACK_CONFIGURATION, names::LOOPBACK_VOLUME),
+    ] {
+        if draft.pod.annotation(annotation).is_some() && !draft.wanted_volumes.contains(volume) {
+            draft.annotate(annotation, None);
+        }
     }
 }
 

@@ -113,6 +113,18 @@ fn fill_in_container(container: &mut Value) {
     for port in items(container, "ports") {
         default(port.as_object_mut().expect("port"), "protocol", json!("TCP"));
     }
+    for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+        if let Some(probe) = container.get_mut(probe).and_then(Value::as_object_mut) {
+            for (key, value) in [
+                ("timeoutSeconds", 1),
+                ("periodSeconds", 10),
+                ("successThreshold", 1),
+                ("failureThreshold", 3),
+            ] {
+                default(probe, key, json!(value));
+            }
+        }
+    }
     for env in items(container, "env") {
         let field = env.pointer_mut("/valueFrom/fieldRef").and_then(Value::as_object_mut);
         if let Some(field) = field {
@@ -133,6 +145,12 @@ fn fill_in_volume(volume: &mut Value) {
     for source in ["secret", "configMap", "projected", "downwardAPI"] {
         if let Some(source) = volume.get_mut(source).and_then(Value::as_object_mut) {
             default(source, "defaultMode", json!(0o644));
+        }
+    }
+    let items = volume.pointer_mut("/downwardAPI/items").and_then(Value::as_array_mut);
+    for item in items.into_iter().flatten() {
+        if let Some(field) = item.get_mut("fieldRef").and_then(Value::as_object_mut) {
+            default(field, "apiVersion", json!("v1"));
         }
     }
     let sources = volume.pointer_mut("/projected/sources").and_then(Value::as_array_mut);

@@ -14,6 +14,7 @@ pub fn check(world: &World, namespace: &str, admission: &Admission) {
     touches_only_what_it_may(admission);
     makes_nothing_ambiguous(admission);
     every_mount_has_a_volume(admission);
+    a_broker_keeps_the_credential(admission);
     is_deterministic_and_dry_run_changes_nothing(world, namespace, admission);
     is_idempotent(world, namespace, admission);
     survives_the_api_server(world, namespace, admission);
@@ -70,7 +71,8 @@ fn touches_only_what_it_may(admission: &Admission) {
             ["metadata", "annotations", key] => key.starts_with("vertex-injector.dev~1"),
             ["metadata", "annotations"]
             | ["spec", "nodeSelector", ..]
-            | ["spec", "volumes" | "initContainers"]
+            | ["spec", "imagePullSecrets" | "volumes" | "initContainers"]
+            | ["spec", "imagePullSecrets", "-"]
             | ["spec", "containers" | "initContainers", _, "env" | "volumeMounts"] => op == "add",
             ["spec", "volumes", _] | ["spec", "containers" | "initContainers", _, "env" | "volumeMounts", _] => true,
             ["spec", "initContainers", "0"] if op == "add" => true,
@@ -159,6 +161,57 @@ fn every_mount_has_a_volume(admission: &Admission) {
         "mounts without a volume: {:?}",
         after.difference(&before)
     );
+}
+
+/// Where there is a broker, nobody else mounts the credential's volume, and no annotation or variable of the agent tells
+/// of it.
+#[track_caller]
+fn a_broker_keeps_the_credential(admission: &Admission) {
+    const BROKER: &str = "vertex-injector-broker";
+    let pod = &admission.after;
+    let containers = || {
+        list(&pod["spec"], "containers")
+            .iter()
+            .chain(list(&pod["spec"], "initContainers"))
+    };
+    let brokered = containers().any(|container| container["name"] == BROKER);
+    if admission.decision.outcome != Outcome::Injected || !brokered {
+        return;
+    }
+    for container in containers().filter(|container| container["name"] != BROKER) {
+        let name = &container["name"];
+        let mounts = list(container, "volumeMounts").iter();
+        assert!(
+            mounts
+                .clone()
+                .all(|mount| mount["name"] != "vertex-injector-credentials"),
+            "{name} mounts the broker's credential"
+        );
+    }
+    assert_eq!(
+        pod["metadata"]["annotations"].get("vertex-injector.dev/credential-configuration"),
+        None,
+        "the broker's configuration is in its own environment"
+    );
+    for edited in &admission.decision.env {
+        let (container, variable) = edited.name.split_once('/').expect("CONTAINER/NAME");
+        let container = containers()
+            .find(|other| other["name"] == container)
+            .expect("a container");
+        let entries = list(container, "env").iter().filter(|entry| entry["name"] == variable);
+        for entry in entries {
+            let value = entry["value"].as_str().unwrap_or_default();
+            let files = [
+                "GOOGLE_APPLICATION_CREDENTIALS",
+                "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE",
+            ];
+            let loopback = pod["metadata"]["annotations"].get("vertex-injector.dev/loopback-configuration");
+            assert!(
+                !files.contains(&variable) || loopback.is_some(),
+                "{variable}={value} beside a broker"
+            );
+        }
+    }
 }
 
 /// X4 and X12.

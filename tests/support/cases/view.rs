@@ -313,21 +313,25 @@ fn files(volume: &Value, path: &str) -> Vec<(Provided, i64)> {
             return of_object(source, kind, source[name].as_str().expect("a name"), mode);
         }
     }
+    let text = |source: &Value, mode: i64| -> Vec<(Provided, i64)> {
+        let items = list(&source["downwardAPI"], "items").iter();
+        items
+            .filter(|item| item["path"] == path)
+            .map(|item| {
+                let field = item["fieldRef"]["fieldPath"].as_str().expect("a field");
+                (Provided::Text(field.to_owned()), mode)
+            })
+            .collect()
+    };
+    let mut found = text(volume, volume["downwardAPI"]["defaultMode"].as_i64().unwrap_or(0o644));
     let mode = volume["projected"]["defaultMode"].as_i64().unwrap_or(0o644);
-    let mut found = Vec::new();
     for source in list(&volume["projected"], "sources") {
         if let Some(token) = source.get("serviceAccountToken").filter(|token| token["path"] == path) {
             let audience = token["audience"].as_str().unwrap_or_default().to_owned();
             let expiration = token["expirationSeconds"].as_i64().unwrap_or(3600);
             found.push((Provided::Token { audience, expiration }, mode));
         }
-        for item in list(&source["downwardAPI"], "items")
-            .iter()
-            .filter(|item| item["path"] == path)
-        {
-            let field = item["fieldRef"]["fieldPath"].as_str().expect("a field");
-            found.push((Provided::Text(field.to_owned()), mode));
-        }
+        found.extend(text(source, mode));
         for (field, kind, _) in kinds {
             if let Some(source) = source.get(field) {
                 found.extend(of_object(source, kind, source["name"].as_str().expect("a name"), mode));

@@ -1,0 +1,287 @@
+//! What every container of ours has in common, whatever it runs: a native sidecar under rules that keep the pod's own
+//! behaviour as it was.
+
+use super::draft::{self, Draft};
+use super::ours::is_ours;
+use super::pod::{Pod, Projected, Quantity, Volume};
+use super::select;
+use crate::api::Resources;
+use crate::api::validate::changes_a_process;
+use crate::names;
+use crate::quantity::thousandths as quantity;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+/// The user of our own images, where the pod would make them run as root.
+const NOBODY: i64 = 65532;
+
+/// What a container gets when the policy does not say.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Defaults {
+    /// Request and limit of CPU.
+    pub(super) cpu: (&'static str, &'static str),
+    /// Request and limit of memory.
+    pub(super) memory: (&'static str, &'static str),
+}
+
+/// What differs between containers of ours, in terms of the API.
+#[derive(Debug)]
+pub(super) struct Native<'n> {
+    /// Name, with our prefix.
+    pub(super) name: &'n str,
+    pub(super) image: &'n str,
+    pub(super) pull_policy: &'static str,
+    pub(super) command: Vec<&'n str>,
+    pub(super) args: Vec<&'n str>,
+    /// Ports that others may know of; a port on loopback is the container's own business.
+    pub(super) ports: Vec<Value>,
+    /// Whole entries.
+    pub(super) env: Vec<Value>,
+    pub(super) startup_probe: Option<Value>,
+    pub(super) resources: Option<&'n Resources>,
+    pub(super) defaults: Defaults,
+    /// Whole entries; the cover of the API token follows them.
+    pub(super) mounts: Vec<Value>,
+    /// Whether it holds the pod's Google credential: then nobody else may add what would make it run, read or trust
+    /// something else.
+    pub(super) sealed: bool,
+}
+
+/// Plans a native sidecar: before the pod's own init containers when it is new, where it is when it is there. A stale or
+/// forged one under the same name is replaced by ours.
+pub(super) fn plan(draft: &mut Draft<'_>, native: Native<'_>) {
+    let pod = draft.pod;
+    let (name, sealed) = (native.name.to_owned(), native.sealed);
+    draft.wanted_containers.insert(name.clone());
+    if pod.spec.containers.iter().any(|container| *container.name == *name) {
+        draft.problems.push(format!(
+            "the pod has a container {name:?} of its own, which is the name of a sidecar"
+        ));
+        return;
+    }
+    draft.add_volume(names::NO_API_TOKEN_VOLUME, &json!({"emptyDir": {"sizeLimit": "1Mi"}}));
+    // What others may not add needs no telling apart.
+    if !sealed {
+        let variables = native.env.iter().filter_map(|entry| entry.get("name")?.as_str());
+        let variables: Vec<String> = variables.map(|variable| format!("{name}/{variable}")).collect();
+        draft.sidecar_env.extend(variables);
+    }
+    let rendered = container(pod, native);
+    let found = pod
+        .spec
+        .init_containers
+        .iter()
+        .position(|container| *container.name == *name);
+    match found {
+        None => {
+            draft.init_edits.prepend.push(rendered);
+            draft.change_container("add", &name);
+        }
+        Some(i) if is_rendering(pod, i, &name, &rendered, sealed) => {}
+        Some(i) => {
+            draft.init_edits.replace.insert(i, rendered);
+            draft.change_container("replace", &name);
+        }
+    }
+}
+
+/// The container of the pod that declares this port, if one does. Those under our prefix are brought up to date or
+/// removed, and their ports are the policy's.
+pub(super) fn user_of_port<'p>(pod: &'p Pod<'p>, port: i32) -> Option<&'p str> {
+    let others = select::all(pod).filter(|(place, container)| !select::is_ours(*place, container));
+    { others }
+        .find(|(_, container)| container.ports.iter().any(|p| p.container_port == i64::from(port)))
+        .map(|(_, container)| &*container.name)
+}
+
+fn container(pod: &Pod<'_>, native: Native<'_>) -> Value {
+    let Native {
+        name,
+        image,
+        pull_policy,
+        command,
+        args,
+        ports,
+        env,
+        startup_probe,
+        resources: wanted,
+        defaults,
+        mut mounts,
+        sealed: _,
+    } = native;
+    let mut container = Map::new();
+    container.insert("name".into(), name.into());
+    container.insert("image".into(), image.into());
+    container.insert("imagePullPolicy".into(), pull_policy.into());
+    container.insert("restartPolicy".into(), "Always".into());
+    if !command.is_empty() {
+        container.insert("command".into(), command.into());
+    }
+    if !args.is_empty() {
+        container.insert("args".into(), args.into());
+    }
+    if !ports.is_empty() {
+        container.insert("ports".into(), ports.into());
+    }
+    if !env.is_empty() {
+        container.insert("env".into(), env.into());
+    }
+    if let Some(probe) = startup_probe {
+        container.insert("startupProbe".into(), probe);
+    }
+    if let Some(resources) = resources(pod, wanted, defaults) {
+        container.insert("resources".into(), resources);
+    }
+    container.insert("securityContext".into(), security_context(pod));
+    mounts.push(json!({"name": names::NO_API_TOKEN_VOLUME, "mountPath": names::API_TOKEN_PATH, "readOnly": true}));
+    container.insert("volumeMounts".into(), mounts.into());
+    Value::Object(container)
+}
+
+/// The Pod Security Standard *restricted*. No `runAsUser` (OpenShift assigns one), except where that would run the
+/// sidecar as root, or would take the pod's token files away from its one common user.
+fn security_context(pod: &Pod<'_>) -> Value {
+    let mut context = json!({
+        "allowPrivilegeEscalation": false,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": true,
+        "runAsNonRoot": true,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    });
+    let common = common_user(pod).filter(|user| *user != 0);
+    let user = common.or_else(|| (pod.spec.security_context.run_as_user == Some(0)).then_some(NOBODY));
+    if let (Some(user), Some(context)) = (user, context.as_object_mut()) {
+        context.insert("runAsUser".into(), user.into());
+    }
+    context
+}
+
+/// The one user of all containers, when the kubelet gives it token files that others may not read. It does so only while
+/// every container runs as that user and no fsGroup is set.
+fn common_user(pod: &Pod<'_>) -> Option<i64> {
+    let pod_context = &pod.spec.security_context;
+    let users: Option<BTreeSet<i64>> = select::all(pod)
+        .filter(|(_, container)| !container.name.starts_with(names::PIECE_PREFIX))
+        .map(|(_, container)| container.security_context.run_as_user.or(pod_context.run_as_user))
+        .collect();
+    let users = users?;
+    let narrow_token = || {
+        pod.spec
+            .volumes
+            .iter()
+            .filter_map(|raw| serde_json::from_str::<Volume<'_>>(raw.get()).ok())
+            .any(|volume| {
+                volume.projected.is_some_and(|Projected { default_mode, sources }| {
+                    default_mode.is_some_and(|mode| mode & 0o004 == 0)
+                        && sources.iter().any(|source| source.contains_key("serviceAccountToken"))
+                })
+            })
+    };
+    match (users.len(), pod_context.fs_group) {
+        (1, None) if narrow_token() => users.first().copied(),
+        _ => None,
+    }
+}
+
+/// Requests and limits always, so that quotas admit the pod; equal ones where the pod is Guaranteed, so that it stays
+/// so; none where the pod has resources of its own as a whole.
+fn resources(pod: &Pod<'_>, wanted: Option<&Resources>, defaults: Defaults) -> Option<Value> {
+    if pod.spec.resources.is_some_and(|resources| resources.get() != "{}") {
+        return None;
+    }
+    let Resources { requests, limits } = wanted.cloned().unwrap_or_default();
+    let (cpu_request, cpu_limit) = bounds(requests.cpu, limits.cpu, defaults.cpu);
+    let (memory_request, memory_limit) = bounds(requests.memory, limits.memory, defaults.memory);
+    let (cpu, memory) = if is_guaranteed(pod) {
+        (&cpu_limit, &memory_limit)
+    } else {
+        (&cpu_request, &memory_request)
+    };
+    Some(json!({"requests": {"cpu": cpu, "memory": memory}, "limits": {"cpu": cpu_limit, "memory": memory_limit}}))
+}
+
+/// Request and limit of one resource; a default gives way to what the policy says.
+fn bounds(request: Option<String>, limit: Option<String>, (least, most): (&str, &str)) -> (String, String) {
+    let larger = |a: String, b: &str| {
+        if quantity(&a.as_str().into()) < quantity(&b.into()) {
+            b.to_owned()
+        } else {
+            a
+        }
+    };
+    let smaller = |a: String, b: &str| {
+        if quantity(&a.as_str().into()) > quantity(&b.into()) {
+            b.to_owned()
+        } else {
+            a
+        }
+    };
+    match (request, limit) {
+        (Some(request), Some(limit)) => (request, limit),
+        (Some(request), None) => (request.clone(), larger(request, most)),
+        (None, Some(limit)) => (smaller(least.to_owned(), &limit), limit),
+        (None, None) => (least.to_owned(), most.to_owned()),
+    }
+}
+
+/// Whether every container of the pod has equal requests and limits of both resources (the kubelet's QoS rule).
+fn is_guaranteed(pod: &Pod<'_>) -> bool {
+    select::all(pod)
+        .filter(|(_, container)| !container.name.starts_with(names::PIECE_PREFIX))
+        .all(|(_, container)| {
+            ["cpu", "memory"].iter().all(|resource| {
+                let amount = |found: &Quantity| quantity(&found.0);
+                let limit = container.resources.limits.get(*resource).and_then(amount);
+                let request = container.resources.requests.get(*resource).map_or(limit, amount);
+                limit.is_some() && request == limit
+            })
+        })
+}
+
+/// Whether the init container at a position is our rendering. Others may add mounts and variables, but not of our
+/// volumes, and not those that an earlier rendering had. To a sealed one they may not add what would make it run, read or
+/// trust something else.
+fn is_rendering(pod: &Pod<'_>, index: usize, name: &str, rendered: &Value, sealed: bool) -> bool {
+    let Some(found) = pod.init_container(index) else {
+        return false;
+    };
+    let added = |list: &str, key: &str| -> BTreeSet<String> {
+        let names = |container: &Value| -> BTreeSet<String> {
+            let entries = container.get(list).and_then(Value::as_array).into_iter().flatten();
+            entries
+                .filter_map(|entry| Some(entry.get(key)?.as_str()?.to_owned()))
+                .collect()
+        };
+        names(&found).difference(&names(rendered)).cloned().collect()
+    };
+    let variables = added("env", "name");
+    is_ours(&found, rendered)
+        && !added("volumeMounts", "name")
+            .iter()
+            .any(|volume| volume.starts_with(names::PIECE_PREFIX))
+        && draft::previous(pod, name).is_disjoint(&variables)
+        && !(sealed
+            && (variables.iter().any(|name| breaks_a_seal(name))
+                || added("volumeMounts", "mountPath").iter().any(|path| covers(path))
+                || ["livenessProbe", "readinessProbe", "volumeDevices"]
+                    .iter()
+                    .any(|field| found.get(*field).is_some())))
+}
+
+/// Whether a variable would configure one of our programs, or change what a process loads or trusts.
+fn breaks_a_seal(name: &str) -> bool {
+    name.starts_with("VERTEX_INJECTOR_") || changes_a_process(name)
+}
+
+/// Whether a mount at this path would take the place of something that our program is or reads.
+fn covers(path: &str) -> bool {
+    const NEEDED: [&str; 5] = ["/etc", "/proc", "/sys", "/vertex-injector", names::CREDENTIAL_DIRECTORY];
+    let within = |inner: &str, outer: &str| {
+        inner
+            .strip_prefix(outer)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || outer == "/")
+    };
+    // A path that is written in an unusual way might be any.
+    let plain = path.starts_with('/') && !path.split('/').skip(1).any(|part| matches!(part, "" | "." | ".."));
+    !plain || NEEDED.iter().any(|needed| within(path, needed) || within(needed, path))
+}

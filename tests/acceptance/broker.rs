@@ -1,0 +1,644 @@
+//! Design 4, 5 and 7, checks F3, F7, A4, A7, A8, E2–E4 and R53–R58: the broker in a pod, and an agent that has nothing but
+//! its address.
+
+use crate::support::cases::golden::Case;
+use crate::support::cases::view::list;
+use crate::support::cases::{Admission, Provided, World, pod_security, yaml};
+use serde_json::{Value, json};
+use vertex_injector::admission::{Decision, Reason};
+use vertex_injector::operator::Operator;
+
+const BROKER: &str = "vertex-injector-broker";
+const DIRECTORY: &str = "/var/run/secrets/vertex-injector";
+const PROVIDER: &str = "projects/123456789/locations/global/workloadIdentityPools/agents/providers/cluster";
+
+/// A policy for every pod, with more fields than these.
+fn world(more: &str) -> World {
+    World::of(&policy(more))
+}
+
+fn policy(more: &str) -> String {
+    format!(
+        "apiVersion: vertex-injector.dev/v1alpha1
+kind: InjectionPolicy
+metadata: {{name: p}}
+spec:
+  agents: [{{podSelector: {{}}, containers: [agent]}}]
+  vertex: {{project: my-project, region: us-east5, clients: [ClaudeCode]}}
+  identity: {{workloadIdentityFederation: {{provider: {PROVIDER}}}}}
+{more}"
+    )
+}
+
+const METADATA: &str = "  access: Metadata";
+const PROXY: &str = "  access: Proxy";
+
+fn pod(spec: &str) -> Value {
+    let mut pod = yaml("{metadata: {name: a}}");
+    pod["spec"] = yaml(spec);
+    pod
+}
+
+const PLAIN: &str = "{containers: [{name: agent, image: a}]}";
+
+fn environment(admission: &Admission) -> Vec<(&str, &str)> {
+    let broker = admission.injected().container(BROKER).value();
+    let entries = list(broker, "env").iter();
+    entries
+        .map(|entry| (entry["name"].as_str().unwrap(), entry["value"].as_str().unwrap()))
+        .collect()
+}
+
+#[test]
+fn a_broker_is_the_first_init_container_native_restricted_probed_inside_and_bounded() {
+    for case in [
+        "broker-kartograph-metadata",
+        "broker-kartograph-proxy",
+        "f3-f7-fracta-job-metadata",
+        "a4-a7-a8-ambient-novertex-metadata",
+        "e3-optio-metadata-key",
+        "e4-gastown-polecat-proxy",
+    ] {
+        let admission = Case::named(case).admit();
+        let injected = admission.injected();
+        let pod = injected.pod();
+        assert_eq!(pod["spec"]["initContainers"][0]["name"], BROKER, "{case}");
+        let broker = injected.container(BROKER).value();
+        assert_eq!(broker["restartPolicy"], "Always");
+        assert_eq!(broker["args"], json!(["broker"]));
+        assert_eq!(pod_security::violations(broker), Vec::<String>::new(), "{case}");
+        // The kubelet cannot reach loopback, and a NetworkPolicy cannot come between (agent-sandbox).
+        assert_eq!(
+            broker["startupProbe"]["exec"]["command"],
+            json!(["/vertex-injector", "probe"])
+        );
+        assert!(broker.get("readinessProbe").is_none() && broker.get("livenessProbe").is_none());
+        let budget = broker["startupProbe"]["periodSeconds"].as_i64().unwrap()
+            * broker["startupProbe"]["failureThreshold"].as_i64().unwrap();
+        assert!(budget >= 60, "{budget} s");
+        for bound in ["requests", "limits"] {
+            for resource in ["cpu", "memory"] {
+                assert!(
+                    broker["resources"][bound][resource].is_string(),
+                    "{case} {bound} {resource}"
+                );
+            }
+        }
+        // F3, E3: status of the first container, logs without a name.
+        assert_eq!(
+            list(&pod["spec"], "containers").len(),
+            list(&admission.before["spec"], "containers").len()
+        );
+    }
+}
+
+#[test]
+fn in_metadata_mode_the_agent_gets_an_address_and_no_credential() {
+    let admission = world(METADATA).admit(&pod(PLAIN));
+    let injected = admission.injected();
+    let agent = injected.container("agent");
+    for name in ["GCE_METADATA_HOST", "GCE_METADATA_IP", "GCE_METADATA_ROOT"] {
+        assert_eq!(agent.env(name), "127.0.0.1:8470");
+    }
+    assert_eq!(agent.env("METADATA_SERVER_DETECTION"), "assume-present");
+    assert_eq!(agent.env("CLAUDE_CODE_USE_VERTEX"), "1");
+    assert_eq!(agent.env("GOOGLE_CLOUD_PROJECT"), "my-project");
+    agent.lacks(&[
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE",
+        "ANTHROPIC_VERTEX_BASE_URL",
+    ]);
+    assert_eq!(agent.mount_paths(), Vec::<&str>::new());
+    assert_eq!(
+        injected.annotation("vertex-injector.dev/credential-configuration"),
+        None
+    );
+
+    let broker = injected.container(BROKER);
+    let (token, mode) = broker.file(&format!("{DIRECTORY}/token"));
+    let audience = format!("https://iam.googleapis.com/{PROVIDER}");
+    let expiration = 3600;
+    assert_eq!(token, Provided::Token { audience, expiration });
+    assert_eq!(mode, 0o444);
+    let names: Vec<&str> = environment(&admission).iter().map(|(name, _)| *name).collect();
+    assert_eq!(
+        names,
+        [
+            "VERTEX_INJECTOR_MODE",
+            "VERTEX_INJECTOR_PROJECT",
+            "VERTEX_INJECTOR_CREDENTIALS_JSON",
+            "VERTEX_INJECTOR_METADATA_PORT"
+        ]
+    );
+    let file: Value = serde_json::from_str(broker.env("VERTEX_INJECTOR_CREDENTIALS_JSON")).unwrap();
+    assert_eq!(file["type"], "external_account");
+    assert_eq!(file["credential_source"]["file"], format!("{DIRECTORY}/token"));
+    // Nothing that the broker could read lies beside it: no configuration that somebody could annotate away.
+    let sources = &injected.volume("vertex-injector-credentials").unwrap()["projected"]["sources"];
+    assert_eq!(sources.as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn in_proxy_mode_every_client_is_sent_to_the_proxy_and_the_broker_is_told_what_it_lets_through() {
+    let admission = Case::named("broker-kartograph-proxy").admit();
+    let agent = admission.injected().container("agent-runtime");
+    assert_eq!(agent.env("ANTHROPIC_VERTEX_BASE_URL"), "http://127.0.0.1:8601/v1");
+    assert_eq!(agent.env("GOOGLE_VERTEX_BASE_URL"), "http://127.0.0.1:8601");
+    assert_eq!(agent.env("VERTEXAI_API_BASE"), "http://127.0.0.1:8601/v1");
+    assert_eq!(agent.env("GCE_METADATA_HOST"), "127.0.0.1:8470");
+    assert_eq!(agent.env("ANTHROPIC_MODEL"), "claude-opus-4-8@default");
+    assert_eq!(agent.env("HOME"), "/tmp");
+    // gcloud would crash on a directory that it cannot write, and there is none.
+    agent.lacks(&["CLOUDSDK_CONFIG", "GOOGLE_APPLICATION_CREDENTIALS"]);
+    let environment = environment(&admission);
+    let said = |name: &str| {
+        let name = format!("VERTEX_INJECTOR_{name}");
+        environment
+            .iter()
+            .find(|(other, _)| *other == name)
+            .map(|(_, value)| *value)
+    };
+    for (name, value) in [
+        ("MODE", "proxy"),
+        ("PROJECT", "my-project"),
+        ("PUBLISHERS", "anthropic,google"),
+        ("MODELS", "claude-*,gemini-*"),
+        ("REGIONS", "europe-west1,us-east5"),
+        ("ALLOW", "WebSearch,UrlSources"),
+        ("VERTEX_ENDPOINT", "https://psc.example.com"),
+        ("METADATA_PORT", "8470"),
+        ("PROXY_PORT", "8601"),
+    ] {
+        assert_eq!(said(name), Some(value), "{name}");
+    }
+}
+
+#[test]
+fn every_variable_of_the_broker_is_one_that_its_flags_read() {
+    let help = std::process::Command::new(env!("CARGO_BIN_EXE_vertex-injector"))
+        .args(["broker", "--help"])
+        .output()
+        .expect("run");
+    let help = String::from_utf8(help.stdout).expect("UTF-8");
+    let waits = [
+        "PROXY_PORT",
+        "PUBLISHERS",
+        "MODELS",
+        "REGIONS",
+        "ALLOW",
+        "VERTEX_ENDPOINT",
+    ];
+    let proxies = help.contains("VERTEX_INJECTOR_PROXY_PORT");
+    for case in [
+        "broker-kartograph-metadata",
+        "broker-kartograph-proxy",
+        "broker-gke-best-effort",
+        "e3-optio-metadata-key",
+    ] {
+        for (name, _) in environment(&Case::named(case).admit()) {
+            let short = name.trim_start_matches("VERTEX_INJECTOR_");
+            if name == "SSL_CERT_FILE" || (!proxies && waits.contains(&short)) {
+                continue;
+            }
+            assert!(
+                help.contains(&format!("[env: {name}")),
+                "{name} of {case} is not in:\n{help}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_operators_image_secrets_and_certificates_reach_the_broker_and_nobody_else() {
+    let admission = Case::named("broker-kartograph-metadata").admit();
+    let injected = admission.injected();
+    let broker = injected.container(BROKER);
+    let image = broker.value()["image"].as_str().unwrap();
+    assert!(
+        image.starts_with("registry.example.com/acme/vertex-injector@sha256:"),
+        "{image}"
+    );
+    assert_eq!(
+        injected.pod()["spec"]["imagePullSecrets"],
+        json!([{"name": "registry"}])
+    );
+    let file = broker.env("SSL_CERT_FILE");
+    let expected = Provided::Key {
+        kind: "ConfigMap",
+        name: "acme-trust".to_owned(),
+        key: "acme.pem".to_owned(),
+    };
+    assert_eq!(broker.file(file), (expected, 0o444));
+    injected.container("agent-runtime").lacks(&["SSL_CERT_FILE"]);
+    assert!(
+        admission
+            .decision
+            .needs
+            .iter()
+            .any(|need| need.kind == "ConfigMap" && need.name == "acme-trust")
+    );
+    // Metrics are for others; they hold no token.
+    assert_eq!(broker.env("VERTEX_INJECTOR_METRICS_LISTEN"), "0.0.0.0:9464");
+    assert_eq!(
+        broker.env("VERTEX_INJECTOR_ID_TOKEN_AUDIENCES"),
+        "https://tools.example.com"
+    );
+    assert_eq!(
+        broker.value()["ports"],
+        json!([{"name": "metrics", "containerPort": 9464, "protocol": "TCP"}])
+    );
+}
+
+#[test]
+fn a_secret_that_the_pod_names_already_is_not_named_twice() {
+    let operator = "broker: {image: 'a:1', imagePullSecrets: [own, other]}";
+    let admission = World::under(operator, &policy(METADATA)).admit(&pod(
+        "{imagePullSecrets: [{name: own}], containers: [{name: agent, image: a}]}",
+    ));
+    assert_eq!(
+        admission.after["spec"]["imagePullSecrets"],
+        json!([{"name": "own"}, {"name": "other"}])
+    );
+}
+
+#[test]
+fn without_the_operators_word_the_image_is_the_one_that_is_built_here() {
+    let name = include_str!("../../hack/image/name").trim();
+    let image = format!("{name}:{}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(Operator::default().broker.image, image);
+    let admission = world(METADATA).admit(&pod(PLAIN));
+    let broker = admission.injected().container(BROKER).value();
+    assert_eq!(broker["image"], image);
+    assert_eq!(broker["imagePullPolicy"], "IfNotPresent");
+}
+
+#[test]
+fn a_key_moves_from_the_agent_into_the_broker() {
+    let admission = Case::named("e3-optio-metadata-key").admit();
+    let injected = admission.injected();
+    let agent = injected.container("main");
+    agent.lacks(&["GOOGLE_APPLICATION_CREDENTIALS"]);
+    assert_eq!(agent.mount_paths(), ["/workspace"]);
+    assert_eq!(injected.volume("vol-1"), None);
+    let broker = injected.container(BROKER);
+    let file = broker.env("VERTEX_INJECTOR_CREDENTIALS");
+    let key = Provided::Key {
+        kind: "Secret",
+        name: "gsa-key".to_owned(),
+        key: "gsa-key.json".to_owned(),
+    };
+    assert_eq!(broker.file(file).0, key);
+    // A Guaranteed pod stays Guaranteed.
+    let resources = &broker.value()["resources"];
+    assert_eq!(resources["requests"], resources["limits"]);
+}
+
+#[test]
+fn a4_ambient_finds_a_file_without_a_secret_whose_every_endpoint_is_the_broker() {
+    for (case, directory, port) in [
+        ("a4-a7-a8-ambient-novertex-metadata", DIRECTORY, 8470),
+        ("a3-a4-a7-ambient-static-key-proxy", "/app/vertex", 8470),
+    ] {
+        let admission = Case::named(case).admit();
+        let injected = admission.injected();
+        let runner = injected.container("ambient-code-runner");
+        let file = runner.env("GOOGLE_APPLICATION_CREDENTIALS");
+        assert_eq!(file, format!("{directory}/application_default_credentials.json"));
+        let (Provided::Text(text), mode) = runner.file(file) else {
+            panic!("{case}: no text")
+        };
+        assert!(pod_security::can_read(
+            injected.pod(),
+            runner.value(),
+            1001,
+            mode,
+            false
+        ));
+        let configuration: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(configuration["type"], "external_account");
+        let root = format!("http://127.0.0.1:{port}/vertex-injector/v1/");
+        for endpoint in [&configuration["token_url"], &configuration["credential_source"]["url"]] {
+            assert!(endpoint.as_str().unwrap().starts_with(&root), "{endpoint}");
+        }
+        for secret in ["file", "private_key", "client_secret", "refresh_token"] {
+            assert!(!text.contains(&format!("\"{secret}\"")), "{secret} in {text}");
+        }
+        // Never a mix: the fence gives way to the broker, in all three variables.
+        for name in ["GCE_METADATA_HOST", "GCE_METADATA_IP", "GCE_METADATA_ROOT"] {
+            assert_eq!(runner.env(name), format!("127.0.0.1:{port}"));
+        }
+        assert_eq!(runner.env("USE_VERTEX"), "1");
+        let everybody = list(&admission.before["spec"], "containers").iter();
+        for other in everybody.filter(|other| other["name"] != "ambient-code-runner") {
+            injected.container(other["name"].as_str().unwrap()).unchanged();
+        }
+    }
+}
+
+#[test]
+fn a3_ambients_static_key_goes_whole_when_a_broker_comes() {
+    let admission = Case::named("a3-a4-a7-ambient-static-key-proxy").admit();
+    let injected = admission.injected();
+    assert_eq!(injected.volume("vertex"), None);
+    let mount = injected.container("ambient-code-runner").mount("/app/vertex");
+    assert_eq!(mount["name"], "vertex-injector-loopback");
+}
+
+#[test]
+fn a8_loopback_goes_past_the_runners_proxy() {
+    let admission = world(PROXY).admit(&pod(
+        "{containers: [{name: agent, image: a, env: [{name: HTTPS_PROXY, value: 'http://proxy:3128'}, {name: NO_PROXY, value: .svc}]}]}",
+    ));
+    let agent = admission.injected().container("agent");
+    assert_eq!(agent.env("NO_PROXY"), ".svc,127.0.0.1,localhost");
+}
+
+#[test]
+fn ports_that_the_pod_uses_are_left_to_it_and_the_choice_is_always_the_same() {
+    let admission = Case::named("broker-ports-move").admit();
+    let injected = admission.injected();
+    assert_eq!(injected.container("agent").env("GCE_METADATA_HOST"), "127.0.0.1:8471");
+    assert_eq!(
+        injected.container("agent").env("ANTHROPIC_VERTEX_BASE_URL"),
+        "http://127.0.0.1:8476/v1"
+    );
+    let broker = injected.container(BROKER);
+    assert_eq!(broker.env("VERTEX_INJECTOR_METADATA_PORT"), "8471");
+    assert_eq!(broker.env("VERTEX_INJECTOR_PROXY_PORT"), "8476");
+}
+
+#[test]
+fn a_port_that_the_policy_names_is_not_moved_and_the_denial_names_both() {
+    let admission = Case::named("broker-port-taken").admit();
+    let message = admission.denied(Reason::Conflict);
+    assert!(
+        message.contains("port 8600 (broker.metadataPort)") && message.contains("container \"agent\" uses"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_pods_own_routes_and_credentials_never_stay() {
+    let admission = Case::named("broker-routes-of-the-pod-go").admit();
+    let agent = admission.injected().container("agent");
+    agent.lacks(&[
+        "NO_GCE_CHECK",
+        "ANTHROPIC_BASE_URL",
+        "GOOGLE_VERTEX_BASE_URL",
+        "ANTHROPIC_CUSTOM_HEADERS",
+        "VERTEXAI_CREDENTIALS",
+        "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+    ]);
+    assert_eq!(agent.env("ANTHROPIC_VERTEX_BASE_URL"), "http://127.0.0.1:8471/v1");
+    assert_eq!(agent.env("GCE_METADATA_HOST"), "127.0.0.1:8470");
+    assert_eq!(agent.mount_paths(), Vec::<&str>::new());
+    for name in [
+        "ANTHROPIC_BASE_URL",
+        "GCE_METADATA_HOST",
+        "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE",
+    ] {
+        let said = admission.decision.warnings.iter().any(|warning| warning.contains(name));
+        assert!(said, "no warning of {name}: {:?}", admission.decision.warnings);
+    }
+}
+
+#[test]
+fn under_deny_a_pod_with_routes_or_credentials_of_its_own_is_denied_with_each() {
+    let message = Case::named("broker-routes-of-the-pod-denied")
+        .admit()
+        .denied(Reason::Conflict)
+        .to_owned();
+    for name in [
+        "GCE_METADATA_HOST",
+        "NO_GCE_CHECK",
+        "ANTHROPIC_BASE_URL",
+        "ANTHROPIC_VERTEX_BASE_URL",
+        "GOOGLE_VERTEX_BASE_URL",
+        "ANTHROPIC_CUSTOM_HEADERS",
+        "VERTEXAI_CREDENTIALS",
+        "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+    ] {
+        assert!(
+            message.contains(&format!(" sets {name}")),
+            "{name} is missing in {message}"
+        );
+    }
+    assert!(
+        !message.contains("gateway.example.com") && !message.contains("Bearer"),
+        "{message}"
+    );
+}
+
+#[test]
+fn settings_that_the_proxy_would_refuse_are_denied_with_what_it_allows() {
+    let message = Case::named("broker-settings-outside-the-proxy")
+        .admit()
+        .denied(Reason::Conflict)
+        .to_owned();
+    for part in [
+        "sets GOOGLE_CLOUD_PROJECT to what access: Proxy does not let through: the project is my-project (vertex.project)",
+        "sets CLOUD_ML_REGION to what access: Proxy does not let through: the location is one of us-east5, global (proxy.regions)",
+        "sets ANTHROPIC_MODEL to what access: Proxy does not let through: the model is one of claude-* (proxy.models)",
+        "sets VERTEX_REGION_CLAUDE_HAIKU_4_5 to what access: Proxy does not let through",
+    ] {
+        assert!(message.contains(part), "{part} is missing in {message}");
+    }
+    // An alias, and a model with a longer context, are within.
+    assert!(
+        !message.contains("OPUS") && !message.contains("DEFAULT_HAIKU"),
+        "{message}"
+    );
+    assert!(!message.contains("other-project"), "{message}");
+}
+
+#[test]
+fn what_the_proxy_lets_through_is_kept_and_what_the_policy_overrides_is_not_judged() {
+    let own = pod(
+        "{containers: [{name: agent, image: a, env: [{name: CLOUD_ML_REGION, value: global}, {name: GOOGLE_CLOUD_PROJECT, value: other-project}]}]}",
+    );
+    let within = "  access: Proxy\n  proxy: {regions: [us-east5, global]}";
+    world(within).admit(&own).denied(Reason::Conflict);
+    let overridden = format!("{within}\n  conflicts: {{values: Override}}");
+    let admission = world(&overridden).admit(&own);
+    let agent = admission.injected().container("agent");
+    assert_eq!(agent.env("CLOUD_ML_REGION"), "us-east5");
+    assert_eq!(agent.env("GOOGLE_CLOUD_PROJECT"), "my-project");
+    let kept = pod("{containers: [{name: agent, image: a, env: [{name: CLOUD_ML_REGION, value: global}]}]}");
+    assert_eq!(
+        world(within)
+            .admit(&kept)
+            .injected()
+            .container("agent")
+            .env("CLOUD_ML_REGION"),
+        "global"
+    );
+}
+
+#[test]
+fn a_forged_broker_is_replaced_by_ours_whatever_it_adds() {
+    let world = world(METADATA);
+    let injected = world.admit(&pod(PLAIN)).after;
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut forged = injected.clone();
+        change(&mut forged["spec"]["initContainers"][0]);
+        forged
+    };
+    let push = |list: &'static str, entry: Value| {
+        move |broker: &mut Value| broker[list].as_array_mut().unwrap().push(entry.clone())
+    };
+    let forgeries: Vec<Value> = vec![
+        with(&|broker| broker["image"] = "evil.example/image:1".into()),
+        with(&|broker| broker["args"] = json!(["broker", "--metrics-listen", "0.0.0.0:1"])),
+        with(&|broker| broker["command"] = json!(["/bin/sh"])),
+        with(&|broker| broker["lifecycle"] = json!({"postStart": {"exec": {"command": ["x"]}}})),
+        with(&|broker| broker["livenessProbe"] = json!({"exec": {"command": ["x"]}})),
+        with(&push("env", json!({"name": "VERTEX_INJECTOR_LOG", "value": "trace"}))),
+        with(&push("env", json!({"name": "LD_PRELOAD", "value": "/x.so"}))),
+        with(&push("env", json!({"name": "SSL_CERT_FILE", "value": "/x.pem"}))),
+        with(&push(
+            "volumeMounts",
+            json!({"name": "x", "mountPath": "/etc/ssl/certs"}),
+        )),
+        with(&push(
+            "volumeMounts",
+            json!({"name": "x", "mountPath": "/vertex-injector"}),
+        )),
+        with(&push(
+            "volumeMounts",
+            json!({"name": "x", "mountPath": "/var/run/secrets"}),
+        )),
+        with(&push("volumeMounts", json!({"name": "x", "mountPath": "/var/../etc"}))),
+    ];
+    for forged in forgeries {
+        let healed = world.admit(&forged).after;
+        assert_eq!(
+            healed["spec"]["initContainers"][0], injected["spec"]["initContainers"][0],
+            "{}",
+            forged["spec"]["initContainers"][0]
+        );
+    }
+    // What other plugins add in good faith stays.
+    let fine = [
+        with(&push(
+            "env",
+            json!({"name": "HTTPS_PROXY", "value": "http://proxy:3128"}),
+        )),
+        with(&push(
+            "volumeMounts",
+            json!({"name": "x", "mountPath": "/var/run/secrets/eks.amazonaws.com/serviceaccount"}),
+        )),
+        with(&|broker| broker["securityContext"]["runAsUser"] = 1_000_660_000.into()),
+        with(&|broker| broker["resources"]["limits"]["ephemeral-storage"] = "1Gi".into()),
+    ];
+    for pod in fine {
+        let mut pod = pod;
+        pod["spec"]["volumes"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"name": "x", "emptyDir": {}}));
+        world.admit(&pod).changes_nothing();
+    }
+}
+
+#[test]
+fn the_credentials_volume_mounted_by_another_container_is_denied() {
+    let world = world(METADATA);
+    let mut pod = world
+        .admit(&pod("{containers: [{name: agent, image: a}, {name: spy, image: b}]}"))
+        .after;
+    let mount = json!([{"name": "vertex-injector-credentials", "mountPath": "/stolen"}]);
+    pod["spec"]["containers"][1]["volumeMounts"] = mount.clone();
+    let message = world.admit(&pod).denied(Reason::Conflict).to_owned();
+    assert!(
+        message.contains("\"spy\" mounts volume \"vertex-injector-credentials\""),
+        "{message}"
+    );
+    // The agent's own is taken away.
+    pod["spec"]["containers"][1]
+        .as_object_mut()
+        .unwrap()
+        .shift_remove("volumeMounts");
+    pod["spec"]["containers"][0]["volumeMounts"] = mount;
+    let admission = world.admit(&pod);
+    assert_eq!(
+        admission.injected().container("agent").mount_paths(),
+        Vec::<&str>::new()
+    );
+}
+
+#[test]
+fn a_template_that_was_injected_in_another_mode_becomes_what_the_bare_pod_would() {
+    for (case, origin) in [
+        ("broker-after-file-mode", "k1-k2-kartograph-sticky"),
+        ("broker-before-file-mode", "a4-a7-a8-ambient-novertex-metadata"),
+    ] {
+        let case = Case::named(case);
+        let admission = case.admit();
+        let fresh = case.world().admit_in(&case.namespace(), &Case::named(origin).pod());
+        assert_eq!(sorted(&admission.after), sorted(&fresh.after), "{}", case.name);
+    }
+}
+
+/// The pod with its variables, mounts and volumes in the order of their names.
+fn sorted(pod: &Value) -> Value {
+    let mut pod = pod.clone();
+    let by = |key: &'static str| move |it: &Value| it[key].as_str().unwrap_or_default().to_owned();
+    pod["spec"]["volumes"].as_array_mut().unwrap().sort_by_key(by("name"));
+    for list in ["containers", "initContainers"] {
+        for container in pod["spec"][list].as_array_mut().into_iter().flatten() {
+            for (list, key) in [("env", "name"), ("volumeMounts", "mountPath")] {
+                if let Some(items) = container[list].as_array_mut() {
+                    items.sort_by_key(by(key));
+                }
+            }
+        }
+    }
+    // A list that was emptied is as good as none.
+    if pod["spec"]["initContainers"] == json!([]) {
+        pod["spec"].as_object_mut().unwrap().shift_remove("initContainers");
+    }
+    pod["metadata"]["annotations"].as_object_mut().unwrap().sort_keys();
+    pod["metadata"]["annotations"]["vertex-injector.dev/rendered-env"] = Value::Null;
+    pod
+}
+
+#[test]
+fn a_pod_that_keeps_its_key_gets_no_broker() {
+    let admission = world(PROXY).admit(&pod(
+        "{containers: [{name: agent, image: a, env: [{name: ANTHROPIC_API_KEY, value: k}]}]}",
+    ));
+    admission.changes_nothing().skipped(Reason::OwnApiKey);
+    let units: Vec<&str> = admission.decision.units.iter().map(|unit| unit.name.as_str()).collect();
+    assert_eq!(units, ["broker", "vertex"]);
+}
+
+#[test]
+fn uids_follow_the_pod_where_its_own_token_files_would_suffer() {
+    let narrow = "{securityContext: {runAsUser: 1001}, containers: [{name: agent, image: a, volumeMounts: [{name: t, mountPath: /t}]}],
+        volumes: [{name: t, projected: {defaultMode: 256, sources: [{serviceAccountToken: {audience: other, path: t}}]}}]}";
+    let user = |spec: &str| {
+        let admission = world(METADATA).admit(&pod(spec));
+        admission.injected().container(BROKER).value()["securityContext"]
+            .get("runAsUser")
+            .cloned()
+    };
+    assert_eq!(user(narrow), Some(json!(1001)));
+    assert_eq!(
+        user("{securityContext: {runAsUser: 0}, containers: [{name: agent, image: a}]}"),
+        Some(json!(65532))
+    );
+    assert_eq!(user(PLAIN), None);
+}
+
+#[test]
+fn explain_tells_of_the_broker_in_one_line() {
+    let Decision { units, message, .. } = Case::named("f3-fracta-stream-proxy").admit().decision;
+    let broker = units.iter().find(|unit| unit.name == "broker").expect("the unit");
+    assert_eq!(
+        broker.detail,
+        "vertex-injector-broker (Proxy): Vertex AI at 127.0.0.1:8471"
+    );
+    assert!(message.contains("broker, vertex"), "{message}");
+}

@@ -1,0 +1,294 @@
+//! Design 4: `isolation` is checked, not assumed. Each way around the broker is denied with its field, or warned of.
+
+use crate::support::cases::golden::Case;
+use crate::support::cases::{World, yaml};
+use serde_json::Value;
+use vertex_injector::admission::Reason;
+
+const PROVIDER: &str = "projects/123456789/locations/global/workloadIdentityPools/agents/providers/cluster";
+
+fn world(identity: &str, more: &str) -> World {
+    World::of(&format!(
+        "apiVersion: vertex-injector.dev/v1alpha1
+kind: InjectionPolicy
+metadata: {{name: p}}
+spec:
+  agents: [{{podSelector: {{}}, containers: [agent]}}]
+  vertex: {{project: my-project, region: us-east5, clients: [ClaudeCode]}}
+  identity: {identity}
+  access: Metadata
+{more}"
+    ))
+}
+
+fn federation() -> String {
+    format!("{{workloadIdentityFederation: {{provider: {PROVIDER}}}}}")
+}
+
+fn pod(spec: &str) -> Value {
+    let mut pod = yaml("{metadata: {name: a}}");
+    pod["spec"] = yaml(spec);
+    pod
+}
+
+/// Denied under Required with this said, admitted under BestEffort with the same as a warning.
+#[track_caller]
+fn exposed(identity: &str, spec: &str, said: &str) {
+    let pod = pod(spec);
+    let denied = world(identity, "").admit(&pod);
+    let message = denied.denied(Reason::NotIsolated);
+    assert!(message.contains(said), "{said:?} is missing in {message}");
+    assert!(message.contains("isolation: BestEffort"), "{message}");
+    let admitted = world(identity, "  isolation: BestEffort").admit(&pod);
+    admitted.injected();
+    let warnings = &admitted.decision.warnings;
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| warning.starts_with("isolation: ") && warning.contains(said)),
+        "{said:?} is missing in {warnings:?}"
+    );
+}
+
+#[track_caller]
+fn isolated(identity: &str, spec: &str) {
+    let admission = world(identity, "").admit(&pod(spec));
+    admission.injected();
+    let warnings = &admission.decision.warnings;
+    assert!(
+        !warnings.iter().any(|warning| warning.contains("isolation")),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn namespaces_of_the_host_and_a_shared_process_namespace_are_ways_around() {
+    for (field, said) in [
+        ("hostNetwork", "spec.hostNetwork is true"),
+        ("hostPID", "spec.hostPID is true"),
+        ("hostIPC", "spec.hostIPC is true"),
+        ("shareProcessNamespace", "spec.shareProcessNamespace is true"),
+    ] {
+        exposed(
+            &federation(),
+            &format!("{{{field}: true, containers: [{{name: agent, image: a}}]}}"),
+            said,
+        );
+        isolated(
+            &federation(),
+            &format!("{{{field}: false, containers: [{{name: agent, image: a}}]}}"),
+        );
+    }
+}
+
+#[test]
+fn loosened_containers_are_ways_around_wherever_they_are() {
+    for (context, said) in [
+        (
+            "{privileged: true}",
+            "securityContext.privileged of container \"x\" is true",
+        ),
+        (
+            "{procMount: Unmasked}",
+            "securityContext.procMount of container \"x\" is not Default",
+        ),
+        (
+            "{windowsOptions: {hostProcess: true}}",
+            "securityContext.windowsOptions.hostProcess of container \"x\" is true",
+        ),
+        (
+            "{capabilities: {add: [CHOWN, SYS_PTRACE, CAP_SYS_ADMIN]}}",
+            "securityContext.capabilities.add of container \"x\" has SYS_PTRACE, CAP_SYS_ADMIN",
+        ),
+    ] {
+        for list in [
+            format!("containers: [{{name: agent, image: a}}, {{name: x, image: b, securityContext: {context}}}]"),
+            format!(
+                "containers: [{{name: agent, image: a}}], initContainers: [{{name: x, image: b, restartPolicy: Always, securityContext: {context}}}]"
+            ),
+        ] {
+            exposed(&federation(), &format!("{{{list}}}"), said);
+        }
+    }
+    exposed(
+        &federation(),
+        "{securityContext: {windowsOptions: {hostProcess: true}}, containers: [{name: agent, image: a}]}",
+        "spec.securityContext.windowsOptions.hostProcess is true",
+    );
+}
+
+#[test]
+fn what_the_baseline_allows_and_what_a_meshs_init_needs_is_no_way_around() {
+    isolated(
+        &federation(),
+        "{containers: [{name: agent, image: a, securityContext: {procMount: Default, privileged: false, capabilities: {add: [CHOWN, NET_BIND_SERVICE, CAP_SETUID]}}}],
+          initContainers: [{name: istio-init, image: i, securityContext: {capabilities: {add: [NET_ADMIN, NET_RAW]}}}]}",
+    );
+    // An init container that may do all has done it when the agent starts.
+    exposed(
+        &federation(),
+        "{containers: [{name: agent, image: a}], initContainers: [{name: x, image: i, securityContext: {privileged: true}}]}",
+        "securityContext.privileged of container \"x\"",
+    );
+}
+
+#[test]
+fn a_host_path_leads_to_the_node_even_when_nobody_mounts_it() {
+    exposed(
+        &federation(),
+        "{containers: [{name: agent, image: a}], volumes: [{name: docker, hostPath: {path: /var/run/docker.sock}}]}",
+        "volume \"docker\" is a hostPath",
+    );
+}
+
+#[test]
+fn a_token_of_the_identitys_audience_in_any_other_container_is_a_way_around() {
+    let with = |audience: &str, mounted: &str| {
+        format!(
+            "{{containers: [{{name: agent, image: a}}, {{name: x, image: b{mounted}}}],
+               volumes: [{{name: t, projected: {{sources: [{{serviceAccountToken: {{audience: '{audience}', path: t}}}}]}}}}]}}"
+        )
+    };
+    let mounted = ", volumeMounts: [{name: t, mountPath: /t}]";
+    for audience in [
+        format!("https://iam.googleapis.com/{PROVIDER}"),
+        format!("//iam.googleapis.com/{PROVIDER}"),
+    ] {
+        exposed(
+            &federation(),
+            &with(&audience, mounted),
+            "container \"x\" mounts volume \"t\", which holds a token of the identity's audience",
+        );
+        isolated(&federation(), &with(&audience, ""));
+    }
+    isolated(&federation(), &with("vault", mounted));
+    let own = format!("{{workloadIdentityFederation: {{provider: {PROVIDER}, audience: acme}}}}");
+    exposed(&own, &with("acme", mounted), "the identity's audience \"acme\"");
+}
+
+#[test]
+fn the_identitys_key_in_any_other_container_is_a_way_around() {
+    let identity = "{serviceAccountKey: {secretName: key, key: k.json}}";
+    for (spec, said) in [
+        (
+            "{containers: [{name: agent, image: a, volumeMounts: [{name: k, mountPath: /k}]}], volumes: [{name: k, secret: {secretName: key}}]}",
+            "container \"agent\" mounts volume \"k\", which holds Secret \"key\"",
+        ),
+        (
+            "{containers: [{name: agent, image: a, volumeMounts: [{name: k, mountPath: /k}]}], volumes: [{name: k, projected: {sources: [{secret: {name: key}}]}}]}",
+            "container \"agent\" mounts volume \"k\", which holds Secret \"key\"",
+        ),
+        (
+            "{containers: [{name: agent, image: a, envFrom: [{secretRef: {name: key}}]}]}",
+            "container \"agent\" takes variables from Secret \"key\"",
+        ),
+        (
+            "{containers: [{name: agent, image: a, env: [{name: K, valueFrom: {secretKeyRef: {name: key, key: k.json}}}]}]}",
+            "container \"agent\" takes variables from Secret \"key\"",
+        ),
+    ] {
+        exposed(identity, spec, said);
+        isolated(
+            identity,
+            &spec
+                .replace("secretName: key", "secretName: other")
+                .replace("name: key", "name: other"),
+        );
+    }
+}
+
+#[test]
+fn a_policy_that_hands_the_identity_out_by_another_field_exposes_it_itself() {
+    let tokens = format!("  tokens: [{{name: t, audience: '//iam.googleapis.com/{PROVIDER}', mountPath: /t}}]");
+    let plain = pod("{containers: [{name: agent, image: a}]}");
+    let message = world(&federation(), &tokens)
+        .admit(&plain)
+        .denied(Reason::NotIsolated)
+        .to_owned();
+    assert!(
+        message.contains("the policy's own volume \"tokens[t]\" holds a token"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_credential_file_that_cannot_be_taken_away_is_a_way_around() {
+    let at = |path: &str, volume: &str| {
+        format!(
+            "{{containers: [{{name: agent, image: a, env: [{{name: GOOGLE_APPLICATION_CREDENTIALS, value: {path}}}], volumeMounts: [{{name: v, mountPath: /v}}]}}],
+               volumes: [{{name: v, {volume}}}]}}"
+        )
+    };
+    let said = "container \"agent\" has a credential file of its own";
+    exposed(&federation(), &at("/v/key.json", "emptyDir: {}"), said);
+    exposed(&federation(), &at("/image/key.json", "emptyDir: {}"), said);
+    isolated(&federation(), &at("/v/key.json", "secret: {secretName: s}"));
+}
+
+#[test]
+fn on_gke_every_pod_is_told_that_the_node_answers_all_of_it() {
+    let admission = Case::named("broker-gke-best-effort").admit();
+    admission.injected();
+    let said = "isolation: identity.gkeWorkloadIdentity gives every container of the pod the identity";
+    assert!(
+        admission
+            .decision
+            .warnings
+            .iter()
+            .any(|warning| warning.starts_with(said))
+    );
+}
+
+#[test]
+fn everything_that_leads_around_is_said_in_one_message_beside_what_else_is_wrong() {
+    let message = Case::named("broker-not-isolated")
+        .admit()
+        .denied(Reason::NotIsolated)
+        .to_owned();
+    let parts = [
+        "spec.hostNetwork",
+        "spec.hostPID",
+        "spec.hostIPC",
+        "spec.shareProcessNamespace",
+        "securityContext.privileged of container \"agent\"",
+        "securityContext.procMount of container \"agent\"",
+        "securityContext.capabilities.add of container \"mesh\" has NET_ADMIN,",
+        "volume \"docker\" is a hostPath",
+        "container \"helper\" mounts volume \"google\"",
+        "container \"agent\" has a credential file of its own",
+    ];
+    for part in parts {
+        assert!(message.contains(part), "{part} is missing in {message}");
+    }
+    assert!(message.contains("for 10 reasons"), "{message}");
+    assert!(!message.contains("mesh-init"), "{message}");
+    let admitted = Case::named("broker-best-effort").admit();
+    let warnings = admitted.decision.warnings.iter();
+    assert_eq!(
+        warnings.filter(|warning| warning.starts_with("isolation: ")).count(),
+        parts.len()
+    );
+
+    let both = pod("{hostNetwork: true, containers: [{name: agent, image: a, ports: [{containerPort: 8600}]}]}");
+    let admission = world(&federation(), "  broker: {metadataPort: 8600}").admit(&both);
+    let message = admission.denied(Reason::Conflict);
+    assert!(
+        message.contains("port 8600") && message.contains("spec.hostNetwork"),
+        "{message}"
+    );
+}
+
+#[test]
+fn in_file_mode_nothing_is_kept_from_the_agent_so_nothing_is_checked() {
+    let world = World::of(&format!(
+        "apiVersion: vertex-injector.dev/v1alpha1
+kind: InjectionPolicy
+metadata: {{name: p}}
+spec:
+  agents: [{{podSelector: {{}}}}]
+  identity: {}",
+        federation()
+    ));
+    let open = pod("{hostNetwork: true, containers: [{name: agent, image: a, securityContext: {privileged: true}}]}");
+    world.admit(&open).injected();
+}
