@@ -1,15 +1,17 @@
 //! The command line: one variant per verb, and what its ending means for the shell.
 //!
 //! Results go to standard output, everything about them to standard error. Exit code 0: done; 1: a pod was denied, a
-//! policy is invalid or a broker is not ready; 2: the arguments or the input cannot be used. Nothing is written before
-//! all of it is known.
+//! policy is invalid or a sidecar is not ready; 2: the arguments or the input cannot be used. `exec` ends with its command's
+//! code. Nothing is written before all of it is known.
 
 mod broker;
 mod completions;
 mod crds;
+mod exec;
 mod explain;
 mod inject;
 mod inputs;
+mod probe;
 mod terminal;
 mod validate;
 mod webhook;
@@ -70,8 +72,28 @@ Examples:
   vertex-injector probe --metadata-port 8480 && echo ready
 
   # Both ports of a proxy
-  vertex-injector probe --mode proxy --metadata-port 8480 --proxy-port 8481 && echo ready")]
-    Probe(crate::broker::probe::Args),
+  vertex-injector probe --mode proxy --metadata-port 8480 --proxy-port 8481 && echo ready
+
+  # A credential sidecar: whether it listens, and whether its server runs with a credential
+  vertex-injector probe --control-port 8095
+  vertex-injector probe --control-port 8095 --ready")]
+    Probe(probe::Args),
+    #[command(after_help = "\
+Examples:
+  # A server that reads its token from a variable; the token is in a mounted Secret
+  vertex-injector exec --source file:/var/run/secrets/github --env GITHUB_PERSONAL_ACCESS_TOKEN=token \\
+    -- github-mcp-server http
+
+  # A server that reads a file and takes HUP as the sign to read it again
+  vertex-injector exec --source https://tokens.example.com/v1/cluster --allow-host tokens.example.com \\
+    --token-file /var/run/secrets/tokens/token --file /tmp/kubeconfig=kubeconfig --on-refresh signal:HUP \\
+    --control-port 8095 -- kubernetes-mcp-server --port 8093 --kubeconfig /tmp/kubeconfig
+
+  # The exchange of the Ambient Code platform, for Jira
+  vertex-injector exec --source ambient --allow-host ambient-control-plane.ambient-code.svc:8080 \\
+    --allow-host ambient-api-server.ambient-code.svc:8000 --env 'JIRA_API_TOKEN=apiToken|token' \\
+    --env JIRA_URL=url --env JIRA_USERNAME=email -- mcp-atlassian --transport sse --port 8092")]
+    Exec(crate::exec::Args),
     Inject(inject::Args),
     Explain(explain::Args),
     Validate(validate::Args),
@@ -83,8 +105,10 @@ Examples:
 enum Ending {
     /// All is well.
     Done,
-    /// A pod was denied, a policy is invalid, or a broker is not ready.
+    /// A pod was denied, a policy is invalid, or a sidecar is not ready.
     Refused,
+    /// As the command ended that was run.
+    Code(u8),
 }
 
 impl Ending {
@@ -98,7 +122,8 @@ pub fn run(cli: Cli) -> ExitCode {
     let ending = match cli.verb {
         Verb::Webhook(args) => webhook::run(args),
         Verb::Broker(args) => broker::run(args),
-        Verb::Probe(args) => Ok(broker::probe(&args)),
+        Verb::Probe(args) => Ok(probe::run(&args)),
+        Verb::Exec(args) => exec::run(args),
         Verb::Inject(args) => inject::run(args),
         Verb::Explain(args) => explain::run(args),
         Verb::Validate(args) => validate::run(args),
@@ -108,6 +133,7 @@ pub fn run(cli: Cli) -> ExitCode {
     match ending {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Refused) => ExitCode::from(1),
+        Ok(Ending::Code(code)) => ExitCode::from(code),
         Err(error) => {
             terminal::say("error", &format!("{error:#}"));
             ExitCode::from(2)

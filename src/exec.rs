@@ -1,5 +1,138 @@
 //! The credential wrapper: `vertex-injector exec` holds a sidecar's credential and runs its server.
 //!
-//! [`fields`] is what a credential is made of, and how it is handed on inside.
+//! [`source`] fetches a credential, [`refresh`] keeps it fresh and publishes its [`fields`]. [`supervise`] runs the [`child`] with
+//! what [`mapping`] gives it of them, and [`signals`] tells it of everything else that happens. [`control`] shows how all this
+//! goes, to [`probe`] for one. [`args`] makes it all from flags.
 
+pub mod args;
+pub mod child;
+pub mod control;
 pub mod fields;
+pub mod mapping;
+pub mod probe;
+pub mod refresh;
+pub mod signals;
+pub mod source;
+pub mod supervise;
+
+use crate::net::listen;
+use crate::telemetry;
+use anyhow::Context;
+use aws_lc_rs::rand;
+use control::Control;
+use hyper::body::Incoming;
+use refresh::Refresher;
+use source::Source;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use supervise::Supervisor;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tracing::info;
+
+pub use args::Args;
+
+/// Most connections to the control listener at a time.
+const CONNECTIONS: usize = 64;
+
+/// Runs until the child ends or a signal asks for the end; returns the exit code.
+///
+/// # Errors
+/// When the flags, the environment or the credential do not fit each other, a port cannot be bound, or the child cannot be
+/// started.
+pub fn run(args: Args) -> anyhow::Result<u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")?;
+    let outcome = runtime.block_on(serve(args));
+    // A file that is being read, or a name that is being resolved, must not keep the process.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(args: Args) -> anyhow::Result<u8> {
+    let signals = signals::listen().context("cannot handle signals")?;
+    telemetry::init(args.log_format, &args.log)?;
+    // All of the configuration, before anything else happens.
+    let mapping = args.mapping()?;
+    let source = args.source(|name| std::env::var(name).ok())?;
+    let launch = args.launch(std::env::vars_os())?;
+    let git = args.git_credentials();
+    let listener = match args.control_port {
+        Some(port) => Some(
+            TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+                .await
+                .with_context(|| format!("cannot listen on 127.0.0.1:{port} (--control-port)"))?,
+        ),
+        None => None,
+    };
+    info!(
+        source = source.kind(),
+        place = source.place(),
+        provider = provider(&source),
+        env = mapping.variable_names(),
+        files = mapping.file_names(),
+        on_refresh = ?args.on_refresh,
+        git_credentials = git.as_ref().map(|git| git.hosts.join(", ")),
+        command = %launch.program.display(),
+        control = listener.as_ref().and_then(|listener| listener.local_addr().ok()).map(tracing::field::display),
+        "serving"
+    );
+
+    let (publish, credential) = watch::channel(None);
+    let (ask, requests) = mpsc::channel(1);
+    let (running, runs) = watch::channel(false);
+    let control = Control::new(credential.clone(), runs, ask, git);
+    let interval = source.interval();
+    let needs = mapping.clone();
+    let refresher = Refresher {
+        fetch: async || source.fetch().await,
+        check: move |fields: &fields::Fields| needs.of(fields).map(drop),
+        interval,
+        jitter,
+        publish,
+        requests,
+    };
+    let supervisor = Supervisor {
+        launch,
+        mapping,
+        on_refresh: args.on_refresh,
+        grace: args.grace(),
+        credential,
+        running,
+        signals,
+    };
+    tokio::select! {
+        code = supervisor.run() => code,
+        unusable = refresher.run() => unusable.context("the credential and the flags do not fit each other").map(|()| 0),
+        () = answer(listener, control) => Ok(0),
+    }
+}
+
+/// Serves until dropped, be it nothing.
+async fn answer(listener: Option<TcpListener>, control: Control) {
+    let Some(listener) = listener else {
+        return std::future::pending().await;
+    };
+    let control = Arc::new(control);
+    listen::serve(listener, CONNECTIONS, move |request: http::Request<Incoming>| {
+        let control = Arc::clone(&control);
+        async move { control.answer(&request.into_parts().0).await }
+    })
+    .await;
+}
+
+fn provider(source: &Source) -> Option<&str> {
+    match source {
+        Source::Ambient(ambient) => Some(ambient.provider()),
+        Source::File(_) | Source::Http(_) => None,
+    }
+}
+
+/// A number from 0 to 1; 1 when there is no randomness.
+fn jitter() -> f64 {
+    let mut byte = [u8::MAX];
+    let _ = rand::fill(&mut byte);
+    f64::from(byte[0]) / f64::from(u8::MAX)
+}

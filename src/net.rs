@@ -1,6 +1,9 @@
-//! The network as our sidecars use it: [`upstream`] calls token services, [`listen`] accepts the agent's connections, and
-//! [`framing`] watches them. All are bounded in size, time and number.
+//! The network as our sidecars use it: [`upstream`] calls token services, [`allowed`] says which hosts may have a credential,
+//! [`listen`] accepts the agent's connections, [`local`] refuses those that are nobody's of this pod, and [`framing`] watches
+//! them. All are bounded in size, time and number.
 
+pub mod allowed;
 pub mod framing;
 pub mod listen;
+pub mod local;
 pub mod upstream;

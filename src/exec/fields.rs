@@ -74,14 +74,21 @@ impl Fields {
         self.0.is_empty()
     }
 
+    /// Whether these are the same names with the same contents.
+    pub fn same(&self, others: &Self) -> bool {
+        let equal = |((name, secret), (other, others)): ((&String, &Secret), (&String, &Secret))| {
+            name == other && secret.expose() == others.expose()
+        };
+        self.0.len() == others.0.len() && self.0.iter().zip(&others.0).all(equal)
+    }
+
     /// The names, for people: those that look like names, and how many others there are.
     pub fn names(&self) -> String {
         let (shown, others): (Vec<&str>, Vec<&str>) = self.0.keys().map(String::as_str).partition(|name| is_name(name));
-        let mut names = shown.join(", ");
-        if !others.is_empty() {
-            let and = if names.is_empty() { "" } else { " and " };
-            names += &format!("{and}{} with unusual names", others.len());
-        }
+        let odd = (!others.is_empty()).then(|| format!("{} with unusual names", others.len()));
+        let shown = (!shown.is_empty()).then(|| shown.join(", "));
+        let names: Vec<String> = shown.into_iter().chain(odd).collect();
+        let names = names.join(" and ");
         if names.is_empty() { "none".to_owned() } else { names }
     }
 }

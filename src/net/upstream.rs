@@ -18,11 +18,20 @@ use tokio::time::timeout;
 use tower::Service;
 use zeroize::Zeroizing;
 
-/// Most bytes of a token service's answer.
-const MAX_ANSWER: usize = 256 * 1024;
+/// What one call may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Most bytes of an answer.
+    pub answer: usize,
+    /// Longest time, connection and answer together.
+    pub deadline: Duration,
+}
 
-/// Longest that one call may take, connection and answer together.
-const DEADLINE: Duration = Duration::from_secs(15);
+/// What a call to Google's token services may take.
+const GOOGLE: Limits = Limits {
+    answer: 256 * 1024,
+    deadline: Duration::from_secs(15),
+};
 
 /// Longest that a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -72,6 +81,11 @@ impl Endpoint {
         }
     }
 
+    /// A URL that [`super::allowed`] has checked against its list.
+    pub(super) fn checked(uri: Uri) -> Self {
+        Self(uri)
+    }
+
     /// The host, for messages.
     pub fn host(&self) -> &str {
         self.0.host().unwrap_or_default()
@@ -113,10 +127,8 @@ pub fn is_loopback(host: &str) -> bool {
 /// # Errors
 /// When there are no trusted certificates at all.
 pub fn google() -> std::io::Result<Patient<HttpsConnector<HttpConnector>>> {
-    let mut http = HttpConnector::new();
+    let mut http = connector();
     http.enforce_http(false);
-    http.set_nodelay(true);
-    http.set_connect_timeout(Some(CONNECT));
     Ok(Patient(
         HttpsConnectorBuilder::new()
             .with_native_roots()?
@@ -150,11 +162,24 @@ where
     }
 }
 
+/// The transport for plain http alone, which needs no certificates.
+pub fn plain() -> Patient<HttpConnector> {
+    Patient(connector())
+}
+
+fn connector() -> HttpConnector {
+    let mut http = HttpConnector::new();
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(CONNECT));
+    http
+}
+
 type Sent = BoxFuture<'static, Result<Response<Incoming>, Error>>;
 
 /// The client for token services.
 #[derive(Clone)]
 pub struct Upstream {
+    limits: Limits,
     send: Arc<dyn Fn(Request<Full<Bytes>>) -> Sent + Send + Sync>,
 }
 
@@ -176,11 +201,14 @@ pub enum Unanswered {
     #[error("the answer of {0} broke off")]
     BrokenOff(String),
     /// It took too long.
-    #[error("{0} did not answer within {seconds} s", seconds = DEADLINE.as_secs())]
-    Slow(String),
+    #[error("{0} did not answer within {seconds} s", seconds = .1.as_secs())]
+    Slow(String, Duration),
     /// The answer was longer than anything sensible.
-    #[error("{0} answered with more than {MAX_ANSWER} bytes")]
-    TooLong(String),
+    #[error("{0} answered with more than {1} bytes")]
+    TooLong(String, usize),
+    /// The bearer token cannot be sent.
+    #[error("the token for {0} has characters that no header can carry")]
+    Unsendable(String),
 }
 
 impl Upstream {
@@ -192,8 +220,15 @@ impl Upstream {
             .pool_max_idle_per_host(1)
             .build(transport);
         Self {
+            limits: GOOGLE,
             send: Arc::new(move |request| Box::pin(client.request(request))),
         }
+    }
+
+    /// The same client with other limits.
+    #[must_use]
+    pub fn limited(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Posts a form.
@@ -229,6 +264,16 @@ impl Upstream {
         self.send(to, request, Bytes::from(body.to_string())).await
     }
 
+    /// Gets a URL with a bearer token.
+    ///
+    /// # Errors
+    /// As [`Self::post_form`], and when the token is no header's text: nothing is sent then.
+    pub async fn get(&self, url: &Endpoint, bearer: &Secret) -> Result<Answer, Unanswered> {
+        let value = authorization(bearer).ok_or_else(|| Unanswered::Unsendable(url.host().to_owned()))?;
+        let request = Request::builder().uri(url.uri().clone()).header(AUTHORIZATION, value);
+        self.send(url, request, Bytes::new()).await
+    }
+
     /// Gets `path`, which begins with a slash, below a metadata server.
     ///
     /// # Errors
@@ -255,12 +300,12 @@ impl Upstream {
                 }
             })?;
             let status = response.status();
-            let body = Limited::new(response.into_body(), MAX_ANSWER)
+            let body = Limited::new(response.into_body(), self.limits.answer)
                 .collect()
                 .await
                 .map_err(|error| {
                     if error.is::<LengthLimitError>() {
-                        Unanswered::TooLong(host())
+                        Unanswered::TooLong(host(), self.limits.answer)
                     } else {
                         Unanswered::BrokenOff(host())
                     }
@@ -270,9 +315,10 @@ impl Upstream {
                 body: body.to_bytes(),
             })
         };
-        timeout(DEADLINE, exchange)
+        let deadline = self.limits.deadline;
+        timeout(deadline, exchange)
             .await
-            .map_err(|_| Unanswered::Slow(host()))?
+            .map_err(|_| Unanswered::Slow(host(), deadline))?
     }
 }
 

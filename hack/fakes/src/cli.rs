@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use rustls::ServerConfig;
 
 use crate::certificate;
+use crate::control_plane::ControlPlaneArguments;
 use crate::google::Trust;
 use crate::google::jwks::KeySource;
 use crate::google::vertex::{Pace, Vertex};
@@ -58,6 +59,15 @@ pub enum Command {
     /// ANTHROPIC_VERTEX_BASE_URL; trusts the CA in SSL_CERT_FILE. Prints one line of JSON: where the credential came from,
     /// where the model was asked, and what it said.
     Agent(AgentArguments),
+
+    /// The Ambient Code platform: the control plane's token exchange, and the credentials of its API.
+    ///
+    /// Prints `LISTENING ADDRESS:PORT` when it is ready; ends like `google`. GET /token wants a session's
+    /// name, encrypted for DIRECTORY/public-key.pem, as the bearer; what it mints opens
+    /// /api/ambient/v1/credentials/ID and /api/ambient/v1/credentials/ID/token.
+    ///
+    /// DIRECTORY/journal.jsonl has one line of JSON for each request. It never holds a token.
+    ControlPlane(ControlPlaneArguments),
 }
 
 /// What the models alone listen on.

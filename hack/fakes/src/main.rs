@@ -16,6 +16,7 @@ mod agent;
 mod certificate;
 mod cli;
 mod client;
+mod control_plane;
 mod google;
 mod journal;
 mod server;
@@ -59,6 +60,9 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Google(arguments) => google(arguments).await,
             Command::Vertex(arguments) => vertex(arguments).await,
             Command::Agent(arguments) => ask(arguments).await,
+            Command::ControlPlane(arguments) => {
+                serve(arguments.listen, None, control_plane::router(arguments)?, CONNECTIONS).await
+            }
         }
     });
     // A client that holds its connection open must not keep the process alive.

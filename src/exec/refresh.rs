@@ -1,0 +1,204 @@
+//! Keeps one credential fresh: one task fetches and publishes, consumers only look.
+
+use super::fields::Fields;
+use super::mapping::Unusable;
+use super::source::{Credential, FetchError};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+use tracing::{error, info, warn};
+
+/// A credential is replaced when less than this remains, or 30 % of its life, whichever comes first.
+const REFRESH_BEFORE: Duration = Duration::from_mins(10);
+
+/// Shortest time between two fetches that nobody asked for.
+const SHORTEST: Duration = Duration::from_secs(5);
+
+/// First and longest pause between attempts while the source is down.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// Pause after a refusal: somebody has to change something, but may do so without restarting us.
+const AFTER_REFUSAL: Duration = Duration::from_mins(1);
+
+/// What came of a fetch that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is a credential that differs from the one before.
+    Changed,
+    /// The credential is still the same.
+    Unchanged,
+    /// There is no other credential at the moment.
+    Failed,
+}
+
+/// Somebody asks for a fetch, and is told what came of it.
+pub type Request = oneshot::Sender<Outcome>;
+
+/// Fetches and publishes.
+pub struct Refresher<F, C, J> {
+    /// Makes one attempt.
+    pub fetch: F,
+    /// Whether all consumers find what they need.
+    pub check: C,
+    /// How often to fetch while the end of the credential is not known.
+    pub interval: Duration,
+    /// Gives numbers from 0 to 1.
+    pub jitter: J,
+    /// Where the credential goes; `None` when it has ended.
+    pub publish: watch::Sender<Option<Arc<Fields>>>,
+    /// Who asks for a fetch.
+    pub requests: mpsc::Receiver<Request>,
+}
+
+/// What is remembered between two attempts.
+struct Memory {
+    expires: Option<Instant>,
+    pause: Duration,
+    told: Option<FetchError>,
+    asked: Option<Request>,
+    /// Whether there ever was a credential.
+    started: bool,
+}
+
+impl<F, C, J> Refresher<F, C, J>
+where
+    F: AsyncFn() -> Result<Credential, FetchError>,
+    C: Fn(&Fields) -> Result<(), Unusable>,
+    J: Fn() -> f64,
+{
+    /// Goes on until dropped, whatever the source does.
+    ///
+    /// # Errors
+    /// When the very first credential lacks what a consumer needs: then the flags and the source do not fit each other.
+    pub async fn run(mut self) -> Result<(), Unusable> {
+        let mut memory = Memory {
+            expires: None,
+            pause: BACKOFF.0,
+            told: None,
+            asked: None,
+            started: false,
+        };
+        loop {
+            let asked = Instant::now();
+            let fetched = {
+                let fetch = (self.fetch)();
+                let mut fetch = std::pin::pin!(fetch);
+                loop {
+                    tokio::select! {
+                        fetched = &mut fetch => break fetched,
+                        () = end(memory.expires) => expire(&self.publish, &mut memory),
+                    }
+                }
+            };
+            let (outcome, next) = match fetched {
+                Ok(credential) => self.take(credential, asked, &mut memory)?,
+                Err(failure) => (Outcome::Failed, self.failed(failure, &mut memory)),
+            };
+            if let Some(asked) = memory.asked.take() {
+                // Who asked may have gone.
+                let _ = asked.send(outcome);
+            }
+            loop {
+                tokio::select! {
+                    () = sleep_until(next) => break,
+                    Some(asked) = self.requests.recv() => {
+                        memory.asked = Some(asked);
+                        break;
+                    }
+                    () = end(memory.expires) => expire(&self.publish, &mut memory),
+                }
+            }
+        }
+    }
+
+    fn take(
+        &self,
+        credential: Credential,
+        asked: Instant,
+        memory: &mut Memory,
+    ) -> Result<(Outcome, Instant), Unusable> {
+        let Credential {
+            fields,
+            expires,
+            incomplete,
+        } = credential;
+        if let Err(unusable) = (self.check)(&fields) {
+            if !memory.started && !incomplete {
+                return Err(unusable);
+            }
+            let failure = FetchError {
+                refused: !incomplete,
+                detail: unusable.to_string(),
+                advice: "check what the source answers, and the fields that --env and --file name",
+            };
+            return Ok((Outcome::Failed, self.failed(failure, memory)));
+        }
+        if memory.told.take().is_some() {
+            info!("the credential can be fetched again");
+        }
+        memory.pause = BACKOFF.0;
+        memory.started = true;
+        memory.expires = expires;
+        let fields = Arc::new(fields);
+        let changed = self.publish.send_if_modified(|current| {
+            let changed = current.as_ref().is_none_or(|current| !current.same(&fields));
+            if changed {
+                *current = Some(fields);
+            }
+            changed
+        });
+        let outcome = if changed { Outcome::Changed } else { Outcome::Unchanged };
+        Ok((outcome, next(asked, expires, self.interval)))
+    }
+
+    /// When to try again. One line for each kind of trouble, not for each attempt.
+    fn failed(&self, failure: FetchError, memory: &mut Memory) -> Instant {
+        let wait = if failure.refused { AFTER_REFUSAL } else { memory.pause };
+        memory.pause = (memory.pause * 2).min(BACKOFF.1);
+        if memory.told.as_ref() != Some(&failure) {
+            let has = self.publish.borrow().is_some();
+            if failure.refused {
+                error!(
+                    detail = failure.detail,
+                    advice = failure.advice,
+                    keeps_old = has,
+                    "credential refused"
+                );
+            } else {
+                warn!(
+                    detail = failure.detail,
+                    advice = failure.advice,
+                    keeps_old = has,
+                    "no credential at the moment, trying again"
+                );
+            }
+            memory.told = Some(failure);
+        }
+        // Between half and all of it, so that many sidecars do not come back at once.
+        Instant::now() + wait.mul_f64(0.5 + (self.jitter)().clamp(0.0, 1.0) / 2.0)
+    }
+}
+
+async fn end(expires: Option<Instant>) {
+    match expires {
+        Some(expires) => sleep_until(expires).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn expire(publish: &watch::Sender<Option<Arc<Fields>>>, memory: &mut Memory) {
+    memory.expires = None;
+    publish.send_replace(None);
+    warn!("the credential has ended before there was another");
+}
+
+/// When less than 600 s or 30 % of its life remain, whichever comes first; but not within its first quarter.
+fn next(asked: Instant, expires: Option<Instant>, interval: Duration) -> Instant {
+    let Some(expires) = expires else {
+        return asked + interval;
+    };
+    let life = expires.saturating_duration_since(asked);
+    let early = life.saturating_sub(REFRESH_BEFORE).min(life.mul_f64(0.7));
+    asked + early.max(life / 4).max(SHORTEST)
+}
