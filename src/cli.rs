@@ -89,6 +89,11 @@ Examples:
     --token-file /var/run/secrets/tokens/token --file /tmp/kubeconfig=kubeconfig --on-refresh signal:HUP \\
     --control-port 8095 -- kubernetes-mcp-server --port 8093 --kubeconfig /tmp/kubeconfig
 
+  # The same token for the agent's git, which then needs none: it may fetch all repositories of acme, and push to one
+  vertex-injector exec --source file:/var/run/secrets/github --env GITHUB_PERSONAL_ACCESS_TOKEN=token \\
+    --git-port 8096 --git-host github.com --git-allow 'github.com/acme/*:fetch' \\
+    --git-allow github.com/acme/app:fetch,push -- github-mcp-server http
+
   # The exchange of the Ambient Code platform, for Jira
   vertex-injector exec --source ambient --allow-host ambient-control-plane.ambient-code.svc:8080 \\
     --allow-host ambient-api-server.ambient-code.svc:8000 --env 'JIRA_API_TOKEN=apiToken|token' \\

@@ -2,12 +2,13 @@
 //!
 //! [`source`] fetches a credential, [`refresh`] keeps it fresh and publishes its [`fields`]. [`supervise`] runs the [`child`] with
 //! what [`mapping`] gives it of them, and [`signals`] tells it of everything else that happens. [`control`] shows how all this
-//! goes, to [`probe`] for one. [`args`] makes it all from flags.
+//! goes, to [`probe`] for one. [`git`] uses the credential for the agent's git. [`args`] makes it all from flags.
 
 pub mod args;
 pub mod child;
 pub mod control;
 pub mod fields;
+pub mod git;
 pub mod mapping;
 pub mod probe;
 pub mod refresh;
@@ -58,15 +59,10 @@ async fn serve(args: Args) -> anyhow::Result<u8> {
     let mapping = args.mapping()?;
     let source = args.source(|name| std::env::var(name).ok())?;
     let launch = args.launch(std::env::vars_os())?;
-    let git = args.git_credentials();
-    let listener = match args.control_port {
-        Some(port) => Some(
-            TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-                .await
-                .with_context(|| format!("cannot listen on 127.0.0.1:{port} (--control-port)"))?,
-        ),
-        None => None,
-    };
+    let helpers = args.git_credentials();
+    let git = args.git.settings()?;
+    let listener = bind(args.control_port, "--control-port").await?;
+    let git_listener = bind(git.as_ref().map(|git| git.port), "--git-port").await?;
     info!(
         source = source.kind(),
         place = source.place(),
@@ -74,21 +70,28 @@ async fn serve(args: Args) -> anyhow::Result<u8> {
         env = mapping.variable_names(),
         files = mapping.file_names(),
         on_refresh = ?args.on_refresh,
-        git_credentials = git.as_ref().map(|git| git.hosts.join(", ")),
+        git_credentials = helpers.as_ref().map(|helpers| helpers.hosts.join(", ")),
+        git_rules = git.as_ref().map(git::Settings::rules_text),
         command = %launch.program.display(),
-        control = listener.as_ref().and_then(|listener| listener.local_addr().ok()).map(tracing::field::display),
+        control = address(listener.as_ref()),
+        git = address(git_listener.as_ref()),
         "serving"
     );
 
     let (publish, credential) = watch::channel(None);
     let (ask, requests) = mpsc::channel(1);
     let (running, runs) = watch::channel(false);
-    let control = Control::new(credential.clone(), runs, ask, git);
+    let control = Control::new(credential.clone(), runs, ask, helpers);
     let interval = source.interval();
-    let needs = mapping.clone();
+    let (needs, login) = (mapping.clone(), git.clone());
+    let proxy = git.map(|git| git::Proxy::new(git, credential.clone())).transpose();
+    let proxy = proxy.context("cannot find the system's trusted certificates")?;
     let refresher = Refresher {
         fetch: async || source.fetch().await,
-        check: move |fields: &fields::Fields| needs.of(fields).map(drop),
+        check: move |fields: &fields::Fields| {
+            needs.of(fields)?;
+            login.as_ref().map_or(Ok(()), |git| Ok(git.check(fields)?))
+        },
         interval,
         jitter,
         publish,
@@ -107,7 +110,21 @@ async fn serve(args: Args) -> anyhow::Result<u8> {
         code = supervisor.run() => code,
         unusable = refresher.run() => unusable.context("the credential and the flags do not fit each other").map(|()| 0),
         () = answer(listener, control) => Ok(0),
+        () = proxy_git(git_listener, proxy) => Ok(0),
     }
+}
+
+async fn bind(port: Option<u16>, flag: &str) -> anyhow::Result<Option<TcpListener>> {
+    let Some(port) = port else { return Ok(None) };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .await
+        .with_context(|| format!("cannot listen on 127.0.0.1:{port} ({flag})"))?;
+    Ok(Some(listener))
+}
+
+/// Where it listens, for the log.
+fn address(listener: Option<&TcpListener>) -> Option<String> {
+    Some(listener?.local_addr().ok()?.to_string())
 }
 
 /// Serves until dropped, be it nothing.
@@ -121,6 +138,14 @@ async fn answer(listener: Option<TcpListener>, control: Control) {
         async move { control.answer(&request.into_parts().0).await }
     })
     .await;
+}
+
+/// The same for git.
+async fn proxy_git(listener: Option<TcpListener>, proxy: Option<git::Proxy>) {
+    match (listener, proxy) {
+        (Some(listener), Some(proxy)) => proxy.serve(listener).await,
+        _ => std::future::pending().await,
+    }
 }
 
 fn provider(source: &Source) -> Option<&str> {

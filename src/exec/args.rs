@@ -83,6 +83,10 @@ pub struct Args {
     #[arg(long, value_name = "FIELD", default_value = "token")]
     pub git_credentials_field: Choice,
 
+    /// The git proxy
+    #[command(flatten)]
+    pub git: super::git::Args,
+
     /// How log lines look [default: human on a terminal, else json]
     #[arg(long, env = "VERTEX_INJECTOR_LOG_FORMAT", value_name = "FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,

@@ -1,6 +1,7 @@
 //! What the child gets of a credential: variables and files.
 
 use super::fields::{Choice, Fields, Missing};
+use super::git::login::NoLogin;
 use crate::secret::Secret;
 use std::fmt;
 use std::io::{self, Write};
@@ -77,6 +78,9 @@ pub enum Unusable {
     /// No variable can hold it.
     #[error("--env {0}: the field holds a zero byte, which no variable can carry; use --file")]
     Zero(String),
+    /// No host of git can be logged in to with it.
+    #[error("--git-port: {0}")]
+    Git(#[from] NoLogin),
 }
 
 impl Mapping {

@@ -138,6 +138,23 @@ pub fn google() -> std::io::Result<Patient<HttpsConnector<HttpConnector>>> {
     ))
 }
 
+/// The transport to hosts of others, for bodies of any size: as [`google`], but HTTP/1.1 over TLS only, where a connection buffers
+/// little and carries one exchange at a time.
+///
+/// # Errors
+/// As [`google`].
+pub fn https1() -> std::io::Result<Patient<HttpsConnector<HttpConnector>>> {
+    let mut http = connector();
+    http.enforce_http(false);
+    Ok(Patient(
+        HttpsConnectorBuilder::new()
+            .with_native_roots()?
+            .https_only()
+            .enable_http1()
+            .wrap_connector(http),
+    ))
+}
+
 /// A transport whose connections are made within 5 seconds, handshakes and names included, or not at all.
 #[derive(Debug, Clone)]
 pub struct Patient<T>(T);
