@@ -20,7 +20,6 @@ use crate::net::upstream::{self, Upstream};
 use crate::telemetry;
 use anyhow::Context;
 use args::ProxyArgs;
-use aws_lc_rs::rand;
 use http::Request;
 use hyper::body::Incoming;
 use loopback::Loopback;
@@ -157,14 +156,7 @@ fn supplier(credentials: &Arc<credentials::Credentials>, upstream: &Upstream, co
             result
         }
     };
-    Supplier::start(fetch, jitter)
-}
-
-/// A number from 0 to 1; 1 when there is no randomness.
-fn jitter() -> f64 {
-    let mut byte = [u8::MAX];
-    let _ = rand::fill(&mut byte);
-    f64::from(byte[0]) / f64::from(u8::MAX)
+    Supplier::start(fetch, upstream::jitter)
 }
 
 async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {

@@ -3,6 +3,9 @@
 //! [`source`] fetches a credential, [`refresh`] keeps it fresh and publishes its [`fields`]. [`supervise`] runs the [`child`] with
 //! what [`mapping`] gives it of them, and [`signals`] tells it of everything else that happens. [`control`] shows how all this
 //! goes, to [`probe`] for one. [`git`] uses the credential for the agent's git. [`args`] makes it all from flags.
+//!
+//! What it cannot do: all containers of a pod share its loopback, so the agent can use the server, though it cannot see the
+//! credential; and the server, in the same container, can read what the credential is fetched with from a file.
 
 pub mod args;
 pub mod child;
@@ -16,10 +19,9 @@ pub mod signals;
 pub mod source;
 pub mod supervise;
 
-use crate::net::listen;
+use crate::net::{listen, upstream};
 use crate::telemetry;
 use anyhow::Context;
-use aws_lc_rs::rand;
 use control::Control;
 use hyper::body::Incoming;
 use refresh::Refresher;
@@ -93,7 +95,7 @@ async fn serve(args: Args) -> anyhow::Result<u8> {
             login.as_ref().map_or(Ok(()), |git| Ok(git.check(fields)?))
         },
         interval,
-        jitter,
+        jitter: upstream::jitter,
         publish,
         requests,
     };
@@ -153,11 +155,4 @@ fn provider(source: &Source) -> Option<&str> {
         Source::Ambient(ambient) => Some(ambient.provider()),
         Source::File(_) | Source::Http(_) => None,
     }
-}
-
-/// A number from 0 to 1; 1 when there is no randomness.
-fn jitter() -> f64 {
-    let mut byte = [u8::MAX];
-    let _ = rand::fill(&mut byte);
-    f64::from(byte[0]) / f64::from(u8::MAX)
 }

@@ -117,8 +117,7 @@ impl FromStr for Wanted {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once(':') {
             None if text == "ambient" => Ok(Self::Ambient),
-            Some(("file", path)) if path.starts_with('/') => Ok(Self::File(path.into())),
-            Some(("file", _)) => Err("file: needs an absolute path"),
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
             Some(("http" | "https", _)) => Ok(Self::Http(text.to_owned())),
             _ => Err("not a source: file:PATH, https://URL or ambient"),
         }

@@ -1,6 +1,7 @@
 //! Calls to Google's token services: bounded in time and size, no redirects, plain HTTP only on loopback.
 
 use crate::secret::Secret;
+use aws_lc_rs::rand;
 use futures::future::BoxFuture;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri, request};
@@ -351,6 +352,13 @@ pub fn authorization(bearer: &Secret) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(&text).ok()?;
     value.set_sensitive(true);
     Some(value)
+}
+
+/// A number from 0 to 1, by which pauses between calls differ; 1 when there is no randomness.
+pub fn jitter() -> f64 {
+    let mut byte = [u8::MAX];
+    let _ = rand::fill(&mut byte);
+    f64::from(byte[0]) / f64::from(u8::MAX)
 }
 
 fn form(fields: &[(&str, &str)]) -> String {

@@ -12,6 +12,18 @@ use std::time::{Duration, Instant};
 /// A server that writes down what it got, and waits. Each start adds a line.
 const SERVER: &str = r#"printf '%s|%s\n' "$TOKEN" "$(cat "$FILE" 2>/dev/null)" >>"$OUT"; exec sleep 120"#;
 
+/// [`SERVER`] around the credential in the directory, with `arguments`.
+fn serving(directory: &Directory, credential: &str, arguments: &[&str]) -> Wrapper {
+    let source = format!("file:{}", directory.write("credential", credential));
+    let mut all = vec!["--source", &source, "--control-port=0"];
+    all.extend(arguments);
+    all.extend(["--", "sh", "-c", SERVER]);
+    Wrapper::start(
+        &all,
+        &[("OUT", &directory.path("out")), ("FILE", &directory.path("file"))],
+    )
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -32,27 +44,11 @@ fn borrowed<'a>(env: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str
 #[test]
 fn a_server_gets_its_credential_and_is_restarted_with_each_other_one() {
     let directory = Directory::new();
-    let source = format!(
-        "file:{}",
-        directory.write("credential", r#"{"token": "canary-1", "config": "canary-config-1"}"#)
-    );
-    let (file, out) = (directory.path("file"), directory.path("out"));
-    let mapped = format!("{file}=config");
-    let mut wrapper = Wrapper::start(
-        &[
-            "--source",
-            &source,
-            "--env",
-            "TOKEN=apiToken|token",
-            "--file",
-            &mapped,
-            "--control-port=0",
-            "--",
-            "sh",
-            "-c",
-            SERVER,
-        ],
-        &[("OUT", &out), ("FILE", &file)],
+    let file = directory.path("file");
+    let mut wrapper = serving(
+        &directory,
+        r#"{"token": "canary-1", "config": "canary-config-1"}"#,
+        &["--env=TOKEN=apiToken|token", "--file", &format!("{file}=config")],
     );
     assert_eq!(wrapper.startup["source"], "file");
     assert_eq!(wrapper.startup["env"], "TOKEN");
@@ -112,22 +108,7 @@ fn a_server_that_rereads_its_file_is_signalled_and_not_restarted() {
 #[test]
 fn a_variable_that_changes_restarts_even_a_server_that_takes_signals() {
     let directory = Directory::new();
-    let source = format!("file:{}", directory.write("credential", "one"));
-    let out = directory.path("out");
-    let wrapper = Wrapper::start(
-        &[
-            "--source",
-            &source,
-            "--env=TOKEN=token",
-            "--on-refresh=signal:HUP",
-            "--control-port=0",
-            "--",
-            "sh",
-            "-c",
-            SERVER,
-        ],
-        &[("OUT", &out)],
-    );
+    let wrapper = serving(&directory, "one", &["--env=TOKEN=token", "--on-refresh=signal:HUP"]);
     directory.wait_for("out", "one|\n");
     directory.write("credential", "two");
     assert_eq!(wrapper.ask("POST", "/refresh").0, 200);
@@ -137,24 +118,11 @@ fn a_variable_that_changes_restarts_even_a_server_that_takes_signals() {
 #[test]
 fn on_refresh_none_replaces_files_only() {
     let directory = Directory::new();
-    let source = format!("file:{}", directory.write("credential", "one"));
-    let (file, out) = (directory.path("file"), directory.path("out"));
-    let mapped = format!("{file}=token");
-    let mut wrapper = Wrapper::start(
-        &[
-            "--source",
-            &source,
-            "--env=TOKEN=token",
-            "--file",
-            &mapped,
-            "--on-refresh=none",
-            "--control-port=0",
-            "--",
-            "sh",
-            "-c",
-            SERVER,
-        ],
-        &[("OUT", &out), ("FILE", &file)],
+    let mapped = format!("{}=token", directory.path("file"));
+    let mut wrapper = serving(
+        &directory,
+        "one",
+        &["--env=TOKEN=token", "--file", &mapped, "--on-refresh=none"],
     );
     directory.wait_for("out", "one|one\n");
     directory.write("credential", "two");
@@ -275,7 +243,7 @@ fn what_cannot_be_used_is_said_before_anything_starts() {
     let marker = directory.path("started");
     for (arguments, words) in [
         (vec!["--source=vault:x"], "not a source"),
-        (vec!["--source=file:relative"], "absolute path"),
+        (vec!["--source=file:"], "not a source"),
         (vec!["--source", source, "--env=1=token"], "not a variable's name"),
         (
             vec!["--source", source, "--env=A=x", "--env=A=token"],
@@ -500,4 +468,23 @@ fn help_shows_how_to_use_each_source() {
     ] {
         assert!(help.contains(words), "{words}: {help}");
     }
+}
+
+#[test]
+fn the_demo_shows_a_server_that_has_its_token() {
+    let source = format!("file:{}/hack/demo/credential.json", env!("CARGO_MANIFEST_DIR"));
+    let output = run(
+        &[
+            "--source",
+            &source,
+            "--env=TOKEN=token",
+            "--",
+            "sh",
+            "-c",
+            "echo a token of ${#TOKEN} characters",
+        ],
+        &[],
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "a token of 17 characters\n");
 }

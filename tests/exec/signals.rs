@@ -1,6 +1,7 @@
 //! Signals, exit codes, and what is left of a server's processes.
 
 use super::process::{Directory, PATIENCE, Wrapper, children, program};
+use super::scripted::{Google as Platform, Reply};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -93,6 +94,25 @@ fn before_there_is_a_server_a_signal_ends_it_at_once() {
         assert_eq!(code, Some(0), "{signal}");
         assert!(time < Duration::from_secs(2), "{signal} took {time:?}");
     }
+}
+
+#[test]
+fn a_platform_that_hangs_keeps_nobody_from_ending_it() {
+    let platform = Platform::always(Reply::Hang);
+    let address = platform.listen();
+    let directory = Directory::new();
+    let token = directory.write("token", "projected");
+    let source = format!("http://{address}/credential");
+    let mut wrapper = Wrapper::start(&["--source", &source, "--token-file", &token, "--", "sleep", "60"], &[]);
+    let end = Instant::now() + PATIENCE;
+    while platform.seen().is_empty() {
+        assert!(Instant::now() < end, "nothing was asked");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    wrapper.signal("TERM");
+    let (code, time) = wrapper.ended();
+    assert_eq!(code, Some(0));
+    assert!(time < Duration::from_secs(2), "{time:?}");
 }
 
 #[test]
