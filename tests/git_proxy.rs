@@ -19,7 +19,7 @@ mod forge;
 #[path = "support/process.rs"]
 mod process;
 #[path = "broker/process.rs"]
-#[allow(dead_code, reason = "only its requests and its way to call the program are used")]
+#[allow(dead_code, reason = "only its requests are used")]
 mod program;
 #[path = "git_proxy/refusals.rs"]
 mod refusals;
@@ -33,3 +33,6 @@ mod size;
 mod work;
 #[path = "git_proxy/world.rs"]
 mod world;
+#[path = "exec/process.rs"]
+#[allow(dead_code, reason = "not all that a wrapper can do is used")]
+mod wrapper;

@@ -198,3 +198,105 @@ pub trait Guard {
     /// It ended early, and why.
     fn cut(&mut self, why: &'static str);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Bounded, Counted, Direction, Guard, Movement};
+    use axum::body::Body;
+    use http_body_util::BodyExt;
+    use hyper::body::Bytes;
+    use std::convert::Infallible;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+    use tokio::time::{Instant, sleep};
+
+    const LIMIT: Duration = Duration::from_mins(2);
+
+    /// Remembers how a body ended.
+    #[derive(Clone, Default)]
+    struct Ending(Arc<Mutex<Vec<&'static str>>>);
+
+    impl Guard for Ending {
+        fn finished(&mut self) {
+            self.0.lock().unwrap().push("finished");
+        }
+
+        fn cut(&mut self, why: &'static str) {
+            self.0.lock().unwrap().push(why);
+        }
+    }
+
+    /// A body of one byte after each pause.
+    fn slow(pauses: &'static [u64]) -> Body {
+        Body::from_stream(futures::stream::unfold(pauses, |pauses| async move {
+            let (pause, rest) = pauses.split_first()?;
+            sleep(Duration::from_secs(*pause)).await;
+            Some((Ok::<_, Infallible>(Bytes::from_static(b"x")), rest))
+        }))
+    }
+
+    async fn read(body: Body, movement: &Movement) -> (Result<usize, String>, Vec<&'static str>) {
+        let ending = Ending::default();
+        let bounded = Bounded::new(body, movement, LIMIT, ending.clone());
+        let read = bounded.collect().await.map(|body| body.to_bytes().len());
+        let ended = ending.0.lock().unwrap().clone();
+        (read.map_err(|error| error.to_string()), ended)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_may_take_for_ever_as_long_as_it_moves() {
+        let movement = Movement::start();
+        let (read, ended) = read(slow(&[119, 119, 119, 119]), &movement).await;
+        assert_eq!((read, ended), (Ok(4), vec!["finished"]));
+        assert_eq!(
+            (movement.bytes(Direction::Down), movement.elapsed().as_secs()),
+            (4, 476)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stops_moving_is_cut() {
+        let start = Instant::now();
+        let (read, ended) = read(slow(&[1, 3600]), &Movement::start()).await;
+        assert_eq!(
+            (read, ended),
+            (Err("nothing moved for too long".to_owned()), vec!["stalled"])
+        );
+        assert_eq!(start.elapsed().as_secs(), 121);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_may_be_silent_while_the_request_still_comes() {
+        let movement = Movement::start();
+        let request = Counted::new(slow(&[100, 100, 100]), movement.clone(), Direction::Up);
+        let (sent, (read, _)) = tokio::join!(request.collect(), read(slow(&[350]), &movement));
+        assert!(sent.is_ok());
+        assert_eq!(read, Ok(1));
+        assert_eq!(movement.bytes(Direction::Up), 3);
+    }
+
+    #[tokio::test]
+    async fn a_body_of_known_length_keeps_it_and_is_finished_with_its_last_byte() {
+        let ending = Ending::default();
+        let mut bounded = Bounded::new(Body::from("four"), &Movement::start(), LIMIT, ending.clone());
+        assert_eq!(hyper::body::Body::size_hint(&bounded).exact(), Some(4));
+        bounded.frame().await.expect("a frame").expect("its bytes");
+        assert_eq!(*ending.0.lock().unwrap(), ["finished"]);
+        Bounded::new(Body::empty(), &Movement::start(), LIMIT, ending.clone());
+        assert_eq!(
+            *ending.0.lock().unwrap(),
+            ["finished", "finished"],
+            "nobody reads an empty body"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_says_so() {
+        let broken = futures::stream::iter([Ok(Bytes::from_static(b"x")), Err("broken")]);
+        let (read, ended) = read(Body::from_stream(broken), &Movement::start()).await;
+        assert_eq!(
+            (read, ended),
+            (Err("the body broke off".to_owned()), vec!["broken off"])
+        );
+    }
+}

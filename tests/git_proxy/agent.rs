@@ -11,7 +11,7 @@ use vertex_injector::git_config::{GitHost, git_config_env};
 
 use super::process::{Ran, run};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An agent in a directory of its own.
 pub struct Agent {

@@ -1,6 +1,9 @@
 //! The credential: replaced, missing, unusable.
 
+use super::forge::Forge;
+use super::sidecar::arguments;
 use super::world::{World, spellings, token};
+use super::wrapper::run;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -13,7 +16,7 @@ fn a_new_credential_is_used_by_the_next_request() {
     assert_eq!(world.discover("acme/app").status, 403, "the old one is no longer good");
 
     world.sidecar.rotate(&format!(r#"{{"token":"{new}"}}"#));
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_mins(1);
     while world.discover("acme/app").status != 200 {
         assert!(
             Instant::now() < end,
@@ -45,4 +48,19 @@ fn without_a_credential_it_says_when_to_try_again() {
         "{error}"
     );
     assert!(world.forge.seen().is_empty() && !world.agent.was_asked());
+}
+
+#[test]
+fn a_credential_that_lacks_what_git_needs_ends_it_and_is_named() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let forge = Forge::start(directory.path(), "nobody:nothing");
+    let credential = directory.path().join("credential.json");
+    std::fs::write(&credential, r#"{"kubeconfig":"canary"}"#).expect("a credential");
+    let arguments = arguments(&credential, &forge, &["acme/app:fetch"]);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let ended = run(&arguments, &[("SSL_CERT_FILE", forge.ca().to_str().expect("a path"))]);
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    let words = "--git-port: the credential has no field token or password or apiToken; its fields are: kubeconfig";
+    assert!(said.contains(words) && !said.contains("canary"), "{said}");
 }

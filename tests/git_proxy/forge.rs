@@ -177,7 +177,7 @@ async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, state: Arc<State>)
             });
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new())
-                .header_read_timeout(Duration::from_secs(60));
+                .header_read_timeout(Duration::from_mins(1));
             // Clients may leave at any time.
             let _ = http.serve_connection(TokioIo::new(stream), service).await;
         });

@@ -1,23 +1,16 @@
 //! The built program as a sidecar: `vertex-injector exec` with a git proxy, around a server that does nothing.
 
 use super::forge::Forge;
-use super::program::program;
+use super::wrapper::{PATIENCE, Wrapper};
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A sidecar that runs until it is dropped, or the test's thread ends.
 pub struct Sidecar {
-    child: Child,
-    log: Arc<Mutex<Vec<Value>>>,
+    wrapper: Wrapper,
     credential: PathBuf,
-    port: u16,
 }
 
 impl Sidecar {
@@ -25,55 +18,28 @@ impl Sidecar {
     pub fn start(directory: &Path, forge: &Forge, rules: &[&str], credential: &str) -> Self {
         let secrets = directory.join("sidecar");
         fs::create_dir_all(&secrets).expect("a directory");
-        let credential_file = secrets.join("credential.json");
+        let file = secrets.join("credential.json");
         if !credential.is_empty() {
-            fs::write(&credential_file, credential).expect("a credential");
+            fs::write(&file, credential).expect("a credential");
         }
-        let mut command = program();
-        command.args(["exec", "--log-format", "json", "--log", "trace"]);
-        command
-            .arg("--source")
-            .arg(format!("file:{}", credential_file.display()));
-        command.args(["--control-port", "0", "--git-port", "0", "--git-host", &forge.host()]);
-        for rule in rules {
-            command.arg("--git-allow").arg(format!("{}/{rule}", forge.host()));
+        let arguments = arguments(&file, forge, rules);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let trusted = forge.ca().to_str().expect("a path");
+        Self {
+            wrapper: Wrapper::start(&arguments, &[("SSL_CERT_FILE", trusted)]),
+            credential: file,
         }
-        let mut child = command
-            .args(["--", "sleep", "3600"])
-            .env("SSL_CERT_FILE", forge.ca())
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("start the sidecar");
-        let log: Arc<Mutex<Vec<Value>>> = Arc::default();
-        let lines = BufReader::new(child.stderr.take().expect("a pipe"));
-        let written = Arc::clone(&log);
-        std::thread::spawn(move || {
-            for line in lines.lines().map_while(Result::ok) {
-                let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
-                written.lock().unwrap().push(line);
-            }
-        });
-        let mut sidecar = Self {
-            child,
-            log,
-            credential: credential_file,
-            port: 0,
-        };
-        let serving = sidecar.wait_for(|event| event["git"].is_string());
-        let address = serving["git"].as_str().expect("an address");
-        sidecar.port = address.rsplit(':').next().expect("a port").parse().expect("a number");
-        sidecar
     }
 
     /// The proxy's port.
     pub fn port(&self) -> u16 {
-        self.port
+        let address = self.wrapper.startup["git"].as_str().expect("an address");
+        address.rsplit(':').next().expect("a port").parse().expect("a number")
     }
 
     /// Its process.
     pub fn id(&self) -> u32 {
-        self.child.id()
+        self.wrapper.id()
     }
 
     /// Replaces the credential, as a rotation does.
@@ -83,26 +49,19 @@ impl Sidecar {
         fs::rename(&new, &self.credential).expect("in its place");
     }
 
-    /// The first event of this kind.
-    #[track_caller]
-    pub fn wait_for(&mut self, is_it: impl Fn(&Value) -> bool) -> Value {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            if let Some(event) = self.log.lock().unwrap().iter().find(|event| is_it(event)) {
-                return event.clone();
-            }
-            let ended = self.child.try_wait().expect("its state");
-            assert!(ended.is_none() && Instant::now() < end, "{ended:?}: {}", self.log());
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
     /// The audit lines, once there are so many: those about requests.
     #[track_caller]
     pub fn audit(&self, number: usize) -> Vec<Value> {
         let end = Instant::now() + PATIENCE;
         loop {
-            let lines = self.audited();
+            let log = self.log();
+            let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let about = |event: &Value| {
+                event["message"]
+                    .as_str()
+                    .is_some_and(|text| text.starts_with("git request"))
+            };
+            let lines: Vec<Value> = events.filter(about).collect();
             if lines.len() >= number {
                 return lines;
             }
@@ -111,26 +70,21 @@ impl Sidecar {
         }
     }
 
-    fn audited(&self) -> Vec<Value> {
-        let log = self.log.lock().unwrap();
-        let about = |event: &&Value| {
-            event["message"]
-                .as_str()
-                .is_some_and(|text| text.starts_with("git request"))
-        };
-        log.iter().filter(about).cloned().collect()
-    }
-
     /// Everything that was logged.
     pub fn log(&self) -> String {
-        let lines: Vec<_> = self.log.lock().unwrap().iter().map(Value::to_string).collect();
-        lines.join("\n")
+        self.wrapper.output()
     }
 }
 
-impl Drop for Sidecar {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// How such a sidecar is called.
+pub fn arguments(credential: &Path, forge: &Forge, rules: &[&str]) -> Vec<String> {
+    let mut arguments = vec![
+        format!("--source=file:{}", credential.display()),
+        "--git-port=0".to_owned(),
+        format!("--git-host={}", forge.host()),
+    ];
+    let allowed = rules.iter().map(|rule| format!("--git-allow={}/{rule}", forge.host()));
+    arguments.extend(allowed);
+    arguments.extend(["--", "sleep", "3600"].map(str::to_owned));
+    arguments
 }

@@ -1,5 +1,6 @@
 //! Packs of any size stream through.
 
+use super::work::random;
 use super::world::World;
 use std::fs;
 
@@ -18,8 +19,7 @@ fn a_large_repository_is_pushed_and_cloned_in_bounded_memory() {
     world.agent.git("", &["clone", "--quiet", &url, "small"]).output();
     let before = peak(world.sidecar.id());
 
-    let mut content = vec![0; SIZE];
-    aws_lc_rs::rand::fill(&mut content).expect("randomness");
+    let content = random(SIZE);
     world.agent.commit("small", "large", &content);
     world.agent.git("small", &["push", "--quiet"]).output();
     world.agent.git("", &["clone", "--quiet", &url, "large"]).output();

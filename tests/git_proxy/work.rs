@@ -2,6 +2,8 @@
 
 use super::world::World;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -64,7 +66,7 @@ impl Scan {
                 let content = String::from_utf8_lossy(&content);
                 self.gits += usize::from(file == "cmdline" && content.contains("git-remote-http"));
                 if secrets.iter().any(|secret| content.contains(secret)) {
-                    self.leaks.push(format!("{} of {content:.60}", file));
+                    self.leaks.push(format!("{file} of {content:.60}"));
                 }
             }
         }
@@ -134,7 +136,8 @@ fn compressed_requests_and_chunked_ones_arrive_as_they_are() {
     assert!(with("content-encoding", "gzip"), "{seen:#?}");
 }
 
-fn random(length: usize) -> Vec<u8> {
+/// Bytes that nothing compresses.
+pub fn random(length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     aws_lc_rs::rand::fill(&mut bytes).expect("randomness");
     bytes
@@ -233,4 +236,38 @@ fn git_reads_every_spelling_of_a_host_as_the_proxy() {
     assert_eq!(elsewhere.trim(), "https://gitlab.com/acme/app");
     let name = world.agent.git("", &["config", "user.name"]).output();
     assert_eq!(name.trim(), "Agent", "the pod's own configuration is still there");
+}
+
+#[test]
+fn a_client_that_goes_away_in_the_middle_is_told_in_the_log() {
+    let world = World::new(&["acme/app:fetch,push"]);
+    world.repository("acme/app");
+    let url = world.forge.url("acme/app");
+    world.agent.git("", &["clone", "--quiet", &url, "app"]).output();
+    world.agent.commit("app", "large", &random(16 * 1024 * 1024));
+    world.agent.git("app", &["push", "--quiet"]).output();
+    let before = world.sidecar.audit(6).len();
+
+    // It asks for everything and reads a little.
+    let want = world.head("acme/app", "main");
+    let body = format!("0032want {}\n00000009done\n", want.trim());
+    let host = world.forge.host();
+    let request = format!(
+        "POST /{host}/acme/app/git-upload-pack HTTP/1.1\r\nHost: 127.0.0.1\r\n\
+         Content-Type: application/x-git-upload-pack-request\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(("127.0.0.1", world.sidecar.port())).expect("connect");
+    stream.write_all(request.as_bytes()).expect("send");
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).expect("the beginning of an answer");
+    assert_eq!(&start, b"HTTP/1.1 200");
+    drop(stream);
+
+    let line = world.sidecar.audit(before + 1).pop().expect("a line");
+    assert_eq!(
+        (&line["status"], &line["reason"]),
+        (&200.into(), &"the client went away".into())
+    );
+    assert!(line["received"].as_u64() < Some(16 * 1024 * 1024), "{line}");
 }

@@ -9,7 +9,6 @@ use anyhow::bail;
 /// Flags of the git proxy.
 #[derive(clap::Args, Debug, Clone)]
 #[group(skip)]
-#[command(next_help_heading = "Git without a token in the agent")]
 pub struct Args {
     /// Port on 127.0.0.1 of a proxy that adds the credential to git's fetches and pushes; 0 lets the system choose. Git uses it
     /// with url.http://127.0.0.1:PORT/HOST/.insteadOf = https://HOST/ [default: no proxy]
