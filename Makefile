@@ -27,8 +27,10 @@ crds: ## Write the CRDs into the chart
 	cargo run --locked --quiet -- crds --output-dir charts/vertex-injector/files/crds
 
 .PHONY: bench
-bench: ## Measure one admission review with 1 and with 10,000 policies
+bench: ## Measure one admission review with 1 and with 10,000 policies, and the Vertex proxy against direct calls
 	cargo bench --locked --bench admission
+	cargo build --locked --release --package vertex-injector-fakes
+	cargo bench --locked --bench broker
 
 .PHONY: image
 image: ## Build the container image (buildah, no registry) as an OCI archive below target/

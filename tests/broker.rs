@@ -8,16 +8,24 @@
     reason = "a test, helpers included, fails by panicking and may wait"
 )]
 
+#[path = "broker/calls.rs"]
+mod calls;
 #[path = "broker/clock.rs"]
 mod clock;
 #[path = "broker/credentials.rs"]
 mod credentials;
 #[path = "broker/exchange.rs"]
 mod exchange;
+#[path = "broker/failures.rs"]
+mod failures;
 #[path = "broker/google.rs"]
 mod google;
+#[path = "broker/hostile.rs"]
+mod hostile;
 #[path = "broker/id_tokens.rs"]
 mod id_tokens;
+#[path = "broker/inspection.rs"]
+mod inspection;
 #[path = "broker/loopback.rs"]
 mod loopback;
 #[path = "broker/metadata.rs"]
@@ -26,3 +34,11 @@ mod metadata;
 mod process;
 #[path = "broker/program.rs"]
 mod program;
+#[path = "broker/proxy_program.rs"]
+mod proxy_program;
+#[path = "broker/proxy_properties.rs"]
+mod proxy_properties;
+#[path = "broker/streams.rs"]
+mod streams;
+#[path = "broker/vertex.rs"]
+mod vertex;

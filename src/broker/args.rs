@@ -33,7 +33,8 @@ pub const PROXY_PORT: u16 = 8471;
 /// publisher and model are allowed, and if the body asks for nothing that makes the provider fetch, search, run or call out unless
 /// --allow names it. Clients find it with ANTHROPIC_VERTEX_BASE_URL=http://127.0.0.1:PORT/v1 and
 /// GOOGLE_VERTEX_BASE_URL=http://127.0.0.1:PORT. What is not allowed is answered with 403 and what would be. The metadata server
-/// runs beside it and hands out placeholders, which Google refuses, because client libraries want a token from somewhere.
+/// runs beside it and hands out placeholders, which Google refuses, because client libraries want a token from somewhere; ID tokens
+/// only for --id-token-audiences.
 ///
 /// The broker is ready as soon as it listens, whatever Google does; while Google cannot be reached it answers 503, and it never
 /// ends because of that. SIGTERM ends it at once with exit code 0.
@@ -135,8 +136,7 @@ pub struct Args {
     )]
     pub vertex_endpoint: Option<Endpoint>,
 
-    /// Audiences for which clients may have ID tokens, if the identity is a service account; may be repeated. Only in mode metadata
-    /// [default: none]
+    /// Audiences for which clients may have ID tokens, if the identity is a service account; may be repeated [default: none]
     #[arg(
         long,
         env = "VERTEX_INJECTOR_ID_TOKEN_AUDIENCES",
@@ -197,11 +197,6 @@ impl Args {
                 Some((flag, _)) => bail!("{flag} belongs to --mode proxy, but the mode is metadata"),
                 None => Ok(None),
             };
-        }
-        if !self.id_token_audiences.is_empty() {
-            bail!(
-                "--id-token-audiences belongs to --mode metadata, but the mode is proxy, in which the agent gets no token of any kind"
-            );
         }
         if self.regions.is_empty() {
             bail!("--mode proxy needs --regions: the locations that may be called, for example us-east5,global");

@@ -29,7 +29,7 @@ pub struct Args {
 }
 
 /// How long the broker may take to answer.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks.
 ///

@@ -24,7 +24,7 @@ use crate::api::Publisher;
 use crate::net::upstream::authorization;
 use axum::body::Body;
 use body::Room;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, EXPECT};
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use hyper::body::{Bytes, Incoming};
@@ -83,7 +83,10 @@ impl Proxy {
             }
             Err(refusal) => {
                 record.refused(&refusal);
-                body::drain(body).await;
+                // Reading would ask for a body that is held back until then.
+                if !head.headers.contains_key(EXPECT) {
+                    body::drain(body).await;
+                }
                 refusal.response()
             }
         }

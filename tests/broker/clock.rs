@@ -169,3 +169,35 @@ async fn a_request_waits_ten_seconds_for_the_first_token_and_no_longer() {
     assert!(matches!(supplier.get().await, Supply::Later(_)));
     assert_eq!(start.elapsed().as_secs(), 10);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_google_rejects_is_replaced_soon_but_not_in_a_loop() {
+    let fetches = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&fetches);
+    let supplier = Supplier::start(
+        move || {
+            let number = counted.fetch_add(1, Ordering::Relaxed);
+            async move {
+                Ok(AccessToken::new(
+                    Secret::new(number.to_string()),
+                    Duration::from_hours(1),
+                ))
+            }
+        },
+        || 1.0,
+    );
+    let Supply::Token(first) = supplier.get().await else {
+        panic!("no token")
+    };
+    supplier.distrust(&first);
+    sleep(Duration::from_secs(29)).await;
+    assert_eq!(text(&supplier).await, "0", "not within half a minute of the first");
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(text(&supplier).await, "1");
+    // Who still complains about the first one changes nothing.
+    for _ in 0..100 {
+        supplier.distrust(&first);
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(fetches.load(Ordering::Relaxed), 2);
+}

@@ -1,7 +1,7 @@
 //! A Google that answers by script: over memory, so that time can be paused, or over loopback, for the built program.
 
 use http::Uri;
-use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::client::legacy::connect::{Connect, Connected, Connection};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::convert::Infallible;
@@ -100,12 +100,17 @@ impl Google {
 
     /// A client that reaches this Google, and nothing else, through memory.
     pub fn upstream(&self) -> Upstream {
+        Upstream::new(self.transport())
+    }
+
+    /// Connections to this Google, whatever the address.
+    pub fn transport(&self) -> impl Connect + Clone + Send + Sync + 'static {
         let google = self.clone();
-        Upstream::new(tower::service_fn(move |_: Uri| {
+        tower::service_fn(move |_: Uri| {
             let (near, far) = tokio::io::duplex(1024 * 1024);
             tokio::spawn(google.clone().serve(far));
             std::future::ready(Ok::<_, Infallible>(TokioIo::new(Wire(near))))
-        }))
+        })
     }
 
     /// Listens on loopback until the test's process ends.

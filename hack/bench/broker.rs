@@ -1,0 +1,129 @@
+//! The Vertex proxy, as the built program, against talking to the same fake Vertex AI directly: `cargo bench --bench broker`.
+//!
+//! Everything is measured in one run, turn by turn, so ratios and differences mean something on any machine; absolute figures
+//! belong to the machine, on which client, broker and fake share the processors. Vertex AI is the fake of `hack/fakes` over TLS
+//! and HTTP/2, so the direct client does what the broker else does for it.
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a benchmark fails by panicking and prints what it found"
+)]
+
+#[path = "broker/measure.rs"]
+mod measure;
+#[path = "broker/processes.rs"]
+mod processes;
+
+use measure::{Side, first_bytes, median, percentile, storm, throughput};
+use processes::{Broker, Fake, TokenServer};
+use std::time::Duration;
+
+/// Calls for latency, on each side.
+const CALLS: usize = 2000;
+
+/// Clients that call at once for throughput, and how long each turn takes.
+const CLIENTS: usize = 16;
+const TURN: Duration = Duration::from_secs(2);
+const TURNS: usize = 4;
+
+/// Streams at once.
+const STREAMS: usize = 1000;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let tokens = TokenServer::start().await;
+        start(&tokens);
+        latency(&tokens).await;
+        streams_per_second(&tokens).await;
+        bytes_per_second(&tokens).await;
+        concurrent_streams(&tokens).await;
+    });
+}
+
+/// From the start of the process until it accepts calls, and its memory then.
+fn start(tokens: &TokenServer) {
+    let mut times: Vec<Duration> = (0..20).map(|_| Broker::start(tokens, None).ready).collect();
+    times.sort_unstable();
+    let broker = Broker::start(tokens, None);
+    std::thread::sleep(Duration::from_millis(500));
+    println!(
+        "start to ready      median {:?}, worst {:?}",
+        median(&times),
+        times[times.len() - 1]
+    );
+    println!("memory idle         {:.1} MiB resident", broker.resident());
+}
+
+/// Streamed calls one after the other, direct and through the proxy in turn.
+async fn latency(tokens: &TokenServer) {
+    let fake = Fake::start(0, 5);
+    let broker = Broker::start(tokens, Some(&fake));
+    let (direct, proxied) = (Side::direct(&fake), Side::proxied(&broker));
+    first_bytes(&direct, &proxied, 200).await;
+    let (direct, proxied) = first_bytes(&direct, &proxied, CALLS).await;
+    let added = median(&proxied).saturating_sub(median(&direct));
+    println!(
+        "first byte          direct {:?}, proxied {:?}: {added:?} added at the median",
+        median(&direct),
+        median(&proxied)
+    );
+    println!(
+        "                    99 %: direct {:?}, proxied {:?}",
+        percentile(&direct, 99),
+        percentile(&proxied, 99)
+    );
+}
+
+/// Streams as models make them, as many as the clients can start.
+async fn streams_per_second(tokens: &TokenServer) {
+    let fake = Fake::start(5, 20);
+    let broker = Broker::start(tokens, Some(&fake));
+    compare("streams, 20 events  ", &Side::direct(&fake), &Side::proxied(&broker)).await;
+}
+
+/// Answers without a pause, as fast as three processes get the processors: the proxy's own cost shows in full.
+async fn bytes_per_second(tokens: &TokenServer) {
+    let fake = Fake::start(0, 2000);
+    let broker = Broker::start(tokens, Some(&fake));
+    compare("without a pause     ", &Side::direct(&fake), &Side::proxied(&broker)).await;
+}
+
+async fn compare(what: &str, direct: &Side, proxied: &Side) {
+    throughput(direct, CLIENTS, TURN / 4).await;
+    throughput(proxied, CLIENTS, TURN / 4).await;
+    let (mut directly, mut through) = (0.0, 0.0);
+    for _ in 0..TURNS {
+        directly += throughput(direct, CLIENTS, TURN).await;
+        through += throughput(proxied, CLIENTS, TURN).await;
+    }
+    let turns = TURNS as f64;
+    println!(
+        "{what}direct {:.2} MB/s, proxied {:.2} MB/s: ratio {:.2}",
+        directly / turns / 1e6,
+        through / turns / 1e6,
+        through / directly
+    );
+}
+
+/// Many streams at once, each of which takes five seconds by itself.
+async fn concurrent_streams(tokens: &TokenServer) {
+    let fake = Fake::start(100, 50);
+    let broker = Broker::start(tokens, Some(&fake));
+    let (direct, proxied) = (Side::direct(&fake), Side::proxied(&broker));
+    let directly = storm(&direct, STREAMS).await;
+    let watch = broker.watch();
+    let through = storm(&proxied, STREAMS).await;
+    println!(
+        "{STREAMS} streams at once direct {directly:.1?}, proxied {through:.1?}; {:.1} MiB resident at most, {:.1} MiB after",
+        watch.most(),
+        broker.resident()
+    );
+}

@@ -1,0 +1,181 @@
+//! The processes that are measured, and what they need. All end with the benchmark.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const BROKER: &str = env!("CARGO_BIN_EXE_vertex-injector");
+
+/// A metadata server for the broker to take a token from.
+pub struct TokenServer {
+    address: SocketAddr,
+}
+
+/// The fake Vertex AI.
+pub struct Fake {
+    child: Child,
+    _stays_open: Option<ChildStdin>,
+    pub address: SocketAddr,
+    pub directory: PathBuf,
+}
+
+/// The broker in mode proxy.
+pub struct Broker {
+    child: Child,
+    pub proxy: SocketAddr,
+    /// From its start until it listened.
+    pub ready: Duration,
+}
+
+/// Watches a process's memory until dropped.
+pub struct Watch {
+    most: Arc<AtomicU64>,
+    done: Arc<AtomicBool>,
+}
+
+impl TokenServer {
+    pub async fn start() -> Self {
+        const TOKEN: &str = r#"{"access_token":"benchmark","expires_in":3599,"token_type":"Bearer"}"#;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut request = [0; 4096];
+                    let _ = stream.read(&mut request).await;
+                    let length = TOKEN.len();
+                    let answer = format!(
+                        "HTTP/1.1 200 OK\r\nmetadata-flavor: Google\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{TOKEN}"
+                    );
+                    let _ = stream.write_all(answer.as_bytes()).await;
+                });
+            }
+        });
+        Self { address }
+    }
+}
+
+impl Fake {
+    /// Events `pause` milliseconds apart, `pieces` of them with text.
+    pub fn start(pause: u32, pieces: u32) -> Self {
+        let program = Path::new(BROKER).with_file_name("vertex-injector-fakes");
+        assert!(
+            program.exists(),
+            "{} is missing: cargo build --release --package vertex-injector-fakes",
+            program.display()
+        );
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let mut child = Command::new(program)
+            .args(["vertex", "--pause", &pause.to_string(), "--pieces", &pieces.to_string()])
+            .arg("--tls-directory")
+            .arg(&directory)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("start the fake");
+        let stays_open = child.stdin.take();
+        let mut line = String::new();
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe"));
+        lines.read_line(&mut line).expect("its address");
+        let address = line.trim().strip_prefix("LISTENING ").expect("its address");
+        Self {
+            address: address.parse().expect("an address"),
+            child,
+            _stays_open: stays_open,
+            directory,
+        }
+    }
+}
+
+impl Broker {
+    /// Before a fake, or before nothing.
+    pub fn start(tokens: &TokenServer, fake: Option<&Fake>) -> Self {
+        let began = Instant::now();
+        let mut command = Command::new(BROKER);
+        command
+            .args(["broker", "--mode=proxy", "--project=p", "--regions=us-east5"])
+            .args(["--metadata-port=0", "--proxy-port=0", "--log-format=json"])
+            .arg(format!("--node-metadata-server={}", tokens.address))
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped());
+        if let Some(fake) = fake {
+            command
+                .env("SSL_CERT_FILE", fake.directory.join("ca.crt"))
+                .arg(format!("--vertex-endpoint=https://localhost:{}", fake.address.port()));
+        }
+        let mut child = command.spawn().expect("start the broker");
+        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let proxy = lines.by_ref().map_while(Result::ok).find_map(|line| {
+            let (_, rest) = line.split_once(r#""proxy":""#)?;
+            rest.split('"').next()?.parse().ok()
+        });
+        let ready = began.elapsed();
+        // Somebody collects the log, as the kubelet does.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        Self {
+            child,
+            proxy: proxy.expect("the broker starts"),
+            ready,
+        }
+    }
+
+    /// Its memory in MiB.
+    pub fn resident(&self) -> f64 {
+        resident(self.child.id()) as f64 / 1024.0
+    }
+
+    /// Watches its memory.
+    pub fn watch(&self) -> Watch {
+        let (most, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let (process, seen, end) = (self.child.id(), Arc::clone(&most), Arc::clone(&done));
+        std::thread::spawn(move || {
+            while !end.load(Ordering::Relaxed) {
+                seen.fetch_max(resident(process), Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        Watch { most, done }
+    }
+}
+
+impl Watch {
+    /// The most memory so far, in MiB.
+    pub fn most(&self) -> f64 {
+        self.most.load(Ordering::Relaxed) as f64 / 1024.0
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// VmRSS in KiB; nothing when the process is gone.
+fn resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok())
+        .unwrap_or_default()
+}

@@ -1,0 +1,145 @@
+//! What holds for any target and any body, tried on generated ones.
+
+use super::inspection::inspected;
+use proptest::prelude::*;
+use serde_json::{Map, Value};
+use vertex_injector::api::Publisher;
+use vertex_injector::broker::proxy::json::Json;
+use vertex_injector::broker::proxy::target::{Query, Target};
+
+/// JSON of the words that mean something, in places where they may and may not.
+fn body() -> impl Strategy<Value = Value> {
+    let key = prop::sample::select(vec![
+        "type",
+        "url",
+        "source",
+        "input",
+        "tools",
+        "contents",
+        "parts",
+        "fileUri",
+        "functionCall",
+        "args",
+        "messages",
+        "content",
+        "model",
+        "text",
+        "container",
+        "input_schema",
+        "x",
+        "file_data",
+        "googleSearch",
+        "generateContentRequest",
+        "name",
+    ]);
+    let text = prop::sample::select(vec![
+        "url",
+        "file",
+        "base64",
+        "tool_use",
+        "custom",
+        "web_search_20250305",
+        "bash_20250124",
+        "gs://a",
+        "https://a",
+        "claude-x",
+        "",
+    ]);
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        text.prop_map(Value::from),
+    ];
+    let nested = leaf.prop_recursive(6, 48, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((key.clone(), inner), 0..5).prop_map(|members| members
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect::<Map<_, _>>()
+                .into()),
+        ]
+    });
+    prop::collection::vec(
+        (
+            prop::sample::select(vec!["tools", "messages", "contents", "model", "x"]),
+            nested,
+        ),
+        0..4,
+    )
+    .prop_map(|members| {
+        members
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect::<Map<_, _>>()
+            .into()
+    })
+}
+
+/// The same with the members of all objects in another order.
+fn reversed(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .rev()
+            .map(|(key, value)| (key.clone(), reversed(value)))
+            .collect::<Map<_, _>>()
+            .into(),
+        Value::Array(items) => items.iter().map(reversed).collect(),
+        other => other.clone(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn order_and_whitespace_do_not_change_whether_a_body_passes(body in body()) {
+        for publisher in Publisher::ALL {
+            let passes = inspected(publisher, &body.to_string(), &[]).is_ok();
+            prop_assert_eq!(inspected(publisher, &reversed(&body).to_string(), &[]).is_ok(), passes);
+            let spaced = serde_json::to_string_pretty(&body).expect("JSON");
+            prop_assert_eq!(inspected(publisher, &spaced, &[]).is_ok(), passes);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused_as_serde_json_does(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        let ours = Json::parse(&bytes).is_ok();
+        let theirs = serde_json::from_slice::<Value>(&bytes).is_ok();
+        // Ours is stricter: duplicate keys. It never takes what is no JSON.
+        prop_assert!(!ours || theirs);
+    }
+
+    #[test]
+    fn any_text_of_json_characters_is_read_or_refused(text in r#"[\[\]{}:,"\\u0-9a-f .eE+-]{0,64}"#) {
+        if Json::parse(text.as_bytes()).is_ok() {
+            prop_assert!(serde_json::from_str::<Value>(&text).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_target_that_is_understood_is_sent_on_as_it_came(
+        path in r"/v1(beta1)?/projects/[a-z0-9.:%/-]{0,12}/locations/[a-z0-9%./-]{0,10}/publishers/(anthropic|google|x)/models/[a-zA-Z0-9@._%/;:-]{0,20}:(rawPredict|generateContent|predict)"
+    ) {
+        if let Some(target) = Target::parse(&path) {
+            let sent = target.path(Query::default());
+            prop_assert_eq!(sent, path.replace("%40", "@"));
+            for bad in ["..//", "/../", "/./", "//", "%", ";", "?"] {
+                prop_assert!(!path.replace("%40", "@").contains(bad));
+            }
+        }
+    }
+
+    #[test]
+    fn any_target_and_query_are_read_or_refused(path in ".{0,200}", query in ".{0,100}") {
+        let _ = Target::parse(&path);
+        if let Some(query) = Query::parse(&query) {
+            let model = "/v1/projects/p/locations/r/publishers/google/models/m:countTokens";
+            let sent = Target::parse(model).expect("a target").path(query);
+            let rest = sent.strip_prefix(model).expect("the path");
+            prop_assert!(["", "?alt=sse", "?beta=true", "?alt=sse&beta=true"].contains(&rest));
+        }
+    }
+}
