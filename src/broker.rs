@@ -125,7 +125,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         tokio::spawn(listen::serve(listener, METRICS_CONNECTIONS, answer));
     }
     if let (Some(listener), Some(ProxyArgs { rules, endpoint, .. })) = (proxy_listener, proxy) {
-        let proxy = Arc::new(Proxy::new(rules, supplier, Vertex::new(endpoint, transport), counters));
+        let proxy = Arc::new(Proxy::new(rules, supplier, Vertex::new(endpoint, &transport), counters));
         let answer = move |request: Request<Incoming>| {
             let proxy = Arc::clone(&proxy);
             async move { proxy.answer(request).await }

@@ -67,7 +67,7 @@ impl Proxy {
             tokens,
             vertex,
             counters,
-            room: Room::new(),
+            room: Room::default(),
             inspections: Arc::new(Semaphore::new(INSPECTIONS)),
         }
     }

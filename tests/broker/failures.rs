@@ -209,7 +209,7 @@ fn bodies_are_bounded_in_size_each_and_together() {
 
 /// One call over a transport in memory, where time is paused.
 async fn in_memory(google: &Google) -> Result<StatusCode, Refusal> {
-    let client = Client::new(None, google.transport());
+    let client = Client::new(None, &google.transport());
     let path = target();
     let target = Target::parse(&path).expect("a target");
     let body = Bytes::from_static(b"{}");
@@ -241,7 +241,7 @@ async fn calls_go_to_the_host_of_their_location() {
         ("us", "aiplatform.us.rep.googleapis.com"),
         ("eu", "aiplatform.eu.rep.googleapis.com"),
     ] {
-        let client = Client::new(None, hosts.transport());
+        let client = Client::new(None, &hosts.transport());
         let path = format!("/v1/projects/p/locations/{region}/publishers/anthropic/models/claude-x:rawPredict");
         let target = Target::parse(&path).expect("a target");
         let body = Bytes::from_static(b"{}");

@@ -31,12 +31,14 @@ const STEP: usize = 64 * 1024;
 #[derive(Debug, Clone)]
 pub struct Room(Arc<Semaphore>);
 
-impl Room {
+impl Default for Room {
     /// Room for [`MAX_HELD`] bytes.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self(Arc::new(Semaphore::new(MAX_HELD)))
     }
+}
 
+impl Room {
     /// Reads a body. Its room is free again when the last clone of the bytes is dropped.
     ///
     /// # Errors

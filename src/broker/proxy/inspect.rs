@@ -14,6 +14,7 @@ use crate::api::{Feature, Publisher};
 use crate::glob::Glob;
 use http::StatusCode;
 use std::borrow::Cow;
+use std::fmt::Write;
 
 /// What a body is for.
 #[derive(Debug, Clone, Copy)]
@@ -117,32 +118,41 @@ impl Place {
 
     /// Whether the provider takes the member `key`, of an object of type `kind`, as data: whatever it holds, it means nothing.
     fn is_data(self, publisher: Publisher, key: &str, kind: Option<&str>, value: &Json<'_>) -> bool {
-        match (publisher, self, key) {
-            (Publisher::Anthropic, Self::Blocks, "input") => {
-                matches!(kind, Some("tool_use" | "server_tool_use" | "mcp_tool_use"))
+        match (publisher, self) {
+            (Publisher::Anthropic, Self::Blocks) => {
+                key == "input" && matches!(kind, Some("tool_use" | "server_tool_use" | "mcp_tool_use"))
             }
-            (Publisher::Anthropic, Self::Tools, "input_schema" | "input_examples") => {
-                matches!(kind, None | Some("custom"))
+            (Publisher::Anthropic, Self::Tools) => {
+                matches!(key, "input_schema" | "input_examples") && matches!(kind, None | Some("custom"))
             }
-            (Publisher::Anthropic, Self::OutputFormat, "schema") => kind == Some("json_schema"),
-            (Publisher::Google, Self::FunctionCall, "args")
-            | (Publisher::Google, Self::FunctionResponse, "response") => true,
-            (Publisher::Google, Self::Declarations, "parameters" | "response") => true,
-            (
-                Publisher::Google,
-                Self::Declarations,
-                "parametersJsonSchema" | "parameters_json_schema" | "responseJsonSchema" | "response_json_schema",
-            ) => true,
-            (
-                Publisher::Google,
-                Self::GenerationConfig,
-                "responseSchema" | "response_schema" | "responseJsonSchema" | "response_json_schema",
-            ) => true,
-            (Publisher::Google, Self::Labels, _) => matches!(value, Json::Text(_)),
+            (Publisher::Anthropic, Self::OutputFormat) => key == "schema" && kind == Some("json_schema"),
+            (Publisher::Google, Self::FunctionCall) => key == "args",
+            (Publisher::Google, Self::FunctionResponse) => key == "response",
+            (Publisher::Google, Self::Declarations) => DECLARED.contains(&key),
+            (Publisher::Google, Self::GenerationConfig) => SCHEMAS.contains(&key),
+            (Publisher::Google, Self::Labels) => matches!(value, Json::Text(_)),
             _ => false,
         }
     }
 }
+
+/// What a function of Gemini's is declared with.
+const DECLARED: [&str; 6] = [
+    "parameters",
+    "response",
+    "parametersJsonSchema",
+    "parameters_json_schema",
+    "responseJsonSchema",
+    "response_json_schema",
+];
+
+/// What Gemini's answers have to look like.
+const SCHEMAS: [&str; 4] = [
+    "responseSchema",
+    "response_schema",
+    "responseJsonSchema",
+    "response_json_schema",
+];
 
 enum Step<'a> {
     Key(&'a str),
@@ -288,7 +298,9 @@ impl<'w> Walk<'w> {
         let mut text = String::new();
         for step in &self.path {
             match step {
-                Step::Index(i) => text += &format!("[{i}]"),
+                Step::Index(i) => {
+                    let _ = write!(text, "[{i}]");
+                }
                 Step::Key(key) => {
                     text += if text.is_empty() { "" } else { "." };
                     let plain = key.len() <= 40 && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');

@@ -57,7 +57,7 @@ pub struct Place(Arc<AtomicUsize>);
 
 impl Vertex {
     /// A client over `transport`, [`crate::net::upstream::google`] in earnest.
-    pub fn new(endpoint: Option<Endpoint>, transport: impl Connect + Clone + Send + Sync + 'static) -> Self {
+    pub fn new(endpoint: Option<Endpoint>, transport: &(impl Connect + Clone + Send + Sync + 'static)) -> Self {
         let lane = |_| {
             let client = Client::builder(TokioExecutor::new())
                 .timer(TokioTimer::new())
@@ -166,6 +166,8 @@ impl Drop for Place {
 
 impl fmt::Debug for Vertex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Vertex").field("endpoint", &self.endpoint).finish()
+        f.debug_struct("Vertex")
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
     }
 }
