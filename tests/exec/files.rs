@@ -66,6 +66,10 @@ async fn a_directory_is_a_mounted_secret_and_its_renewal_is_seen() {
     assert_eq!(value(root, "token").await, "old");
     assert_eq!(value(root, "sa.json").await, r#"{"type": "x"}"#);
 
+    // Half of the next generation is not a credential.
+    fs::write(root.join("..2").join("half"), "x").unwrap();
+    assert_eq!(fetch(root).await.unwrap().fields.names(), "sa.json, token");
+    fs::remove_file(root.join("..2").join("half")).unwrap();
     symlink("..2", root.join("..tmp")).unwrap();
     fs::rename(root.join("..tmp"), root.join("..data")).unwrap();
     assert_eq!(value(root, "token").await, "new");

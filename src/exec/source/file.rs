@@ -115,6 +115,9 @@ async fn whole(path: &Path) -> Result<Fields, String> {
 
 /// One file for each field. What begins with a dot is the kubelet's own.
 async fn each(path: &Path) -> Result<Fields, String> {
+    // The kubelet replaces all files at once by turning this link: followed once, so that all fields are of one generation.
+    let generation = tokio::fs::canonicalize(path.join("..data")).await;
+    let path = generation.as_deref().unwrap_or(path);
     let failed = |error: std::io::Error| format!("{} {}", path.display(), problem(error.kind()));
     let mut fields = Fields::default();
     let mut entries = tokio::fs::read_dir(path).await.map_err(failed)?;
