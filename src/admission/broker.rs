@@ -2,7 +2,10 @@
 
 use super::native::Defaults;
 use super::render;
-use crate::api::{Access, Broker as Wishes, GkeWorkloadIdentity, Identity, PolicySpec, Proxy, Publisher, Vertex};
+use crate::api::{
+    Access, Broker as Wishes, GkeWorkloadIdentity, Identity, PolicySpec, Proxy, Publisher, Vertex,
+    WorkloadIdentityFederation,
+};
 use crate::glob::Glob;
 use crate::names;
 use crate::operator::{self, CaConfigMap};
@@ -78,7 +81,11 @@ impl Broker {
             trust: ca_config_map.as_ref().map(trust_volume),
             env: environment(spec, identity, vertex, limits.as_ref(), ca_config_map.is_some()),
             wishes: spec.broker.clone().unwrap_or_default(),
-            audiences: render::audiences(identity),
+            audiences: identity
+                .workload_identity_federation
+                .iter()
+                .flat_map(WorkloadIdentityFederation::audiences)
+                .collect(),
             key_secret: identity.service_account_key.as_ref().map(|key| key.secret_name.clone()),
             limits,
         })

@@ -152,13 +152,24 @@ fn hidden_sources(
     }
     let (name, sources) = (target.name(), sources.join(", "));
     let conflicts = &spec.conflicts;
+    let brokered = spec.access.has_broker();
+    if brokered && conflicts.values == OnValue::Deny {
+        problems.push(format!(
+            "container {name:?} takes variables from {sources} with envFrom, which may hold {CREDENTIALS} or another way past the broker; conflicts.values is Deny, so list the variables one by one"
+        ));
+    }
     if conflicts.api_keys == OnKey::Deny || conflicts.providers == OnKey::Deny {
         problems.push(format!(
             "container {name:?} takes variables from {sources} with envFrom, which may hold an API key or another provider's switch; conflicts.apiKeys or conflicts.providers is Deny, so list the variables one by one"
         ));
     } else {
+        let more = if brokered {
+            format!(", {CREDENTIALS} or another route")
+        } else {
+            String::new()
+        };
         warnings.push(format!(
-            "container {name} takes variables from {sources} with envFrom; an API key or provider switch in there is not seen by the injector and would win over Vertex"
+            "container {name} takes variables from {sources} with envFrom; an API key or provider switch{more} in there is not seen by the injector and would win over Vertex"
         ));
     }
 }

@@ -137,7 +137,7 @@ pub(super) fn broker_volume(identity: &Identity) -> Option<Value> {
             ..
         } => Some(json!({"projected": {
             "defaultMode": 0o444,
-            "sources": [token_source(&audience(federation), federation.token_expiration_seconds, names::TOKEN_FILE)],
+            "sources": [token_source(&federation.token_audience(), federation.token_expiration_seconds, names::TOKEN_FILE)],
         }})),
         Identity {
             service_account_key: Some(key),
@@ -145,21 +145,6 @@ pub(super) fn broker_volume(identity: &Identity) -> Option<Value> {
         } => Some(key_volume(key)),
         _ => None,
     }
-}
-
-/// Audiences of tokens that the identity's provider takes: the policy's, and the provider's own name in both spellings.
-pub(super) fn audiences(identity: &Identity) -> Vec<String> {
-    let Some(federation) = &identity.workload_identity_federation else {
-        return Vec::new();
-    };
-    let provider = &federation.provider;
-    let mut all = vec![
-        audience(federation),
-        format!("https://iam.googleapis.com/{provider}"),
-        format!("//iam.googleapis.com/{provider}"),
-    ];
-    all.dedup();
-    all
 }
 
 /// The volume of the credential file that leads to the broker.
@@ -185,13 +170,6 @@ pub(super) fn loopback_configuration(port: i32) -> String {
     file.to_string()
 }
 
-fn audience(federation: &WorkloadIdentityFederation) -> String {
-    federation
-        .audience
-        .clone()
-        .unwrap_or_else(|| format!("https://iam.googleapis.com/{}", federation.provider))
-}
-
 fn configuration_file(annotation: &str) -> Value {
     json!({
         "path": names::CREDENTIAL_FILE,
@@ -205,7 +183,7 @@ fn federation_volume(federation: &WorkloadIdentityFederation) -> Value {
         // fsGroup makes that possible. 0400 would lock out images that set their user themselves.
         "defaultMode": 0o444,
         "sources": [
-            token_source(&audience(federation), federation.token_expiration_seconds, names::TOKEN_FILE),
+            token_source(&federation.token_audience(), federation.token_expiration_seconds, names::TOKEN_FILE),
             {"downwardAPI": {"items": [configuration_file(names::CREDENTIAL_CONFIGURATION)]}},
         ],
     }})

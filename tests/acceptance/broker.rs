@@ -5,6 +5,8 @@ use crate::support::cases::golden::Case;
 use crate::support::cases::view::list;
 use crate::support::cases::{Admission, Provided, World, pod_security, yaml};
 use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use vertex_injector::admission::{Decision, Reason};
 use vertex_injector::operator::Operator;
 
@@ -40,6 +42,15 @@ fn pod(spec: &str) -> Value {
 }
 
 const PLAIN: &str = "{containers: [{name: agent, image: a}]}";
+
+/// One for each mode and identity.
+const BROKERED: [&str; 5] = [
+    "broker-kartograph-metadata",
+    "broker-kartograph-proxy",
+    "f3-fracta-stream-proxy",
+    "broker-gke-best-effort",
+    "e3-optio-metadata-key",
+];
 
 fn environment(admission: &Admission) -> Vec<(&str, &str)> {
     let broker = admission.injected().container(BROKER).value();
@@ -175,36 +186,65 @@ fn in_proxy_mode_every_client_is_sent_to_the_proxy_and_the_broker_is_told_what_i
 
 #[test]
 fn every_variable_of_the_broker_is_one_that_its_flags_read() {
-    let help = std::process::Command::new(env!("CARGO_BIN_EXE_vertex-injector"))
+    let help = Command::new(env!("CARGO_BIN_EXE_vertex-injector"))
         .args(["broker", "--help"])
         .output()
         .expect("run");
     let help = String::from_utf8(help.stdout).expect("UTF-8");
-    let waits = [
-        "PROXY_PORT",
-        "PUBLISHERS",
-        "MODELS",
-        "REGIONS",
-        "ALLOW",
-        "VERTEX_ENDPOINT",
-    ];
-    let proxies = help.contains("VERTEX_INJECTOR_PROXY_PORT");
-    for case in [
-        "broker-kartograph-metadata",
-        "broker-kartograph-proxy",
-        "broker-gke-best-effort",
-        "e3-optio-metadata-key",
-    ] {
+    for case in BROKERED {
         for (name, _) in environment(&Case::named(case).admit()) {
-            let short = name.trim_start_matches("VERTEX_INJECTOR_");
-            if name == "SSL_CERT_FILE" || (!proxies && waits.contains(&short)) {
-                continue;
-            }
             assert!(
-                help.contains(&format!("[env: {name}")),
+                name == "SSL_CERT_FILE" || help.contains(&format!("[env: {name}")),
                 "{name} of {case} is not in:\n{help}"
             );
         }
+    }
+}
+
+#[test]
+fn the_program_starts_with_exactly_this_environment_and_says_what_it_was_told() {
+    for case in BROKERED {
+        let admission = Case::named(case).admit();
+        let environment = environment(&admission);
+        let mut broker = Command::new(env!("CARGO_BIN_EXE_vertex-injector"));
+        broker.arg("broker").env_clear().envs(environment.iter().copied());
+        // What only the pod has: its ports, which other tests use, its certificates, and the key in its volume.
+        for (name, value) in [
+            ("VERTEX_INJECTOR_METADATA_PORT", "0"),
+            ("VERTEX_INJECTOR_PROXY_PORT", "0"),
+            ("VERTEX_INJECTOR_METRICS_LISTEN", "127.0.0.1:0"),
+        ] {
+            if environment.iter().any(|(set, _)| *set == name) {
+                broker.env(name, value);
+            }
+        }
+        broker.env_remove("SSL_CERT_FILE");
+        let key = environment
+            .iter()
+            .any(|(name, _)| *name == "VERTEX_INJECTOR_CREDENTIALS");
+        let mut broker = broker.stderr(Stdio::piped()).spawn().expect("start the broker");
+        let mut first = String::new();
+        let mut log = BufReader::new(broker.stderr.take().expect("a pipe"));
+        log.read_line(&mut first).expect("a line");
+        broker.kill().expect("end it");
+        broker.wait().expect("its end");
+        if key {
+            // Everything else is understood before the key is looked for.
+            assert!(
+                first.contains("cannot read --credentials /var/run/secrets/vertex-injector/"),
+                "{case}: {first}"
+            );
+            continue;
+        }
+        let line: Value = serde_json::from_str(&first).unwrap_or_else(|_| panic!("{case}: {first}"));
+        assert_eq!(line["message"], "serving", "{case}: {line}");
+        let mode = if environment.contains(&("VERTEX_INJECTOR_MODE", "proxy")) {
+            "proxy"
+        } else {
+            "metadata"
+        };
+        assert_eq!(line["mode"], mode);
+        assert_eq!(line["proxy"].is_string(), mode == "proxy", "{line}");
     }
 }
 
@@ -641,4 +681,20 @@ fn explain_tells_of_the_broker_in_one_line() {
         "vertex-injector-broker (Proxy): Vertex AI at 127.0.0.1:8471"
     );
     assert!(message.contains("broker, vertex"), "{message}");
+}
+
+#[test]
+fn what_env_from_may_hide_is_warned_of_or_under_deny_refused() {
+    let pod = pod("{containers: [{name: agent, image: a, envFrom: [{secretRef: {name: keys}}]}]}");
+    let admission = world(METADATA).admit(&pod);
+    let said =
+        "from Secret keys with envFrom; an API key or provider switch, GOOGLE_APPLICATION_CREDENTIALS or another route";
+    let warnings = &admission.decision.warnings;
+    assert!(warnings.iter().any(|warning| warning.contains(said)), "{warnings:?}");
+    let denied = world(&format!("{METADATA}\n  conflicts: {{values: Deny}}")).admit(&pod);
+    let message = denied.denied(Reason::Conflict);
+    assert!(
+        message.contains("which may hold GOOGLE_APPLICATION_CREDENTIALS"),
+        "{message}"
+    );
 }

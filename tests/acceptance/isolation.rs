@@ -198,17 +198,19 @@ fn the_identitys_key_in_any_other_container_is_a_way_around() {
 }
 
 #[test]
-fn a_policy_that_hands_the_identity_out_by_another_field_exposes_it_itself() {
-    let tokens = format!("  tokens: [{{name: t, audience: '//iam.googleapis.com/{PROVIDER}', mountPath: /t}}]");
+fn a_policy_that_hands_the_identity_out_by_another_field_is_invalid_or_says_so() {
+    let token = format!("  tokens: [{{name: t, audience: '//iam.googleapis.com/{PROVIDER}', mountPath: /t}}]");
     let plain = pod("{containers: [{name: agent, image: a}]}");
-    let message = world(&federation(), &tokens)
-        .admit(&plain)
-        .denied(Reason::NotIsolated)
-        .to_owned();
+    let denied = world(&federation(), &token).admit(&plain);
+    let message = denied.denied(Reason::PolicyUnusable);
     assert!(
-        message.contains("the policy's own volume \"tokens[t]\" holds a token"),
+        message.contains("spec.tokens[0].audience") && message.contains("is the identity's audience"),
         "{message}"
     );
+    let admitted = world(&federation(), &format!("{token}\n  isolation: BestEffort")).admit(&plain);
+    let said = "isolation: the policy's own volume \"tokens[t]\" holds a token of the identity's audience";
+    let warnings = &admitted.decision.warnings;
+    assert!(warnings.iter().any(|warning| warning.starts_with(said)), "{warnings:?}");
 }
 
 #[test]
@@ -228,7 +230,8 @@ fn a_credential_file_that_cannot_be_taken_away_is_a_way_around() {
 #[test]
 fn on_gke_every_pod_is_told_that_the_node_answers_all_of_it() {
     let admission = Case::named("broker-gke-best-effort").admit();
-    admission.injected();
+    let selector = &admission.injected().pod()["spec"]["nodeSelector"];
+    assert_eq!(selector["iam.gke.io/gke-metadata-server-enabled"], "true");
     let said = "isolation: identity.gkeWorkloadIdentity gives every container of the pod the identity";
     assert!(
         admission

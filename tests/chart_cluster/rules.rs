@@ -185,6 +185,16 @@ fn what_a_broker_needs_and_what_it_cannot_do_is_judged_alike() {
             json!({"vertex": pinned(json!({"modelRegions": {"HAIKU_4_5": "europe-west1", "5_OPUS": "us-east5"}})), "proxy": {"regions": ["us-east5"]}}),
         ),
         proxy(json!({"vertex": pinned(json!({"endpoint": "https://evil.example"}))})),
+        metadata(json!({"tokens": [{"name": "a", "audience": "b", "mountPath": "/a"},
+                                   {"name": "b", "audience": format!("//iam.googleapis.com/{PROVIDER}"), "mountPath": "/b"}]})),
+        metadata(
+            json!({"volumes": [{"name": "a", "emptyDir": {}}, {"name": "b", "projected": {"sources": [
+            {"configMap": {"name": "c"}}, {"serviceAccountToken": {"audience": format!("https://iam.googleapis.com/{PROVIDER}"), "path": "t"}}]}}]}),
+        ),
+        metadata(
+            json!({"identity": {"workloadIdentityFederation": {"provider": PROVIDER, "audience": "own"}},
+                        "tokens": [{"name": "a", "audience": "own", "mountPath": "/a"}]}),
+        ),
     ];
     assert_eq!(agree(release, &named(&specs)), specs.len());
     let account = json!({"workloadIdentityFederation": {"provider": PROVIDER, "serviceAccount": "agent@my-project.iam.gserviceaccount.com"},
@@ -212,6 +222,9 @@ fn what_a_broker_needs_and_what_it_cannot_do_is_judged_alike() {
         ),
         proxy(json!({"vertex": vertex(json!(["GoogleGenAI", "LiteLLM"])), "proxy": {"publishers": ["google"]}})),
         metadata(json!({"broker": null, "proxy": null})),
+        metadata(json!({"isolation": "BestEffort",
+                        "tokens": [{"name": "b", "audience": format!("//iam.googleapis.com/{PROVIDER}"), "mountPath": "/b"}]})),
+        json!({"identity": federation, "tokens": [{"name": "b", "audience": format!("//iam.googleapis.com/{PROVIDER}"), "mountPath": "/b"}]}),
     ];
     assert_eq!(agree(release, &named(&rightly)), 0);
 }

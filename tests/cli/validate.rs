@@ -52,17 +52,39 @@ fn errors_of_the_schema_and_of_the_policy_are_told_together() {
 }
 
 #[test]
-fn an_access_mode_that_is_still_to_come_is_refused_clearly() {
-    for mode in ["Metadata", "Proxy"] {
-        let policy = TEAM_POLICY.replace("spec:", &format!("spec:\n  access: {mode}"));
+fn what_an_access_mode_needs_and_excludes_is_told() {
+    let validated = |fields: &str| {
+        let policy = TEAM_POLICY.replace("spec:", &format!("spec:\n{fields}"));
         let ran = run_with(&["validate", "-f", "-"], &policy);
-        assert_eq!(ran.code, Some(1));
+        (ran.code, ran.stdout)
+    };
+    for mode in ["Metadata", "Proxy"] {
+        let (code, told) = validated(&format!("  access: {mode}"));
         assert_eq!(
-            ran.stdout,
-            format!(
-                "standard input: InjectionPolicy/agents: spec.access: {mode} is not available yet; this version only has File\n"
-            )
+            (code, told.as_str()),
+            (Some(0), "standard input: InjectionPolicy/agents: valid\n")
         );
+    }
+    for (fields, problem) in [
+        (
+            "  access: Metadata\n  proxy: {models: [claude-*]}",
+            "spec.proxy: only access: Proxy has a proxy that could enforce it",
+        ),
+        (
+            "  broker: {metadataPort: 8600}",
+            "spec.broker: only access: Metadata and access: Proxy have a broker",
+        ),
+        (
+            "  access: Proxy\n  proxy: {regions: [europe-west1]}",
+            "spec.vertex.region: \"us-east5\" is not allowed by proxy.regions, which has europe-west1",
+        ),
+        (
+            "  isolation: BestEffort",
+            "spec.isolation: nothing is kept from the agent with access: File and no sidecars, so there is nothing to choose; remove it",
+        ),
+    ] {
+        let told = format!("standard input: InjectionPolicy/agents: {problem}\n");
+        assert_eq!(validated(fields), (Some(1), told));
     }
 }
 

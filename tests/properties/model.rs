@@ -206,7 +206,11 @@ pub fn remainder(
     for key in ours {
         remove(&mut pod["metadata"], "annotations", key);
     }
-    let gke = decision.units.iter().any(|unit| unit.detail == "GKE workload identity");
+    let served = decision
+        .units
+        .iter()
+        .any(|unit| ["identity", "broker"].contains(&unit.name.as_str()) && unit.state != UnitState::Skipped);
+    let gke = served && spec["identity"].get("gkeWorkloadIdentity").is_some();
     if gke {
         remove(&mut pod["spec"], "nodeSelector", names::GKE_METADATA_NODE);
     }
@@ -463,6 +467,7 @@ fn check_broker(
         assert_eq!(volume["name"], names::CREDENTIALS_VOLUME);
     } else {
         assert!(own.contains_key("VERTEX_INJECTOR_NODE_METADATA_SERVER"), "{own:?}");
+        assert_eq!(pod["spec"]["nodeSelector"][names::GKE_METADATA_NODE], "true");
     }
     for variable in VARIABLES
         .iter()

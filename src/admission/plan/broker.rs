@@ -25,8 +25,9 @@ pub(in crate::admission) fn plan(
     loopback: Option<&str>,
 ) {
     deny_taken_ports(draft, broker);
-    if let Some(volume) = &broker.volume {
-        draft.add_volume(names::CREDENTIALS_VOLUME, volume);
+    match &broker.volume {
+        Some(volume) => draft.add_volume(names::CREDENTIALS_VOLUME, volume),
+        None => draft.select_node(names::GKE_METADATA_NODE, "true"),
     }
     if let Some(volume) = &broker.trust {
         draft.add_volume(names::TRUST_VOLUME, volume);

@@ -3,7 +3,10 @@
 
 use super::pieces::{check_bounds, matches};
 use super::{Setting, TAKEN_PORTS};
-use crate::api::{Access, Broker, Client, FieldErrors, Isolation, OpenShell, PolicySpec, Proxy, Publisher, Vertex};
+use crate::api::{
+    Access, Broker, Client, FieldErrors, Isolation, OpenShell, PolicySpec, Proxy, Publisher, Vertex,
+    WorkloadIdentityFederation,
+};
 use crate::clients::CLAUDE;
 
 pub(super) fn check(spec: &PolicySpec, errors: &mut FieldErrors) {
@@ -65,6 +68,40 @@ fn check_broker_mode(spec: &PolicySpec, errors: &mut FieldErrors) {
     }
     if let Some(broker) = &spec.broker {
         check_container(broker, spec, errors);
+    }
+    if spec.isolation == Isolation::Required {
+        check_other_tokens(spec, errors);
+    }
+}
+
+/// A policy that hands the identity's token to the agent by another field would make its own broker pointless.
+fn check_other_tokens(spec: &PolicySpec, errors: &mut FieldErrors) {
+    let federation = spec
+        .identity
+        .as_ref()
+        .and_then(|identity| identity.workload_identity_federation.as_ref());
+    let Some(audiences) = federation.map(WorkloadIdentityFederation::audiences) else {
+        return;
+    };
+    let mut check = |audience: &String, field: String| {
+        if audiences.contains(audience) {
+            errors.add(
+                field,
+                format!("{audience:?} is the identity's audience: such a token is what the broker keeps from the agent; use another, or isolation: BestEffort"),
+            );
+        }
+    };
+    for (i, token) in spec.tokens.iter().enumerate() {
+        check(&token.audience, format!("spec.tokens[{i}].audience"));
+    }
+    for (i, volume) in spec.volumes.iter().enumerate() {
+        let sources = volume.projected.iter().flat_map(|projected| &projected.sources);
+        for (j, source) in sources.enumerate() {
+            if let Some(token) = &source.service_account_token {
+                let field = format!("spec.volumes[{i}].projected.sources[{j}].serviceAccountToken.audience");
+                check(&token.audience, field);
+            }
+        }
     }
 }
 
