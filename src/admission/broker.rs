@@ -117,7 +117,7 @@ impl Broker {
         let mut used = taken.clone();
         used.extend([metadata_port, proxy_port, metrics_port].into_iter().flatten());
         let mut choose = |wish: Option<i32>, default: i32| {
-            let port = wish.unwrap_or_else(|| (default..).find(|port| !used.contains(port)).unwrap_or(default));
+            let port = wish.unwrap_or_else(|| (default..=65535).find(|port| !used.contains(port)).unwrap_or(default));
             used.insert(port);
             port
         };

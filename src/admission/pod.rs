@@ -53,6 +53,7 @@ pub(super) struct Metadata<'a> {
 /// What we read of `spec`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", remote = "Self")]
+#[expect(clippy::struct_excessive_bools, reason = "Kubernetes has them")]
 pub(super) struct Spec<'a> {
     /// `serviceAccountName`.
     #[serde(borrow, default)]

@@ -27,7 +27,9 @@ pub(super) struct Inputs {
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
 
-    /// The operator's settings, as the chart writes them for the webhook
+    /// The operator's settings, as the chart writes them for the webhook (kubectl get configmap -n NAMESPACE RELEASE -o
+    /// jsonpath='{.data.operator\.yaml}'). Without them nothing is allowed that needs a list of theirs, and brokers run the
+    /// image that `make image` builds
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }

@@ -636,7 +636,7 @@ fn sorted(pod: &Value) -> Value {
         }
     }
     // A list that was emptied is as good as none.
-    if pod["spec"]["initContainers"] == json!([]) {
+    if list(&pod["spec"], "initContainers").is_empty() {
         pod["spec"].as_object_mut().unwrap().shift_remove("initContainers");
     }
     pod["metadata"]["annotations"].as_object_mut().unwrap().sort_keys();

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::again::saved;
 use crate::difference::stored;
 use crate::pods::{document, of_file};
 use crate::world::{Namespace, vertex_injector, world};
@@ -51,16 +52,6 @@ fn broker(pod: &Value) -> &Value {
 fn agent_environment(pod: &Value) -> Vec<&str> {
     let env = pod["spec"]["containers"][0]["env"].as_array().expect("variables");
     env.iter().filter_map(|entry| entry["name"].as_str()).collect()
-}
-
-/// A stored pod as a person saves it to create it again.
-fn saved(mut pod: Value) -> Value {
-    let metadata = pod["metadata"].as_object_mut().unwrap();
-    for key in ["uid", "resourceVersion", "creationTimestamp"] {
-        metadata.remove(key);
-    }
-    pod.as_object_mut().unwrap().remove("status");
-    pod
 }
 
 #[test]

@@ -51,7 +51,8 @@ pub(in crate::admission) fn plan(
             draft.left_files.push(target.name().to_owned());
         }
         for name in CREDENTIAL_SOURCES.iter().chain(METADATA_FENCES) {
-            if !(*name == CREDENTIALS && file.is_some()) && !is_address(name) {
+            let demanded = *name == CREDENTIALS && file.is_some();
+            if !demanded && !is_address(name) {
                 forbid(draft, container, name, spec.conflicts.values);
             }
         }
