@@ -14,13 +14,25 @@
 
 #[path = "google_clients/accepted.rs"]
 mod accepted;
+#[path = "google_clients/brokered.rs"]
+mod brokered;
+#[path = "google_clients/cluster.rs"]
+mod cluster;
+#[path = "google_clients/credentials.rs"]
+mod credentials;
+#[path = "google_clients/gcloud.rs"]
+mod gcloud;
 #[path = "google_clients/injected.rs"]
 mod injected;
+#[path = "google_clients/models.rs"]
+mod models;
 #[path = "google_clients/refused.rs"]
 mod refused;
 #[path = "google_clients/sandbox.rs"]
 mod sandbox;
 mod support;
+#[path = "google_clients/vertex.rs"]
+mod vertex;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -53,9 +65,10 @@ fn setting() -> Option<Setting> {
     let google = GoogleSandbox::start(&FakeConfig {
         issuer: ISSUER.to_owned(),
         provider: PROVIDER.to_owned(),
-        token_audiences: Vec::new(),
         jwks: issuer.jwks(),
         service_accounts: vec![SERVICE_ACCOUNT.to_owned()],
+        projects: vec!["my-project".to_owned()],
+        ..FakeConfig::default()
     })?;
     Some(Setting { issuer, google })
 }

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use super::*;
 
+/// The Secret that the policies of tests name.
+pub const KEY_SECRET: &str = "google-key";
+
 /// What the policy says about impersonation.
 #[derive(Clone, Copy)]
 pub enum Identity {
@@ -12,7 +15,7 @@ pub enum Identity {
     Impersonating(Option<u32>),
 }
 
-/// A pod as the product injects it, with `token` as its projected ServiceAccount token.
+/// A pod as the product injects it in `access: File`, with `token` as its projected ServiceAccount token.
 #[track_caller]
 pub fn injected_pod(identity: Identity, token: &str) -> InjectedPod {
     let mut federation = json!({"provider": PROVIDER});
@@ -22,27 +25,47 @@ pub fn injected_pod(identity: Identity, token: &str) -> InjectedPod {
             federation["serviceAccountTokenLifetimeSeconds"] = seconds.into();
         }
     }
-    let policy = json!({
+    let pod = injected(&json!({"identity": {"workloadIdentityFederation": federation}}));
+    let secrets = Secrets {
+        token,
+        ..Secrets::default()
+    };
+    started(&pod, &pod["spec"]["containers"][0], &secrets)
+}
+
+/// What the cluster holds for the pod.
+#[derive(Clone, Copy, Default)]
+pub struct Secrets<'a> {
+    /// Its projected ServiceAccount token.
+    pub token: &'a str,
+    /// The value of the key that the policy's `serviceAccountKey` names.
+    pub key: &'a str,
+}
+
+/// The pod of the tests as `vertex-injector inject` gives it back under a policy whose spec has these settings.
+#[track_caller]
+pub fn injected(settings: &Value) -> Value {
+    let mut policy = json!({
         "apiVersion": "vertex-injector.dev/v1alpha1",
         "kind": "InjectionPolicy",
         "metadata": {"name": "agents", "namespace": "team-a"},
         "spec": {
             "agents": [{"podSelector": {"matchLabels": {"app": "agent"}}}],
-            "vertex": {"project": "my-project", "region": "us-east5", "clients": ["ClaudeCode"]},
-            "identity": {"workloadIdentityFederation": federation},
+            "vertex": {"project": "my-project", "region": "us-east5", "clients": ["ClaudeCode", "GoogleGenAI"]},
+            "identity": {"workloadIdentityFederation": {"provider": PROVIDER}},
             "env": [{"name": "VERTEX_SA", "value": SERVICE_ACCOUNT}],
         },
     });
+    for (name, value) in settings.as_object().expect("settings") {
+        policy["spec"][name] = value.clone();
+    }
     let pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "agent-0", "namespace": "team-a", "labels": {"app": "agent"}},
         "spec": {"serviceAccountName": "agent", "containers": [{"name": "agent", "image": "agent"}]},
     });
-    started(
-        &inject(&json!({"apiVersion": "v1", "kind": "List", "items": [pod, policy]})),
-        token,
-    )
+    inject(&json!({"apiVersion": "v1", "kind": "List", "items": [pod, policy]}))
 }
 
 /// The first object of a list, as `vertex-injector inject` gives it back.
@@ -63,12 +86,11 @@ fn inject(list: &Value) -> Value {
     list["items"][0].clone()
 }
 
-/// Environment and files of the pod's container, as the kubelet makes them.
+/// Environment and files of one of the pod's containers, as the kubelet makes them.
 #[track_caller]
-fn started(pod: &Value, token: &str) -> InjectedPod {
-    let container = &pod["spec"]["containers"][0];
+pub fn started(pod: &Value, container: &Value, secrets: &Secrets<'_>) -> InjectedPod {
     let mut env: BTreeMap<String, String> = BTreeMap::new();
-    for variable in container["env"].as_array().expect("variables") {
+    for variable in list(&container["env"]) {
         let mut value = variable["value"].as_str().expect("a literal value").to_owned();
         for (name, earlier) in &env {
             value = value.replace(&format!("$({name})"), earlier);
@@ -76,16 +98,15 @@ fn started(pod: &Value, token: &str) -> InjectedPod {
         env.insert(variable["name"].as_str().expect("a name").to_owned(), value);
     }
     let mut files = BTreeMap::new();
-    for mount in container["volumeMounts"].as_array().expect("mounts") {
+    for mount in list(&container["volumeMounts"]) {
         assert_eq!(mount["readOnly"], true, "{mount}");
-        let volumes = pod["spec"]["volumes"].as_array().expect("volumes");
-        let volume = volumes
+        let volume = list(&pod["spec"]["volumes"])
             .iter()
             .find(|volume| volume["name"] == mount["name"])
             .expect("the mount's volume");
-        for source in volume["projected"]["sources"].as_array().expect("a projected volume") {
-            for (name, content) in projected(source, &pod["metadata"], token) {
-                let directory = mount["mountPath"].as_str().expect("a path");
+        let directory = mount["mountPath"].as_str().expect("a path");
+        for source in sources(volume) {
+            for (name, content) in contents(&source, &pod["metadata"], secrets) {
                 files.insert(format!("{directory}/{name}"), content);
             }
         }
@@ -93,13 +114,34 @@ fn started(pod: &Value, token: &str) -> InjectedPod {
     InjectedPod { env, files, user: None }
 }
 
-/// The files of one source of a projected volume.
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// A volume's sources as those of a projected one; an emptyDir has none.
 #[track_caller]
-fn projected(source: &Value, metadata: &Value, token: &str) -> Vec<(String, String)> {
+fn sources(volume: &Value) -> Vec<Value> {
+    if volume.get("emptyDir").is_some() {
+        return Vec::new();
+    }
+    match volume.get("projected") {
+        Some(projected) => list(&projected["sources"]).to_vec(),
+        None => vec![volume.clone()],
+    }
+}
+
+/// The files of one source of a volume.
+#[track_caller]
+fn contents(source: &Value, metadata: &Value, secrets: &Secrets<'_>) -> Vec<(String, String)> {
     let path = |item: &Value| item["path"].as_str().expect("a path").to_owned();
     if let Some(projection) = source.get("serviceAccountToken") {
         assert_eq!(projection["audience"], TOKEN_AUDIENCE);
-        return vec![(path(projection), token.to_owned())];
+        return vec![(path(projection), secrets.token.to_owned())];
+    }
+    if let Some(secret) = source.get("secret") {
+        assert_eq!(secret["secretName"], KEY_SECRET);
+        let items = list(&secret["items"]);
+        return items.iter().map(|item| (path(item), secrets.key.to_owned())).collect();
     }
     let items = source["downwardAPI"]["items"]
         .as_array()

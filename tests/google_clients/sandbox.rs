@@ -32,7 +32,7 @@ for host in ["169.254.169.254", "192.0.2.1"]:
     except OSError as error:
         print(error.strerror)
 try:
-    socket.getaddrinfo("cloudresourcemanager.googleapis.com", 443)
+    socket.getaddrinfo("example.com", 443)
     raise SystemExit("names are resolved")
 except socket.gaierror:
     print("no such name")
@@ -76,6 +76,8 @@ except OSError as error:
         "LC_CTYPE",
         "REQUESTS_CA_BUNDLE",
         "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
+        "NODE_EXTRA_CA_CERTS",
+        "SSL_CERT_FILE",
     ]);
     names.sort_unstable();
     assert_eq!(

@@ -68,9 +68,9 @@ pub fn google(node: &Node, provider: &str, service_account: &str) -> Option<Goog
     GoogleSandbox::start(&FakeConfig {
         issuer: discovery["issuer"].as_str().expect("an issuer").to_owned(),
         provider: provider.to_owned(),
-        token_audiences: Vec::new(),
         jwks: published("/openid/v1/jwks"),
         service_accounts: vec![service_account.to_owned()],
+        ..FakeConfig::default()
     })
 }
 

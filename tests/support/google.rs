@@ -13,22 +13,40 @@
     reason = "a test, helpers included, fails by panicking"
 )]
 
+pub mod broker;
 pub mod issuer;
+mod pod;
 mod processes;
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
+pub use self::pod::InjectedPod;
+use self::pod::Launch;
 pub use self::processes::{Ran, cannot_run, gcloud_root};
 
+/// The hosts of Google that lead to the fake. It plays the token services and Vertex; what else is asked for is refused, and in
+/// its journal.
+const HOSTS: [&str; 10] = [
+    "sts.googleapis.com",
+    "iamcredentials.googleapis.com",
+    "oauth2.googleapis.com",
+    "aiplatform.googleapis.com",
+    "us-east5-aiplatform.googleapis.com",
+    "europe-west1-aiplatform.googleapis.com",
+    "aiplatform.us.rep.googleapis.com",
+    "aiplatform.eu.rep.googleapis.com",
+    "cloudresourcemanager.googleapis.com",
+    "www.googleapis.com",
+];
+
 /// How the fake is configured: what an administrator would have set up at Google.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct FakeConfig {
     /// The provider's issuer.
     pub issuer: String,
@@ -40,18 +58,12 @@ pub struct FakeConfig {
     pub jwks: Value,
     /// The accounts that may be impersonated.
     pub service_accounts: Vec<String>,
-}
-
-/// What an injected pod's container has: its environment, and the files that volumes bring.
-#[derive(Debug, Clone, Default)]
-pub struct InjectedPod {
-    /// The container's environment, without what its image sets.
-    pub env: BTreeMap<String, String>,
-    /// Absolute path → contents. Files of one directory are one volume, laid out as the kubelet
-    /// does it (symbolic links through `..data`), owned by root, mode 0444, mounted read-only.
-    pub files: BTreeMap<String, String>,
-    /// The container's user; `None` for 65532.
-    pub user: Option<u32>,
+    /// Accounts that have a key: email and public keys, as a JSON Web Key Set.
+    pub account_keys: Vec<(String, Value)>,
+    /// The projects whose models may be called; empty for any.
+    pub projects: Vec<String>,
+    /// A person who has consented: a credential file of type `authorized_user`.
+    pub authorized_user: Option<Value>,
 }
 
 /// A fake Google and the namespaces around it.
@@ -63,6 +75,8 @@ pub struct GoogleSandbox {
     outer: Child,
     init: u32,
     runs: AtomicU32,
+    /// The brokers, which end when the sandbox does.
+    brokers: Mutex<Vec<Child>>,
 }
 
 impl GoogleSandbox {
@@ -86,7 +100,7 @@ impl GoogleSandbox {
         fs::write(directory.join("jwks.json"), config.jwks.to_string()).expect("jwks.json");
         fs::write(
             directory.join("hosts"),
-            "127.0.0.1 localhost sts.googleapis.com iamcredentials.googleapis.com\n",
+            format!("127.0.0.1 localhost {}\n", HOSTS.join(" ")),
         )
         .expect("hosts");
 
@@ -106,6 +120,19 @@ impl GoogleSandbox {
         }
         for account in &config.service_accounts {
             command.args(["--service-account", account]);
+        }
+        for project in &config.projects {
+            command.args(["--project", project]);
+        }
+        for (number, (email, keys)) in config.account_keys.iter().enumerate() {
+            let file = directory.join(format!("account-{number}.json"));
+            fs::write(&file, keys.to_string()).expect("an account's keys");
+            command.args(["--account-key", &format!("{email}={}", file.display())]);
+        }
+        if let Some(user) = &config.authorized_user {
+            let file = directory.join("person.json");
+            fs::write(&file, user.to_string()).expect("person.json");
+            command.arg("--authorized-user").arg(file);
         }
         let log = fs::File::create(directory.join("fake.log")).expect("fake.log");
         let mut outer = command
@@ -129,24 +156,37 @@ impl GoogleSandbox {
             outer,
             init,
             runs: AtomicU32::new(0),
+            brokers: Mutex::default(),
         })
     }
 
     /// Runs google-auth's `google.auth.default()` and a refresh in `pod`; on success, standard
     /// output is one line of JSON with `token`, `expiry`, `project` and `service_account`.
     pub fn run_google_auth(&self, pod: &InjectedPod) -> Ran {
-        let script = processes::repository().join("hack/clients/google_auth_token.py");
-        let text = fs::read_to_string(script).expect("google_auth_token.py");
-        self.run_python(pod, &["-c", &text])
+        self.run_client(pod, "google_auth_token.py", &[])
     }
 
-    /// Runs the Python that has google-auth and requests, with these arguments, in `pod`.
+    /// Runs a program of `hack/clients`, Python or Node by its name's end, in `pod`.
+    pub fn run_client(&self, pod: &InjectedPod, program: &str, arguments: &[&str]) -> Ran {
+        let program = processes::repository().join("hack/clients").join(program);
+        let path = program.to_str().expect("a path in UTF-8");
+        let arguments = [&[path][..], arguments].concat();
+        match program.extension().and_then(|end| end.to_str()) {
+            Some("py") => self.run_python(pod, &arguments),
+            Some("mjs") => self.run_node(pod, &arguments),
+            _ => panic!("{path} is no program for Python or Node"),
+        }
+    }
+
+    /// Runs the Python that has Google's clients, with these arguments, in `pod`.
     pub fn run_python(&self, pod: &InjectedPod, arguments: &[&str]) -> Ran {
-        let venv = self.python.ancestors().nth(2).expect("the venv");
-        let python = self.python.to_str().expect("a path in UTF-8");
-        let mut command = vec![python];
-        command.extend_from_slice(arguments);
-        self.run(pod, &[venv, &self.python_prefix], None, &command)
+        self.run_interpreter(pod, &self.python, &self.python_prefix, arguments)
+    }
+
+    /// Runs Node, with these arguments, in `pod`.
+    pub fn run_node(&self, pod: &InjectedPod, arguments: &[&str]) -> Ran {
+        let (node, prefix) = processes::node();
+        self.run_interpreter(pod, &node, &prefix, arguments)
     }
 
     /// Runs a shell command that calls `gcloud`, such as a pod's auth helper, in `pod`.
@@ -159,7 +199,12 @@ impl GoogleSandbox {
             return None;
         };
         let path = format!("{}:/usr/local/bin:/usr/bin:/bin", root.join("bin").display());
-        Some(self.run(pod, &[&root], Some(&path), &["/bin/sh", "-c", command]))
+        let launch = Launch {
+            see: vec![&root],
+            path: Some(&path),
+            ..Launch::default()
+        };
+        Some(processes::run(self.command(pod, &launch, &["/bin/sh", "-c", command])))
     }
 
     /// What the fake received and answered so far, oldest first.
@@ -180,45 +225,25 @@ impl GoogleSandbox {
         self.init
     }
 
-    fn run(&self, pod: &InjectedPod, visible: &[&Path], path: Option<&str>, program: &[&str]) -> Ran {
-        let number = self.runs.fetch_add(1, Ordering::Relaxed);
-        let directory = self.directory.join(format!("run-{number}"));
-        let root = directory.join("root");
-        fs::create_dir_all(&root).expect("a directory for the run");
+    fn run_interpreter(&self, pod: &InjectedPod, program: &Path, prefix: &Path, arguments: &[&str]) -> Ran {
+        let clients = processes::repository().join("hack/clients");
+        let launch = Launch {
+            see: vec![&clients, prefix],
+            ..Launch::default()
+        };
+        let program = program.to_str().expect("a path in UTF-8");
+        processes::run(self.command(pod, &launch, &[&[program][..], arguments].concat()))
+    }
 
+    /// The command that starts a program in `pod`, with files and a root of its own.
+    fn command(&self, pod: &InjectedPod, launch: &Launch<'_>, program: &[&str]) -> Command {
+        let number = self.runs.fetch_add(1, Ordering::Relaxed);
         let mut command = Command::new("nsenter");
         command
             .args(["--target", &self.init.to_string(), "--net", "--pid", "--"])
-            .args(["unshare", "--mount", "--"])
-            .arg(processes::repository().join("hack/clients/in-pod"))
-            .arg("--root")
-            .arg(root)
-            .arg("--hosts")
-            .arg(self.directory.join("hosts"))
-            .arg("--ca")
-            .arg(self.directory.join("ca.crt"))
-            .args(["--user", &pod.user.unwrap_or(65532).to_string()]);
-        for place in visible {
-            command.arg("--see").arg(place);
-        }
-        for (index, (path, files)) in volumes(&pod.files).into_iter().enumerate() {
-            let source = directory.join(format!("volume-{index}"));
-            write_volume(&source, &files);
-            command.arg("--mount").arg(format!("{}:{path}", source.display()));
-        }
-        // The image's own, then what the test adds so that clients trust the fake, then the pod's.
-        if let Some(path) = path {
-            command.args(["--env", &format!("PATH={path}")]);
-        }
-        for name in ["REQUESTS_CA_BUNDLE", "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE"] {
-            assert!(!pod.env.contains_key(name), "the pod's {name} would be replaced");
-            command.args(["--env", &format!("{name}=/etc/google-ca.crt")]);
-        }
-        for (name, value) in &pod.env {
-            command.args(["--env", &format!("{name}={value}")]);
-        }
-        command.arg("--").args(program);
-        processes::run(command)
+            .args(["unshare", "--mount", "--"]);
+        pod.start(&mut command, &self.directory, number, launch, program);
+        command
     }
 }
 
@@ -227,36 +252,12 @@ impl Drop for GoogleSandbox {
         // The fake ends when its standard input does, and everything in its PID namespace with it.
         drop(self.outer.stdin.take());
         let _ = self.outer.wait();
+        for broker in self.brokers.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            let _ = broker.wait();
+        }
         // Kept when a test fails: the journal and the fake's log say why.
         if !std::thread::panicking() {
             let _ = fs::remove_dir_all(&self.directory);
         }
-    }
-}
-
-/// Directory → file name → contents.
-fn volumes(files: &BTreeMap<String, String>) -> BTreeMap<&str, BTreeMap<&str, &str>> {
-    let mut volumes: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
-    for (path, contents) in files {
-        let (directory, name) = path.rsplit_once('/').expect("an absolute path");
-        assert!(directory.starts_with('/'), "{path} is not absolute");
-        volumes.entry(directory).or_default().insert(name, contents);
-    }
-    volumes
-}
-
-fn write_volume(source: &Path, files: &BTreeMap<&str, &str>) {
-    let data = source.join("..2026_01_01_00_00_00.1");
-    fs::create_dir_all(&data).expect("the volume");
-    for directory in [source, &data] {
-        // Whatever umask the tests run under.
-        fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).expect("its mode");
-    }
-    symlink("..2026_01_01_00_00_00.1", source.join("..data")).expect("..data");
-    for (name, contents) in files {
-        let file = data.join(name);
-        fs::write(&file, contents).expect("a file of the volume");
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).expect("its mode");
-        symlink(format!("..data/{name}"), source.join(name)).expect("its link");
     }
 }

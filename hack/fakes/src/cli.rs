@@ -1,18 +1,20 @@
 //! The command line, and what makes its values usable.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use rustls::ServerConfig;
+use serde::de::DeserializeOwned;
 
 use crate::certificate;
 use crate::control_plane::ControlPlaneArguments;
 use crate::google::Trust;
 use crate::google::jwks::KeySource;
+use crate::google::oauth::Known;
 use crate::google::vertex::{Pace, Vertex};
 
 /// Strict stand-ins for the services that an injected pod talks to, for tests and demonstrations.
@@ -26,7 +28,7 @@ pub struct Cli {
 /// Which service to stand in for.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Google: the Security Token Service, IAM Credentials and Vertex AI.
+    /// Google: the Security Token Service, IAM Credentials, OAuth and Vertex AI.
     ///
     /// Prints `LISTENING ADDRESS:PORT` when it is ready. Ends when its standard input closes (so
     /// it never outlives the test that started it), on SIGTERM and on SIGINT.
@@ -34,8 +36,8 @@ pub enum Command {
     /// DIRECTORY/ca.crt is the CA that its certificate comes from: trust it with
     /// REQUESTS_CA_BUNDLE (google-auth), SSL_CERT_FILE (httpx, the broker),
     /// CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE (gcloud) or NODE_EXTRA_CA_CERTS (Node), and let the hosts
-    /// file point sts.googleapis.com, iamcredentials.googleapis.com, aiplatform.googleapis.com,
-    /// REGION-aiplatform.googleapis.com and aiplatform.{us,eu}.rep.googleapis.com at the listening
+    /// file point sts.googleapis.com, iamcredentials.googleapis.com, oauth2.googleapis.com,
+    /// aiplatform.googleapis.com, REGION-aiplatform.googleapis.com and aiplatform.{us,eu}.rep.googleapis.com at the listening
     /// address.
     ///
     /// Vertex takes only tokens that were issued here. Its models are claude-… of anthropic
@@ -178,6 +180,15 @@ pub struct GoogleArguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..=43200))]
     max_lifetime: u32,
 
+    /// A service account that has a key, and a file with its public keys (the JSON Web Key Set that Google would publish for it);
+    /// may be repeated.
+    #[arg(long, value_name = "EMAIL=FILE", value_parser = account_key)]
+    account_key: Vec<(String, PathBuf)>,
+
+    /// A person who has consented: a credential file of type authorized_user.
+    #[arg(long, value_name = "FILE")]
+    authorized_user: Option<PathBuf>,
+
     /// A project whose models may be called; may be repeated [default: any]
     #[arg(long, value_name = "ID")]
     project: Vec<String>,
@@ -241,6 +252,20 @@ impl GoogleArguments {
         }
     }
 
+    /// Who may have tokens without a cluster.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read or used.
+    pub fn known(&self) -> anyhow::Result<Known> {
+        let mut accounts = Vec::new();
+        for (email, file) in &self.account_key {
+            accounts.push((email.clone(), json(file)?));
+        }
+        let person = self.authorized_user.as_deref().map(json).transpose()?;
+        Ok(Known { accounts, person })
+    }
+
     /// The models, and whose they are.
     pub fn vertex(&self) -> Vertex {
         self.models.vertex(&self.project)
@@ -259,6 +284,19 @@ impl GoogleArguments {
             }
             (None, None) => None.context("give --jwks-file or --jwks-url"),
         }
+    }
+}
+
+/// A small file of JSON, which the person who starts us has chosen.
+fn json<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
+    let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("cannot use {}", file.display()))
+}
+
+fn account_key(value: &str) -> Result<(String, PathBuf), String> {
+    match value.split_once('=') {
+        Some((email, file)) if email.contains('@') && !file.is_empty() => Ok((email.to_owned(), PathBuf::from(file))),
+        _ => Err("expected EMAIL=FILE".to_owned()),
     }
 }
 

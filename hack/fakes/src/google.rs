@@ -2,9 +2,12 @@
 
 pub mod jwks;
 
+pub mod oauth;
 pub mod vertex;
 
+mod form;
 mod iam_credentials;
+mod id_tokens;
 mod reply;
 mod service;
 mod sts;
@@ -20,7 +23,9 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
+use self::id_tokens::IdTokens;
 use self::jwks::KeySource;
+use self::oauth::Known;
 use self::reply::{Answer, Refusal};
 use self::service::Service;
 use self::tokens::{Tokens, fingerprint};
@@ -52,6 +57,8 @@ pub struct Trust {
 pub struct Google {
     trust: Trust,
     keys: KeySource,
+    known: Known,
+    id_tokens: IdTokens,
     vertex: Vertex,
     tokens: Tokens,
     journal: Journal,
@@ -65,11 +72,13 @@ pub struct Received {
 }
 
 impl Google {
-    /// Google as `trust` and `vertex` configure it, with the cluster's keys from `keys`.
-    pub fn new(trust: Trust, keys: KeySource, vertex: Vertex, journal: Journal) -> Self {
+    /// Google as `trust`, `known` and `vertex` configure it, with the cluster's keys from `keys`.
+    pub fn new(trust: Trust, keys: KeySource, known: Known, vertex: Vertex, journal: Journal) -> Self {
         Self {
             trust,
             keys,
+            known,
+            id_tokens: IdTokens::default(),
             vertex,
             tokens: Tokens::default(),
             journal,
@@ -129,6 +138,7 @@ impl Google {
         match service {
             Service::Sts => sts::answer(self, request, record).await.map(Answer::Json),
             Service::IamCredentials => iam_credentials::answer(self, request, record).map(Answer::Json),
+            Service::OAuth => oauth::answer(self, request, record).map(Answer::Json),
             Service::Vertex(location) => self.vertex.answer(&self.tokens, location, request, record),
         }
     }

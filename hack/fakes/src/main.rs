@@ -79,7 +79,13 @@ async fn google(arguments: GoogleArguments) -> anyhow::Result<()> {
     arguments.check()?;
     let tls = arguments.tls()?;
     let journal = Journal::create(&arguments.directory.join("journal.jsonl"))?;
-    let google = Google::new(arguments.trust(), arguments.keys()?, arguments.vertex(), journal);
+    let google = Google::new(
+        arguments.trust(),
+        arguments.keys()?,
+        arguments.known()?,
+        arguments.vertex(),
+        journal,
+    );
     let router = server::google(Arc::new(google));
     serve(arguments.listen, Some(tls), router, CONNECTIONS).await
 }

@@ -1,5 +1,6 @@
 //! A ServiceAccount issuer: signs tokens as a cluster's API server does.
 
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -27,6 +28,15 @@ impl Issuer {
         }
     }
 
+    /// The issuer with this key (PEM) and this name for it.
+    pub fn of_file(key: &Path, key_id: &str) -> Self {
+        let pem = std::fs::read_to_string(key).expect("the key's file");
+        Self {
+            key: KeyPair::from_pem(&pem).expect("an RSA key in PKCS #8"),
+            id: key_id.to_owned(),
+        }
+    }
+
     /// The public key as the cluster's `/openid/v1/jwks` shows it.
     pub fn jwks(&self) -> Value {
         let der = self.key.subject_public_key_info();
@@ -47,6 +57,11 @@ impl Issuer {
             "n": unsigned(rsa.modulus),
             "e": unsigned(rsa.exponent),
         }]})
+    }
+
+    /// The private key, as Google hands it out with a service account.
+    pub fn private_key(&self) -> String {
+        self.key.serialize_pem()
     }
 
     /// Signs `claims`.

@@ -78,20 +78,23 @@ pub fn namespaces() -> Result<(), String> {
     ANSWER.get_or_init(try_namespaces).clone()
 }
 
-/// The Python with the pinned clients, and the prefix of the Python that it is made from.
+/// The Python with the pinned clients (and beside it the pinned clients for Node), and the prefix of the Python that it is made from.
 pub fn python() -> Result<(PathBuf, PathBuf), String> {
     static ANSWER: OnceLock<Result<(PathBuf, PathBuf), String>> = OnceLock::new();
     ANSWER.get_or_init(install_python).clone()
 }
 
+/// Node, and the directory that it is installed in.
+pub fn node() -> (PathBuf, PathBuf) {
+    let program = on_path("node").expect("hack/clients/install has looked for node");
+    let prefix = program.ancestors().nth(2).expect("bin/node below something");
+    (program.clone(), prefix.to_owned())
+}
+
 /// Where gcloud is installed, if it is.
 pub fn gcloud_root() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let program = std::env::split_paths(&path)
-        .map(|directory| directory.join("gcloud"))
-        .find(|program| program.is_file())?;
     // bin/gcloud finds its parts from where it really is.
-    let real = fs::canonicalize(program).ok()?;
+    let real = on_path("gcloud")?;
     Some(real.parent()?.parent()?.to_owned())
 }
 
@@ -149,6 +152,15 @@ pub fn run(mut command: Command) -> Ran {
         stdout: text(&output.stdout),
         stderr: text(&output.stderr),
     }
+}
+
+/// Where a program of the machine really is.
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let program = std::env::split_paths(&path)
+        .map(|directory| directory.join(name))
+        .find(|program| program.is_file())?;
+    fs::canonicalize(program).ok()
 }
 
 fn try_namespaces() -> Result<(), String> {

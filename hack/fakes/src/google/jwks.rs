@@ -176,7 +176,13 @@ mod tests {
                 pieces: 1,
             },
         };
-        let google = Arc::new(crate::google::Google::new(trust, keys, vertex, journal));
+        let google = Arc::new(crate::google::Google::new(
+            trust,
+            keys,
+            super::super::oauth::Known::default(),
+            vertex,
+            journal,
+        ));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = crate::server::google(google);

@@ -12,6 +12,8 @@ pub enum Service {
     Sts,
     /// `iamcredentials.googleapis.com`.
     IamCredentials,
+    /// `oauth2.googleapis.com`.
+    OAuth,
     /// The Vertex hosts, each for one location.
     Vertex(Location),
 }
@@ -22,6 +24,7 @@ impl Service {
         match host {
             "sts.googleapis.com" => Some(Self::Sts),
             "iamcredentials.googleapis.com" => Some(Self::IamCredentials),
+            "oauth2.googleapis.com" => Some(Self::OAuth),
             _ => Location::of(host).map(Self::Vertex),
         }
     }
@@ -31,6 +34,7 @@ impl Service {
         match self {
             Self::Sts => "sts",
             Self::IamCredentials => "iamcredentials",
+            Self::OAuth => "oauth2",
             Self::Vertex(_) => "aiplatform",
         }
     }
@@ -39,7 +43,7 @@ impl Service {
     pub fn largest_body(&self) -> usize {
         match self {
             Self::Vertex(_) => LARGEST_PROMPT,
-            Self::Sts | Self::IamCredentials => 64 * 1024,
+            Self::Sts | Self::IamCredentials | Self::OAuth => 64 * 1024,
         }
     }
 }

@@ -1,21 +1,19 @@
 //! The Security Token Service: exchanges a cluster's token for a federated access token, and says
 //! whose token one is.
 
-use std::collections::BTreeMap;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::form::{self, exactly, required};
 use super::reply::Refusal;
 use super::subject_token;
 use super::tokens::{Grant, Kind, after};
 use super::{Google, Received, Trust};
 use crate::journal::{Record, shown};
 
-const FORM: &str = "application/x-www-form-urlencoded";
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
@@ -31,8 +29,6 @@ const EXCHANGE_FIELDS: [&str; 7] = [
 const INTROSPECTION_FIELDS: [&str; 2] = ["token", "token_type_hint"];
 /// gcloud's own OAuth client, the only one that names itself here. Public, like its secret.
 const GCLOUD: &str = "32555940559.apps.googleusercontent.com";
-
-type Form = BTreeMap<String, String>;
 
 /// Answers a request to `sts.googleapis.com`.
 ///
@@ -54,8 +50,8 @@ pub async fn answer(google: &Google, request: &Received, record: &mut Record) ->
 }
 
 async fn token(google: &Google, request: &Received, record: &mut Record) -> Result<Value, Refusal> {
-    let form = form(request, &EXCHANGE_FIELDS)?;
-    record_form(&form, record);
+    let form = form::read(request, &EXCHANGE_FIELDS)?;
+    form::record(&form, record);
     let client = client(request)?;
     if let Some(client) = &client {
         record.parameters.insert("client".to_owned(), client.as_str().into());
@@ -71,7 +67,7 @@ async fn token(google: &Google, request: &Received, record: &mut Record) -> Resu
     }
     exactly(&form, "requested_token_type", ACCESS_TOKEN)?;
     exactly(&form, "subject_token_type", JWT)?;
-    let scopes = scopes(required(&form, "scope")?)?;
+    let scopes = form::scopes(required(&form, "scope")?)?;
     audience(required(&form, "audience")?, &google.trust)?;
     if let Some(options) = form.get("options") {
         check_options(options)?;
@@ -115,8 +111,8 @@ async fn token(google: &Google, request: &Received, record: &mut Record) -> Resu
 }
 
 fn introspect(google: &Google, request: &Received, record: &mut Record) -> Result<Value, Refusal> {
-    let form = form(request, &INTROSPECTION_FIELDS)?;
-    record_form(&form, record);
+    let form = form::read(request, &INTROSPECTION_FIELDS)?;
+    form::record(&form, record);
     let Some(client) = client(request)? else {
         return Err(Refusal::invalid_client(
             "Introspection needs the client's own credentials (Basic).",
@@ -144,79 +140,6 @@ fn introspect(google: &Google, request: &Received, record: &mut Record) -> Resul
         "iat": grant.issued.as_second(),
         "exp": grant.expires.as_second(),
     }))
-}
-
-/// The form, each of its fields once and known.
-fn form(request: &Received, known: &[&str]) -> Result<Form, Refusal> {
-    if request.parts.uri.query().is_some() {
-        return Err(Refusal::invalid_request(
-            "Parameters belong into the body, not into the URL.",
-        ));
-    }
-    if request.media_type().as_deref() != Some(FORM) {
-        let given = super::header(&request.parts.headers, "content-type");
-        return Err(Refusal::invalid_request(format!(
-            "The content type is {}; expected {FORM}.",
-            given.as_deref().unwrap_or("missing")
-        )));
-    }
-    let mut form = Form::new();
-    for (name, value) in url::form_urlencoded::parse(&request.body) {
-        if !known.contains(&name.as_ref()) {
-            return Err(Refusal::invalid_request(format!(
-                "Unknown parameter {}; known: {}.",
-                shown(&name),
-                known.join(", ")
-            )));
-        }
-        if form.insert(name.to_string(), value.into_owned()).is_some() {
-            return Err(Refusal::invalid_request(format!(
-                "Parameter {name} is given more than once."
-            )));
-        }
-    }
-    Ok(form)
-}
-
-fn record_form(form: &Form, record: &mut Record) {
-    for (name, value) in form {
-        let value = match name.as_str() {
-            "token" | "subject_token" => format!("({} bytes)", value.len()),
-            _ => shown(value),
-        };
-        record.parameters.insert(name.clone(), value.into());
-    }
-}
-
-fn required<'a>(form: &'a Form, name: &str) -> Result<&'a str, Refusal> {
-    match form.get(name).map(String::as_str) {
-        Some("") | None => Err(Refusal::invalid_request(format!("Parameter {name} is required."))),
-        Some(value) => Ok(value),
-    }
-}
-
-fn exactly(form: &Form, name: &str, expected: &str) -> Result<(), Refusal> {
-    let value = required(form, name)?;
-    if value == expected {
-        Ok(())
-    } else {
-        Err(Refusal::invalid_request(format!(
-            "{name} is {}; expected {expected}.",
-            shown(value)
-        )))
-    }
-}
-
-fn scopes(value: &str) -> Result<Vec<String>, Refusal> {
-    let scopes: Vec<String> = value.split(' ').map(str::to_owned).collect();
-    match scopes.iter().find(|scope| !super::tokens::is_scope(scope)) {
-        None => Ok(scopes),
-        Some(scope) => Err(Refusal::oauth(
-            StatusCode::BAD_REQUEST,
-            "invalid_scope",
-            format!("{} is not a scope of Google's.", shown(scope)),
-        )),
-    }
 }
 
 fn audience(value: &str, trust: &Trust) -> Result<(), Refusal> {

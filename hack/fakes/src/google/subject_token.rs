@@ -183,7 +183,7 @@ pub fn accept(claims: &Claims, trust: &Trust, now: Timestamp) -> Result<(), Refu
 }
 
 /// Everything but the signature is judged by us, so that each refusal can say what was expected.
-fn signature_only(algorithm: Algorithm) -> Validation {
+pub fn signature_only(algorithm: Algorithm) -> Validation {
     let mut validation = Validation::new(algorithm);
     validation.validate_exp = false;
     validation.validate_nbf = false;

@@ -12,14 +12,16 @@ use jiff::{SignedDuration, Timestamp};
 /// How many live tokens are remembered; a client that loops must not fill the memory.
 const MOST: usize = 10_000;
 
-/// Which service issued a token. Google's services tell them apart, and so must we: only a
-/// federated token may be exchanged for a service account's.
+/// Which service issued a token. Google's services tell them apart, and so must we: a
+/// service account's own token may not be exchanged for another's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// By the Security Token Service, for a federated identity.
     Federated,
-    /// By IAM Credentials, for a service account.
+    /// By IAM Credentials or for its key, for a service account.
     ServiceAccount,
+    /// For a person's refresh token.
+    Person,
 }
 
 /// What is known about an issued token.
@@ -63,6 +65,7 @@ impl Tokens {
         let prefix = match grant.kind {
             Kind::Federated => "ya29.d.fake-",
             Kind::ServiceAccount => "ya29.c.fake-",
+            Kind::Person => "ya29.a0.fake-",
         };
         let token = format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random));
         let fingerprint = fingerprint(&token);

@@ -74,7 +74,7 @@ impl Vertex {
                 shown(&call.resource())
             )));
         }
-        self.generate(&call, request)
+        self.generate(&call, request, record)
     }
 
     /// Answers a request from anybody, at any host.
@@ -83,12 +83,16 @@ impl Vertex {
     ///
     /// As [`Self::answer`], but for what concerns the token, the host and the project.
     pub fn answer_anybody(&self, request: &Received) -> Result<Answer, Refusal> {
-        self.generate(&parse(request, &mut Record::default())?, request)
+        let mut record = Record::default();
+        self.generate(&parse(request, &mut record)?, request, &mut record)
     }
 
-    fn generate(&self, call: &Call<'_>, request: &Received) -> Result<Answer, Refusal> {
+    fn generate(&self, call: &Call<'_>, request: &Received, record: &mut Record) -> Result<Answer, Refusal> {
         query(call.operation, request.parts.uri.query())?;
         let body = json_object(request)?;
+        if let Some(model) = body.get("model").and_then(Value::as_str) {
+            record.parameters.insert("body_model".to_owned(), shown(model).into());
+        }
         // About what a tokenizer makes of JSON; the same for the same request.
         let tokens = request.body.len() / 4;
         match call.operation {
