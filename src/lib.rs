@@ -3,6 +3,9 @@
 //! Data flows one way. [`api`] holds the policies as people write them, [`clients`] the variables that each client
 //! reads, [`names`] everything that we own in a pod. [`admission`] decides, purely. [`webhook`] and [`cli`] are two
 //! thin shells around it; [`telemetry`] and [`metrics`] show what happened.
+//!
+//! In a pod's sidecars, [`broker`] holds the Google credential and [`exec`] those of integrations, both on [`net`];
+//! [`git_config`] makes git use the latter.
 
 pub mod admission;
 pub mod api;

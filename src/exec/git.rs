@@ -26,7 +26,7 @@ use crate::net::local;
 use audit::Record;
 use axum::body::Body;
 use forward::{Hosts, IDLE};
-use http::header::{CONNECTION, UPGRADE, VIA};
+use http::header::VIA;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
@@ -150,10 +150,5 @@ fn foreign(head: &Parts) -> Option<&'static str> {
     if headers.contains_key(VIA) {
         return Some("requests that were forwarded are not answered; name 127.0.0.1 in NO_PROXY");
     }
-    let mut options = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|b| *b == b','));
-    let upgrade = options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"));
-    (upgrade || headers.contains_key(UPGRADE)).then_some("no other protocol than HTTP/1.1 is spoken")
+    local::upgrades(headers).then_some("no other protocol than HTTP/1.1 is spoken")
 }

@@ -1,7 +1,7 @@
 //! Requests on loopback that come from somewhere else: through a proxy, or from a page in a browser of this pod.
 
 use http::HeaderName;
-use http::header::{FORWARDED, HOST, ORIGIN};
+use http::header::{CONNECTION, FORWARDED, HOST, HeaderMap, ORIGIN, UPGRADE};
 use http::request::Parts;
 
 /// The names of this machine.
@@ -21,6 +21,15 @@ pub fn foreign(request: &Parts) -> Option<&'static str> {
         (Some(Ok(host)), None) if is_own(host) => None,
         _ => Some("this host name is not this pod's; ask 127.0.0.1 or localhost"),
     }
+}
+
+/// Whether a request asks for another protocol, after which nobody would look at what passes.
+pub fn upgrades(headers: &HeaderMap) -> bool {
+    let mut options = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&b| b == b','));
+    headers.contains_key(UPGRADE) || options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
 }
 
 fn is_own(host: &str) -> bool {

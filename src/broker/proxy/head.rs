@@ -4,8 +4,9 @@
 
 use super::refusal::{Reason, Refusal};
 use crate::net::listen::TwoLengths;
-use http::header::{ACCEPT, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HOST, ORIGIN, RETRY_AFTER};
-use http::header::{HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE, USER_AGENT};
+use crate::net::local;
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HOST, ORIGIN, RETRY_AFTER};
+use http::header::{HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
 use http::{Method, StatusCode};
 
@@ -72,7 +73,7 @@ pub fn check(request: &Parts) -> Result<(), Refusal> {
     if headers.contains_key(ORIGIN) {
         return Err(denied(Reason::Origin, "requests of web pages are not answered"));
     }
-    if headers.contains_key(UPGRADE) || names_upgrade(headers) {
+    if local::upgrades(headers) {
         return Err(denied(Reason::Upgrade, "no other protocol than HTTP/1.1 is spoken"));
     }
     if headers.contains_key(EXPECT) {
@@ -158,14 +159,6 @@ fn own_host(headers: &HeaderMap) -> bool {
         _ => host,
     };
     OWN_HOSTS.iter().any(|own| name.eq_ignore_ascii_case(own))
-}
-
-fn names_upgrade(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|&b| b == b','))
-        .any(|name| name.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
 }
 
 /// `application/json`, perhaps with `charset=utf-8`.
