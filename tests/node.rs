@@ -11,8 +11,24 @@
 
 #[path = "node/agent.rs"]
 mod agent;
+#[path = "node/broker/away.rs"]
+mod broker_away;
+#[path = "node/broker/ends.rs"]
+mod broker_ends;
+#[path = "node/broker/modes.rs"]
+mod broker_modes;
+#[path = "node/broker/pods.rs"]
+mod broker_pods;
+#[path = "node/broker/rotation.rs"]
+mod broker_rotation;
+#[path = "node/broker/world.rs"]
+mod broker_world;
+#[path = "node/container.rs"]
+mod container;
 #[path = "node/disruption.rs"]
 mod disruption;
+#[path = "node/fake_google.rs"]
+mod fake_google;
 #[path = "node/installed.rs"]
 mod installed;
 mod support;

@@ -45,9 +45,9 @@ say done
 /// Where a helper calls gcloud, this one says with what; the real one is run outside, against the fake Google.
 const GCLOUD: &str = "#!/bin/sh\necho gcloud \"$@\"\n";
 
-/// Builds it from scratch with the machine's static busybox: an archive.
+/// Builds it from scratch with the machine's static busybox, and `fakes` as `vertex-injector-fakes`: an archive.
 #[track_caller]
-pub fn build() -> PathBuf {
+pub fn build(fakes: &Path) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("agent-image");
     // An earlier run's.
     let _ = fs::remove_dir_all(&folder);
@@ -56,6 +56,7 @@ pub fn build() -> PathBuf {
     fs::create_dir_all(&bin).expect("a folder for the image");
     let busybox = sh("command -v busybox");
     fs::copy(busybox.trim(), bin.join("busybox")).expect("busybox");
+    fs::copy(fakes, bin.join("vertex-injector-fakes")).expect("the program that asks models");
     for applet in sh("busybox --list").lines().filter(|applet| *applet != "busybox") {
         symlink("busybox", bin.join(applet)).expect("an applet");
     }

@@ -14,6 +14,9 @@ use crate::support::process::{Missing, or_explain, repository, run};
 /// Names of the release and of its namespace.
 pub const RELEASE: &str = "vertex-injector";
 
+/// Where the broker finds the CA of Google's fake, in each namespace.
+pub const CA_CONFIG_MAP: &str = "google-ca";
+
 /// Held for reading by tests that want the webhook well, for writing by those that make it unwell.
 pub static WELL: RwLock<()> = RwLock::new(());
 
@@ -29,9 +32,10 @@ fn install() -> Option<Node> {
     can_run()?;
     // First, because it takes the longest and needs no node.
     let image = build_image("vertex-injector");
+    let fakes = build_image("vertex-injector-fakes");
     let node = Node::start_or_explain()?;
     node.load_image(&image.archive);
-    node.load_image(&agent::build());
+    node.load_image(&agent::build(&fakes.binary));
     let (repository_name, tag) = image.name.rsplit_once(':').expect("a tag");
 
     // The webhook itself meets the strictest standard.
@@ -50,6 +54,10 @@ fn install() -> Option<Node> {
         &format!("image.tag={tag}"),
         "--set",
         &format!("policyLimits.sidecarImages={{{}}}", agent::IMAGE),
+        "--set",
+        &format!("broker.caConfigMap.name={CA_CONFIG_MAP}"),
+        "--set",
+        "broker.caConfigMap.key=ca.crt",
         "--wait",
         "--timeout=120s",
     ]);
@@ -113,10 +121,18 @@ impl<'a> Agents<'a> {
     /// Makes it, with a ServiceAccount.
     #[track_caller]
     pub fn new(node: &'a Node, name: &'static str, account: &str) -> Self {
-        node.create_namespace(name, &[("vertex-injector.dev/injection", "enabled")]);
+        let agents = Self::labelled(node, name, &[]);
         if account != "default" {
-            node.kubectl(&["--namespace", name, "create", "serviceaccount", account]);
+            agents.kubectl(&["create", "serviceaccount", account]);
         }
+        agents
+    }
+
+    /// Makes it, with more labels.
+    #[track_caller]
+    pub fn labelled(node: &'a Node, name: &'static str, labels: &[(&str, &str)]) -> Self {
+        let labels = [&[("vertex-injector.dev/injection", "enabled")], labels].concat();
+        node.create_namespace(name, &labels);
         Self { node, name }
     }
 
@@ -170,6 +186,16 @@ impl<'a> Agents<'a> {
                 },
             },
         ]}));
+    }
+
+    /// The pod that the Job controller has made.
+    #[track_caller]
+    pub fn pod_of(&self, job: &str) -> String {
+        let active = "--for=jsonpath={.status.active}=1";
+        self.kubectl(&["wait", active, &format!("job/{job}"), "--timeout=30s"]);
+        let pods = self.get(&["pods", "--selector", &format!("batch.kubernetes.io/job-name={job}")]);
+        let name = pods["items"][0]["metadata"]["name"].as_str().expect("a pod").to_owned();
+        format!("pod/{name}")
     }
 
     /// Waits until the pod's agent answers its probe, or has begun where it has none.

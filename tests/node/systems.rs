@@ -34,20 +34,6 @@ fn of_file(name: &str) -> Value {
     object
 }
 
-/// The pod that the Job controller has made.
-#[track_caller]
-fn pod_of(agents: &Agents<'_>, job: &str) -> String {
-    agents.kubectl(&[
-        "wait",
-        "--for=jsonpath={.status.active}=1",
-        &format!("job/{job}"),
-        "--timeout=30s",
-    ]);
-    let pods = agents.get(&["pods", "--selector", &format!("batch.kubernetes.io/job-name={job}")]);
-    let name = pods["items"][0]["metadata"]["name"].as_str().expect("a pod").to_owned();
-    format!("pod/{name}")
-}
-
 /// The token is for Google alone, as long as the policy says, and the pod's own.
 #[track_caller]
 fn assert_token(taken: &Taken, agents: &Agents<'_>, account: &str, seconds: u64) {
@@ -118,7 +104,7 @@ fn an_extraction_job_of_kartograph_completes() {
     agents.create(&job);
 
     let job = job["metadata"]["name"].as_str().unwrap();
-    let pod = pod_of(&agents, job);
+    let pod = agents.pod_of(job);
     agents.until_ready(&pod);
     let taken = agents.take(&pod);
     assert_eq!(taken.pod.user, Some(1000));
@@ -178,7 +164,7 @@ fn a_job_of_fracta_runs_its_helper_completes_and_google_takes_its_token() {
     fracta(&agents, &fracta_policy());
 
     let job = "job/fracta-agent-a1b2c3";
-    let pod = pod_of(&agents, "fracta-agent-a1b2c3");
+    let pod = agents.pod_of("fracta-agent-a1b2c3");
     agents.until_ready(&pod);
     let taken = agents.take(&pod);
     assert_token(&taken, &agents, "fracta-agent", 1800);
@@ -222,7 +208,7 @@ fn a_job_with_a_credential_sidecar_reaches_it_completes_and_still_has_one_contai
     fracta(&agents, &policy);
 
     let job = "job/fracta-agent-a1b2c3";
-    let pod = pod_of(&agents, "fracta-agent-a1b2c3");
+    let pod = agents.pod_of("fracta-agent-a1b2c3");
     agents.until_ready(&pod);
     let spec = agents.get(&[&pod])["spec"].clone();
     assert_eq!(spec["containers"].as_array().unwrap().len(), 1);

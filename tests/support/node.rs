@@ -129,6 +129,8 @@ pub struct Image {
     pub name: String,
     /// The archive, for [`Node::load_image`].
     pub archive: PathBuf,
+    /// The static binary in it, for an image with more in it.
+    pub binary: PathBuf,
 }
 
 /// Builds the image of a package of this workspace, as it is checked out.
@@ -150,5 +152,6 @@ pub fn build_image(package: &str) -> Image {
     Image {
         name: fact("IMAGE"),
         archive: PathBuf::from(fact("ARCHIVE")),
+        binary: PathBuf::from(fact("BINARY")),
     }
 }
