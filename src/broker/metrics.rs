@@ -14,6 +14,7 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
+use std::fmt;
 
 /// All families of the broker.
 #[derive(Debug)]
@@ -93,20 +94,27 @@ impl Counters {
         self.fetches.get_or_create(&FetchLabels { result }).inc();
     }
 
+    /// The OpenMetrics text.
+    ///
+    /// # Errors
+    /// When a family cannot be written, which is a bug.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        let mut out = String::new();
+        text::encode(&mut out, &self.registry)?;
+        Ok(out)
+    }
+
     /// Answers a request of the metrics port: `/metrics` and `/livez`.
     pub fn answer(&self, request: &Parts) -> Response<Body> {
         match (&request.method, request.uri.path()) {
-            (&Method::GET | &Method::HEAD, "/metrics") => {
-                let mut out = String::new();
-                match text::encode(&mut out, &self.registry) {
-                    Ok(()) => plain(StatusCode::OK, crate::metrics::CONTENT_TYPE, out),
-                    Err(_) => plain(
-                        StatusCode::INTERNAL_SERVER_ERROR,
-                        TEXT,
-                        "the metrics cannot be written\n".into(),
-                    ),
-                }
-            }
+            (&Method::GET | &Method::HEAD, "/metrics") => match self.encode() {
+                Ok(text) => plain(StatusCode::OK, crate::metrics::CONTENT_TYPE, text),
+                Err(_) => plain(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    TEXT,
+                    "the metrics cannot be written\n".into(),
+                ),
+            },
             (&Method::GET | &Method::HEAD, "/livez") => plain(StatusCode::OK, TEXT, "ok\n".into()),
             _ => plain(
                 StatusCode::NOT_FOUND,

@@ -1,10 +1,16 @@
 //! The tables, against the code that they describe.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use regex::Regex;
 use vertex_injector::admission::{Outcome, Reason};
-use vertex_injector::api::crds;
+use vertex_injector::api::{Publisher, crds};
+use vertex_injector::broker::metrics::Counters;
+use vertex_injector::broker::metrics::calls::{self, Counted};
+use vertex_injector::broker::proxy::refusal;
+use vertex_injector::broker::proxy::target::Call;
+use vertex_injector::broker::proxy::usage::Tokens;
 use vertex_injector::clients::{Setting, VARIABLES};
 use vertex_injector::metrics::Metrics;
 use vertex_injector::names;
@@ -77,18 +83,52 @@ fn the_reasons_exist() {
 }
 
 #[test]
-fn the_metric_exists() {
+fn the_metrics_exist() {
     let metrics = Metrics::new();
     metrics.reviewed(Outcome::Injected, Reason::Injected, 0.001);
-    let text = metrics.encode().expect("text");
+    let of_webhook = metrics.encode().expect("text");
+    let of_broker = counted_by_a_broker();
     let named = quoted(&prose())
         .into_iter()
         .filter(|name| name.starts_with("vertex_injector_"));
-    let named: Vec<String> = named.collect();
-    assert!(!named.is_empty());
-    for name in named {
-        assert!(text.contains(&format!("\n{name}{{")), "{name} is not in:\n{text}");
+    let (broker, webhook): (Vec<String>, Vec<String>) =
+        named.partition(|name| name.starts_with("vertex_injector_broker_"));
+    assert!(!broker.is_empty() && !webhook.is_empty());
+    for (names, text) in [(webhook, of_webhook), (broker, of_broker)] {
+        for name in names {
+            assert!(text.contains(&format!("\n{name}{{")), "{name} is not in:\n{text}");
+        }
     }
+}
+
+/// The metrics of a broker that has fetched a token, answered a call and refused one.
+fn counted_by_a_broker() -> String {
+    let counters = Counters::new();
+    counters.fetched(&Ok(()));
+    let answered = Counted {
+        publisher: Some(Publisher::Anthropic),
+        call: Some(Call::RawPredict),
+        model: Some("claude-*"),
+        status: Some(200),
+        outcome: calls::Outcome::Answered,
+        reason: None,
+        feature: None,
+        request_bytes: 1,
+        response_bytes: 1,
+        tokens: Tokens {
+            input: 1,
+            ..Tokens::default()
+        },
+        first_byte: Some(Duration::from_secs(1)),
+        duration: Duration::from_secs(1),
+    };
+    counters.calls.ended(&answered);
+    counters.calls.ended(&Counted {
+        outcome: calls::Outcome::Denied,
+        reason: Some(refusal::Reason::Model),
+        ..answered
+    });
+    counters.encode().expect("text")
 }
 
 #[test]
