@@ -8,6 +8,7 @@ mod broker;
 mod crd;
 mod field;
 mod identity;
+mod mcp;
 mod pieces;
 mod proxy;
 mod selector;
@@ -26,10 +27,14 @@ pub use broker::Broker;
 pub use crd::crds;
 pub use field::{FieldError, FieldErrors};
 pub use identity::{Endpoints, GkeWorkloadIdentity, Identity, ServiceAccountKey, WorkloadIdentityFederation};
+pub use mcp::{McpConfig, McpFormat};
 pub use pieces::{AuthHelper, EnvVar, KeySelector, ObjectFieldSelector, Token, ValueSource, VolumeMount};
 pub use proxy::{Feature, Proxy, Publisher};
 pub use selector::{Operator, Requirement, Selector};
-pub use sidecar::{Quantities, Resources, Sidecar, Transport};
+pub use sidecar::{
+    AmbientExchange, CredentialFile, CredentialHttp, CredentialSecret, CredentialSource, CredentialVariable, Git,
+    GitCredentials, GitRule, GitService, OnRefresh, Preset, Quantities, Resources, Sidecar, Transport,
+};
 pub use vertex::{Access, Client, Isolation, Models, Vertex};
 pub use volumes::{
     ConfigMapSource, DownwardApiItem, DownwardApiItems, DownwardApiSource, EmptyDirSource, KeyToPath,
@@ -72,6 +77,9 @@ pub use volumes::{
 #[x_kube(validation = Rule::new("!has(self.access) || self.access == 'File' || has(self.vertex)")
     .message("access: Metadata and access: Proxy need vertex: the broker tells clients its project")
     .field_path(".vertex"))]
+#[x_kube(validation = Rule::new("!has(self.sidecars) || (has(self.isolation) && self.isolation == 'BestEffort') || self.sidecars.all(sidecar, !has(sidecar.gitCredentials) && !(has(sidecar.credential) && has(sidecar.credential.ambientExchange)))")
+    .message("ambientExchange and gitCredentials let the agent get the credential, which needs isolation: BestEffort")
+    .field_path(".isolation"))]
 #[x_kube(validation = Rule::new("!has(self.proxy) || (has(self.access) && self.access == 'Proxy')")
     .message("only access: Proxy has a proxy that could enforce it")
     .field_path(".proxy"))]
@@ -153,8 +161,11 @@ pub struct PolicySpec {
     /// Credential sidecars: containers that hold an integration credential so that the agent does not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub sidecars: Vec<Sidecar>,
+
+    /// A file that names the sidecars' endpoints, for agents that read MCP configuration from a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mcp_config: Option<McpConfig>,
 
     /// What to do with values, keys and other providers that the pod brings.
     #[serde(default, skip_serializing_if = "is_default")]

@@ -6,6 +6,7 @@
 
 mod broker;
 mod completions;
+mod copy;
 mod crds;
 mod exec;
 mod explain;
@@ -99,6 +100,11 @@ Examples:
     --allow-host ambient-api-server.ambient-code.svc:8000 --env 'JIRA_API_TOKEN=apiToken|token' \\
     --env JIRA_URL=url --env JIRA_USERNAME=email -- mcp-atlassian --transport sse --port 8092")]
     Exec(crate::exec::Args),
+    #[command(after_help = "\
+Examples:
+  # As an init container, into a volume of the pod
+  vertex-injector copy --to /run/vertex-injector/program")]
+    Copy(copy::Args),
     Inject(inject::Args),
     Explain(explain::Args),
     Validate(validate::Args),
@@ -129,6 +135,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::Broker(args) => broker::run(args),
         Verb::Probe(args) => Ok(probe::run(&args)),
         Verb::Exec(args) => exec::run(args),
+        Verb::Copy(args) => copy::run(&args),
         Verb::Inject(args) => inject::run(args),
         Verb::Explain(args) => explain::run(args),
         Verb::Validate(args) => validate::run(args),

@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod names;
 pub mod net;
 pub mod operator;
+pub mod presets;
 pub mod quantity;
 pub mod secret;
 pub mod telemetry;

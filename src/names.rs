@@ -52,6 +52,27 @@ pub const CREDENTIALS_VOLUME: &str = "vertex-injector-credentials";
 /// The native sidecar that holds the pod's Google credential in the agent's place.
 pub const BROKER_CONTAINER: &str = "vertex-injector-broker";
 
+/// The init container that copies our program into [`PROGRAM_VOLUME`].
+pub const COPY_CONTAINER: &str = "vertex-injector-copy";
+
+/// The volume in memory with our program, for sidecars whose images lack it.
+pub const PROGRAM_VOLUME: &str = "vertex-injector-program";
+
+/// Where [`PROGRAM_VOLUME`] is mounted.
+pub const PROGRAM_DIRECTORY: &str = "/run/vertex-injector/program";
+
+/// File name of our program, in images of ours and in [`PROGRAM_VOLUME`].
+pub const PROGRAM: &str = "vertex-injector";
+
+/// Where a credential sidecar has what its credential is made of or fetched with: a Secret or a token.
+pub const SIDECAR_CREDENTIAL_DIRECTORY: &str = "/run/vertex-injector/credential";
+
+/// Pod annotation that holds the MCP configuration of [`MCP_VOLUME`] (no secret); the downward API turns it into a file.
+pub const MCP_CONFIGURATION: &str = "vertex-injector.dev/mcp-configuration";
+
+/// The volume with the MCP configuration.
+pub const MCP_VOLUME: &str = "vertex-injector-mcp";
+
 /// The volume with the CA certificates that the operator gives the broker.
 pub const TRUST_VOLUME: &str = "vertex-injector-trust";
 

@@ -1,7 +1,8 @@
 //! What the operator of the cluster allows: the chart's values, read once at start-up.
 
-use crate::api::Selector;
+use crate::api::{Preset, Selector};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The operator's settings. The chart writes them into a file; the command line reads the same file.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,12 @@ pub struct Operator {
     /// Images that policies may run as sidecars: globs, `*` matches any characters, for example `ghcr.io/acme/*`.
     /// Empty: none.
     pub sidecar_images: Vec<String>,
+    /// The image of each preset whose sidecars name none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub preset_images: BTreeMap<Preset, String>,
+    /// Hosts that credential sidecars may send a token to, to get their credential: `host` or `host:port`; without a port the
+    /// one that the URL's scheme stands for.
+    pub credential_hosts: Vec<String>,
     /// Hosts, beside Google's, that policies may name in `endpoints` and `vertex.endpoint`: `host` or `host:port`.
     pub endpoint_hosts: Vec<String>,
     /// Audiences that the API server accepts; no policy may project a token for one of them.
@@ -82,6 +89,8 @@ impl Default for Operator {
         Self {
             agent_selectors: Vec::new(),
             sidecar_images: Vec::new(),
+            preset_images: BTreeMap::new(),
+            credential_hosts: Vec::new(),
             endpoint_hosts: Vec::new(),
             api_server_audiences: [
                 "https://kubernetes.default.svc",
@@ -105,6 +114,19 @@ impl Default for Broker {
             image_pull_secrets: Vec::new(),
             ca_config_map: None,
         }
+    }
+}
+
+impl Operator {
+    /// Whether a host may be sent a token by a credential sidecar.
+    pub fn may_have_credentials(&self, host: &str, port: u16, secure: bool) -> bool {
+        let default = if secure { 443 } else { 80 };
+        self.credential_hosts
+            .iter()
+            .any(|listed| match listed.rsplit_once(':') {
+                Some((name, listed)) => name.eq_ignore_ascii_case(host) && listed.parse() == Ok(port),
+                None => listed.eq_ignore_ascii_case(host) && port == default,
+            })
     }
 }
 

@@ -20,6 +20,8 @@ mod broker;
 mod common;
 #[path = "acceptance/conflicts.rs"]
 mod conflicts;
+#[path = "acceptance/credentials.rs"]
+mod credentials;
 #[path = "acceptance/fracta.rs"]
 mod fracta;
 #[path = "acceptance/identity.rs"]

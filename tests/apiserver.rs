@@ -28,6 +28,8 @@ mod pods;
 mod policies;
 #[path = "apiserver/selection.rs"]
 mod selection;
+#[path = "apiserver/sidecars.rs"]
+mod sidecars;
 mod support;
 #[path = "apiserver/systems.rs"]
 mod systems;

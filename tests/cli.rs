@@ -7,6 +7,8 @@
     reason = "a test, helpers included, fails by panicking"
 )]
 
+#[path = "cli/copy.rs"]
+mod copy;
 #[path = "cli/crds.rs"]
 mod crds;
 #[path = "cli/explain.rs"]

@@ -15,7 +15,7 @@ const MIRROR: &str = "kubernetes.io/config.mirror";
 const MAX_MESSAGE: usize = 4000;
 
 /// What to do when the agent could get around the broker.
-const NOT_ISOLATED: &str = "; with isolation: Required the agent must have no way around its broker: change the pod, or set isolation: BestEffort in the policy";
+const NOT_ISOLATED: &str = "; with isolation: Required the agent must have no way around its broker and sidecars: change the pod, or set isolation: BestEffort in the policy";
 
 /// Most names in one sentence.
 const MAX_NAMES: usize = 8;

@@ -87,6 +87,10 @@ pub enum Reason {
     OtherProvider,
     /// The pod switches Vertex off.
     VertexSwitchedOff,
+    /// The pod is bound to other providers' credentials than that of the sidecar.
+    ProviderNotBound,
+    /// The pod has a sidecar for that provider already.
+    ProviderServed,
     /// Something of the pod stands in the way of something of the policy.
     Conflict,
     /// The agent could get around the broker, and the policy's `isolation` is `Required`.

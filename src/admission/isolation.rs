@@ -10,6 +10,7 @@ use super::pod::{Container, Pod, Text};
 use super::select::{self, Place};
 use crate::clients::CREDENTIALS;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Capabilities that the Pod Security Standard *baseline* lets a container add.
 const BASELINE: [&str; 13] = [
@@ -30,10 +31,8 @@ const BASELINE: [&str; 13] = [
 
 /// Every way around, each as a sentence that names the field. `own` are the volumes that the policy adds beside the broker's.
 pub(super) fn exposures(draft: &Draft<'_>, broker: &Broker, own: &[(String, Value)]) -> Vec<String> {
-    let mut found = Vec::new();
-    of_pod(draft.pod, &mut found);
-    for (place, container) in select::all(draft.pod).filter(|(place, container)| !select::is_ours(*place, container)) {
-        of_container(place, container, &mut found);
+    let mut found = of_boundaries(draft);
+    for (_, container) in select::all(draft.pod).filter(|(place, container)| !select::is_ours(*place, container)) {
         if let Some(secret) = &broker.key_secret {
             let name = &*container.name;
             if takes_from(container, secret) {
@@ -44,12 +43,6 @@ pub(super) fn exposures(draft: &Draft<'_>, broker: &Broker, own: &[(String, Valu
         }
     }
     for (i, (volume, raw)) in draft.volumes.iter().enumerate() {
-        if volume.host_path.is_some() {
-            found.push(format!(
-                "volume {:?} is a hostPath: it leads to the node",
-                &*volume.name
-            ));
-        }
         let Some(what) = credential_in(raw, broker) else {
             continue;
         };
@@ -80,6 +73,61 @@ pub(super) fn exposures(draft: &Draft<'_>, broker: &Broker, own: &[(String, Valu
         );
     }
     found
+}
+
+/// What loosens the boundaries of containers, so that the agent could look into one of ours.
+pub(super) fn of_boundaries(draft: &Draft<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    of_pod(draft.pod, &mut found);
+    for (place, container) in select::all(draft.pod).filter(|(place, container)| !select::is_ours(*place, container)) {
+        of_container(place, container, &mut found);
+    }
+    for (volume, _) in draft.volumes.iter().filter(|(volume, _)| volume.host_path.is_some()) {
+        found.push(format!(
+            "volume {:?} is a hostPath: it leads to the node",
+            &*volume.name
+        ));
+    }
+    found
+}
+
+/// Which containers of the pod read a Secret that is the credential of a sidecar. `own` are the volumes that the policy adds.
+pub(super) fn readers(draft: &Draft<'_>, secrets: &BTreeSet<String>, own: &[(String, Value)]) -> Vec<String> {
+    let mut found = Vec::new();
+    for secret in secrets {
+        let why = format!("Secret {secret:?}, which is a sidecar's credential");
+        for (_, container) in select::all(draft.pod).filter(|(place, container)| !select::is_ours(*place, container)) {
+            if takes_from(container, secret) {
+                found.push(format!("container {:?} takes variables from {why}", &*container.name));
+            }
+        }
+        for (volume, raw) in &draft.volumes {
+            let holds = serde_json::from_str(raw).is_ok_and(|volume: Value| holds_secret(&volume, secret));
+            if holds {
+                let name = &*volume.name;
+                found.extend(
+                    users(draft, name).map(|user| format!("container {user:?} mounts volume {name:?} of {why}")),
+                );
+            }
+        }
+        for (name, _) in own.iter().filter(|(_, volume)| holds_secret(volume, secret)) {
+            found.push(format!("the policy's own volume {name:?} is of {why}"));
+        }
+    }
+    found
+}
+
+/// Whether a volume shows a Secret.
+fn holds_secret(volume: &Value, secret: &str) -> bool {
+    let sources = volume.pointer("/projected/sources").and_then(Value::as_array);
+    let names = sources
+        .into_iter()
+        .flatten()
+        .map(|source| source.pointer("/secret/name"));
+    names
+        .chain([volume.pointer("/secret/secretName")])
+        .flatten()
+        .any(|name| name.as_str() == Some(secret))
 }
 
 fn of_pod(pod: &Pod<'_>, found: &mut Vec<String>) {
@@ -170,11 +218,7 @@ fn credential_in(volume: &str, broker: &Broker) -> Option<String> {
         return Some(format!("a token of the identity's audience {audience:?}"));
     }
     let secret = broker.key_secret.as_ref()?;
-    sources()
-        .filter_map(|source| text(source, "/secret/name"))
-        .chain(text(&volume, "/secret/secretName"))
-        .any(|name| name == *secret)
-        .then(|| format!("Secret {secret:?} with the identity's key"))
+    holds_secret(&volume, secret).then(|| format!("Secret {secret:?} with the identity's key"))
 }
 
 /// Whether variables of a container come from a Secret.

@@ -38,6 +38,9 @@ pub(super) struct Native<'n> {
     /// Whole entries.
     pub(super) env: Vec<Value>,
     pub(super) startup_probe: Option<Value>,
+    pub(super) readiness_probe: Option<Value>,
+    /// Whether it runs beside the agent; otherwise it ends before the agent starts.
+    pub(super) stays: bool,
     pub(super) resources: Option<&'n Resources>,
     pub(super) defaults: Defaults,
     /// Whole entries; the cover of the API token follows them.
@@ -104,6 +107,8 @@ fn container(pod: &Pod<'_>, native: Native<'_>) -> Value {
         ports,
         env,
         startup_probe,
+        readiness_probe,
+        stays,
         resources: wanted,
         defaults,
         mut mounts,
@@ -113,7 +118,9 @@ fn container(pod: &Pod<'_>, native: Native<'_>) -> Value {
     container.insert("name".into(), name.into());
     container.insert("image".into(), image.into());
     container.insert("imagePullPolicy".into(), pull_policy.into());
-    container.insert("restartPolicy".into(), "Always".into());
+    if stays {
+        container.insert("restartPolicy".into(), "Always".into());
+    }
     if !command.is_empty() {
         container.insert("command".into(), command.into());
     }
@@ -128,6 +135,9 @@ fn container(pod: &Pod<'_>, native: Native<'_>) -> Value {
     }
     if let Some(probe) = startup_probe {
         container.insert("startupProbe".into(), probe);
+    }
+    if let Some(probe) = readiness_probe {
+        container.insert("readinessProbe".into(), probe);
     }
     if let Some(resources) = resources(pod, wanted, defaults) {
         container.insert("resources".into(), resources);

@@ -4,6 +4,8 @@ mod broker;
 mod identity;
 mod leftovers;
 
+pub(super) use broker::taken_ports;
+
 use super::decision::Needed;
 use super::draft::Draft;
 use super::env::Environment;
@@ -20,6 +22,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, policy: &Policy, kind: &Kind, open_she
         enter_open_shell(draft);
     }
     let spec = &policy.spec;
+    sidecar::plan_program(draft, policy);
     let brokered = identity::plan(draft, policy, kind);
     for piece in policy.helpers.iter().chain(&policy.tokens) {
         draft.unit(
@@ -39,26 +42,34 @@ pub(super) fn plan(draft: &mut Draft<'_>, policy: &Policy, kind: &Kind, open_she
     if !policy.volumes.is_empty() || !spec.volume_mounts.is_empty() {
         draft.unit("volumes", "", |draft| plan_volumes(draft, policy, spec));
     }
-    sidecar::plan(draft, spec);
+    let served = sidecar::plan(draft, policy);
     for container in 0..draft.containers.len() {
-        proxies::except_loopback(draft, container, brokered || !spec.sidecars.is_empty());
+        proxies::except_loopback(draft, container, brokered || served.any);
     }
     note_needs(draft, policy, kind);
     leftovers::remove_stale(draft);
     leftovers::deny_foreign_mounts(draft);
-    if brokered && let Some(broker) = &policy.broker {
-        let own = policy
-            .tokens
-            .iter()
-            .map(|piece| (piece.unit.clone(), piece.volume.clone()));
-        let own: Vec<(String, Value)> = own.chain(policy.volumes.iter().cloned()).collect();
-        let mut exposures = isolation::exposures(draft, broker, &own);
-        match spec.isolation {
-            Isolation::Required => draft.exposures.append(&mut exposures),
-            Isolation::BestEffort => draft
-                .warnings
-                .extend(exposures.into_iter().map(|exposure| format!("isolation: {exposure}"))),
-        }
+    check_isolation(draft, policy, brokered, &served);
+}
+
+/// Whether the agent could get around the broker and the credential sidecars.
+fn check_isolation(draft: &mut Draft<'_>, policy: &Policy, brokered: bool, served: &sidecar::Served) {
+    let own = policy
+        .tokens
+        .iter()
+        .map(|piece| (piece.unit.clone(), piece.volume.clone()));
+    let own: Vec<(String, Value)> = own.chain(policy.volumes.iter().cloned()).collect();
+    let mut exposures = match &policy.broker {
+        Some(broker) if brokered => isolation::exposures(draft, broker, &own),
+        _ if served.hides => isolation::of_boundaries(draft),
+        _ => Vec::new(),
+    };
+    exposures.extend(isolation::readers(draft, &served.secrets, &own));
+    match policy.spec.isolation {
+        Isolation::Required => draft.exposures.append(&mut exposures),
+        Isolation::BestEffort => draft
+            .warnings
+            .extend(exposures.into_iter().map(|exposure| format!("isolation: {exposure}"))),
     }
 }
 
@@ -151,24 +162,24 @@ fn note_needs(draft: &mut Draft<'_>, policy: &Policy, kind: &Kind) {
     for (_, volume) in &policy.volumes {
         note_sources(draft, volume);
     }
-    let spec = &policy.spec;
-    for var in kind
-        .env
-        .iter()
-        .chain(spec.sidecars.iter().flat_map(|sidecar| &sidecar.env))
-    {
-        let Some(source) = &var.value_from else { continue };
-        for (kind, reference) in [
-            ("ConfigMap", &source.config_map_key_ref),
-            ("Secret", &source.secret_key_ref),
-        ] {
-            if let Some(reference) = reference {
-                draft.needs.insert(Needed {
-                    kind,
-                    name: reference.name.clone(),
-                    optional: reference.optional,
-                });
-            }
+    for var in &kind.env {
+        note_variable(draft, var);
+    }
+}
+
+/// What a variable's value comes from.
+pub(super) fn note_variable(draft: &mut Draft<'_>, var: &EnvVar) {
+    let Some(source) = &var.value_from else { return };
+    for (kind, reference) in [
+        ("ConfigMap", &source.config_map_key_ref),
+        ("Secret", &source.secret_key_ref),
+    ] {
+        if let Some(reference) = reference {
+            draft.needs.insert(Needed {
+                kind,
+                name: reference.name.clone(),
+                optional: reference.optional,
+            });
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::broker::Broker;
 use super::render::{self, Credential, Piece};
+use super::sidecar::Sidecars;
 use crate::api::{
     Agent, ClusterInjectionPolicy, FieldErrors, InjectionPolicy, OnValue, PolicySpec, Requirement, Selector, validate,
 };
@@ -53,6 +54,7 @@ pub struct Policy {
     unreachable: Option<String>,
     pub(super) kinds: Vec<Kind>,
     pub(super) broker: Option<Broker>,
+    pub(super) sidecars: Sidecars,
     pub(super) helpers: Vec<Piece>,
     pub(super) tokens: Vec<Piece>,
     pub(super) volumes: Vec<(String, serde_json::Value)>,
@@ -97,6 +99,7 @@ impl Policy {
             [] => vec![Kind::new(None, spec)],
             agents => agents.iter().map(|agent| Kind::new(Some(agent), spec)).collect(),
         };
+        let sidecars = Sidecars::of(spec, operator);
         Self {
             reference: format!("{name}@{generation}"),
             name,
@@ -104,7 +107,8 @@ impl Policy {
             overridable,
             errors: validate::errors(spec, namespaces.as_ref(), operator),
             namespaces,
-            notes: notes(spec),
+            notes: notes(spec, &sidecars),
+            sidecars,
             unreachable: unreachable(spec, operator),
             kinds,
             broker: Broker::of(spec, &operator.broker),
@@ -228,8 +232,8 @@ impl Kind {
     }
 }
 
-fn notes(spec: &PolicySpec) -> Vec<String> {
-    let mut notes = Vec::new();
+fn notes(spec: &PolicySpec, sidecars: &Sidecars) -> Vec<String> {
+    let mut notes = sidecars.notes();
     if spec
         .identity
         .as_ref()

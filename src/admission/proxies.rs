@@ -1,6 +1,6 @@
 //! Loopback endpoints and HTTP proxies: a client that sends everything through a proxy would send it those too.
 
-use super::draft::Draft;
+use super::draft::{ContainerDraft, Draft};
 use super::env::{Given, Known};
 use super::render;
 
@@ -28,13 +28,7 @@ pub(super) fn except_loopback(draft: &mut Draft<'_>, container: usize, introduce
     };
     let needed = introduced && PROXIES.iter().any(|proxy| target.environment.known(proxy).is_some());
     // A pod's own exceptions are extended where they are; a new variable would hide them from clients that prefer it.
-    let own: Vec<&'static str> = EXCEPTIONS
-        .into_iter()
-        .filter(|name| {
-            let added = target.is_previous(name) && target.previous_within(name).is_empty();
-            !added && target.environment.given(name).is_some()
-        })
-        .collect();
+    let own: Vec<&'static str> = EXCEPTIONS.into_iter().filter(|name| is_own(target, name)).collect();
     if own.is_empty() && needed {
         for name in EXCEPTIONS {
             draft.set_env(container, name, render::literal(name, &LOOPBACK.join(",")));
@@ -43,6 +37,46 @@ pub(super) fn except_loopback(draft: &mut Draft<'_>, container: usize, introduce
     for name in own {
         extend(draft, container, name, needed);
     }
+}
+
+/// The proxies of a container with their exceptions, loopback among them, for a sidecar that calls the world as the container
+/// does. The same before and after an injection.
+pub(super) fn for_sidecar(target: &ContainerDraft<'_>) -> Vec<(String, String)> {
+    let text = |name: &str| match target.environment.known(name) {
+        Some(Known::Text(text)) => Some(text.to_string()),
+        _ => None,
+    };
+    let mut env: Vec<(String, String)> = PROXIES
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), text(name)?)))
+        .collect();
+    if env.is_empty() {
+        return env;
+    }
+    let own: Vec<&str> = EXCEPTIONS.into_iter().filter(|name| is_own(target, name)).collect();
+    if own.is_empty() {
+        env.extend(EXCEPTIONS.map(|name| (name.to_owned(), LOOPBACK.join(","))));
+    }
+    for name in own {
+        let ours = target.previous_within(name);
+        let seen = text(name).unwrap_or_default();
+        let mut hosts: Vec<&str> = seen.split(',').filter(|host| !ours.contains(host.trim())).collect();
+        hosts.retain(|host| !host.trim().is_empty());
+        let everything = hosts.iter().any(|host| host.trim() == "*");
+        for host in LOOPBACK {
+            if !everything && !hosts.iter().any(|other| other.trim() == host) {
+                hosts.push(host);
+            }
+        }
+        env.push((name.to_owned(), hosts.join(",")));
+    }
+    env
+}
+
+/// Whether exceptions are the container's own, be it that we have extended them.
+fn is_own(target: &ContainerDraft<'_>, name: &str) -> bool {
+    let added = target.is_previous(name) && target.previous_within(name).is_empty();
+    !added && target.environment.given(name).is_some()
 }
 
 fn extend(draft: &mut Draft<'_>, container: usize, name: &'static str, needed: bool) {

@@ -197,7 +197,8 @@ fn key_volume(key: &ServiceAccountKey) -> Value {
     }})
 }
 
-fn token_source(audience: &str, expiration: Option<i64>, path: &str) -> Value {
+/// A ServiceAccount token in a projected volume.
+pub(super) fn token_source(audience: &str, expiration: Option<i64>, path: &str) -> Value {
     json!({"serviceAccountToken": {"audience": audience, "expirationSeconds": expiration.unwrap_or(3600), "path": path}})
 }
 

@@ -1,170 +1,98 @@
 //! Credential sidecars: native sidecars under rules that keep the pod's own behaviour as it was.
+//!
+//! [`server`] is what a policy says of them, [`choice`] which of them a pod gets, [`ports`] where they listen there. [`container`]
+//! renders one, with what [`session`] takes over from the agent. The agent learns of them through [`registry`], [`mcp`] and [`git`].
 
+mod choice;
+mod container;
+mod git;
+mod mcp;
+mod ports;
+mod registry;
+mod server;
+mod session;
+
+pub(super) use server::Sidecars;
+
+use super::decision::Needed;
 use super::draft::Draft;
-use super::native::{self, Defaults, Native};
-use super::render;
-use crate::api::{PolicySpec, Sidecar, Transport};
+use super::plan::note_variable;
+use super::policy::Policy;
 use crate::names;
-use serde_json::{Map, Value, json};
+use container::Placed;
+use server::Server;
+use std::collections::BTreeSet;
 
-const MCP_URLS: &str = "CREDENTIAL_MCP_URLS";
-const SIDECAR_MODE: &str = "CREDENTIAL_SIDECAR_MODE";
-const CREDENTIAL_IDS: &str = "CREDENTIAL_IDS";
+/// Plans our program for the sidecars that need it, before everything else of ours.
+pub(super) fn plan_program(draft: &mut Draft<'_>, policy: &Policy) {
+    let sidecars = &policy.sidecars;
+    let wrapped = choice::served(draft, sidecars).any(Server::is_wrapped);
+    if wrapped {
+        container::plan_program(draft, sidecars);
+    }
+}
 
-const DEFAULTS: Defaults = Defaults {
-    cpu: ("50m", "500m"),
-    memory: ("64Mi", "256Mi"),
-};
+/// What a pod got of sidecars.
+#[derive(Debug, Default)]
+pub(super) struct Served {
+    /// Whether there is one.
+    pub(super) any: bool,
+    /// Whether one hides a credential from the agent.
+    pub(super) hides: bool,
+    /// The Secrets that are credentials of sidecars.
+    pub(super) secrets: BTreeSet<String>,
+}
 
 /// Plans all sidecars of the policy, in order, before the pod's own init containers.
-pub(super) fn plan(draft: &mut Draft<'_>, spec: &PolicySpec) {
-    for sidecar in &spec.sidecars {
-        let unit = format!("sidecars[{}]", sidecar.name);
-        let detail = format!(
-            "container {}{} on port {}",
-            names::PIECE_PREFIX,
-            sidecar.name,
-            sidecar.port
-        );
-        draft.unit(&unit, detail, |draft| plan_container(draft, sidecar));
+pub(super) fn plan(draft: &mut Draft<'_>, policy: &Policy) -> Served {
+    let sidecars = &policy.sidecars;
+    choice::skip(draft, sidecars);
+    let mut free = ports::Free::of(draft, policy);
+    let servers: Vec<&Server> = choice::served(draft, sidecars).collect();
+    let placed: Vec<Placed<'_>> = servers.into_iter().map(|server| free.place(draft, server)).collect();
+    let mut served = Served::default();
+    for placed in &placed {
+        let server = placed.server;
+        let name = &server.whole.name;
+        let unit = format!("sidecars[{name}]");
+        let detail = format!("container {}{name} on port {}", names::PIECE_PREFIX, placed.port);
+        draft.unit(&unit, detail, |draft| container::plan(draft, placed, sidecars));
+        let warnings = server.warnings().into_iter();
+        draft
+            .warnings
+            .extend(warnings.map(|warning| format!("isolation: {warning}")));
+        served.any = true;
+        served.hides |= server.credential.is_some();
+        note_needs(draft, server, &mut served);
     }
-    let endpoints: Vec<(&str, String)> = spec
-        .sidecars
+    let endpoints: Vec<(&str, String)> = placed
         .iter()
-        .filter_map(|sidecar| Some((sidecar.mcp_key.as_deref()?, endpoint(sidecar))))
+        .filter_map(|placed| {
+            let whole = &placed.server.whole;
+            Some((whole.mcp_key.as_deref()?, whole.url(placed.port)))
+        })
         .collect();
-    let plan = |draft: &mut Draft<'_>| {
-        for container in 0..draft.containers.len() {
-            if let Err(problem) = register(draft, container, &endpoints) {
-                draft.problems.push(problem);
-            }
-        }
-    };
-    if endpoints.is_empty() {
-        plan(draft);
-    } else {
-        draft.unit("mcpUrls", format!("{MCP_URLS} and {SIDECAR_MODE}"), plan);
-    }
+    registry::plan(draft, &endpoints);
+    mcp::plan(draft, policy.spec.mcp_config.as_ref(), &placed);
+    git::plan(draft, &placed);
+    served
 }
 
-/// Where a sidecar's MCP server is. Runners append `/sse` for SSE themselves.
-fn endpoint(sidecar: &Sidecar) -> String {
-    let path = match (&sidecar.path, sidecar.transport) {
-        (Some(path), _) => path.trim_end_matches('/'),
-        (None, Transport::SSE) => "",
-        (None, Transport::StreamableHTTP) => "/mcp",
-    };
-    format!("http://localhost:{}{path}", sidecar.port)
-}
-
-fn plan_container(draft: &mut Draft<'_>, sidecar: &Sidecar) {
-    let name = format!("{}{}", names::PIECE_PREFIX, sidecar.name);
-    let temporary = format!("{}tmp-{}", names::PIECE_PREFIX, sidecar.name);
-    if let Some(user) = native::user_of_port(draft.pod, sidecar.port) {
-        draft.problems.push(format!(
-            "sidecar {:?} wants port {}, which container {user:?} uses",
-            sidecar.name, sidecar.port
-        ));
+/// The objects that the pod will wait for because of a sidecar.
+fn note_needs(draft: &mut Draft<'_>, server: &Server, served: &mut Served) {
+    for var in &server.env {
+        note_variable(draft, var);
     }
-    draft.add_volume(&temporary, &json!({"emptyDir": {"sizeLimit": "16Mi"}}));
-    let native = Native {
-        name: &name,
-        image: &sidecar.image,
-        pull_policy: "IfNotPresent",
-        command: sidecar.command.iter().map(String::as_str).collect(),
-        args: sidecar.args.iter().map(String::as_str).collect(),
-        ports: vec![json!({"containerPort": sidecar.port, "protocol": "TCP"})],
-        env: sidecar.env.iter().map(render::env).collect(),
-        startup_probe: None,
-        resources: sidecar.resources.as_ref(),
-        defaults: DEFAULTS,
-        mounts: vec![json!({"name": temporary, "mountPath": "/tmp"})],
-        sealed: false,
-    };
-    native::plan(draft, native);
-}
-
-/// Merges the endpoints into the agent's registry without touching what is there, except what an earlier injection put
-/// there.
-fn register(draft: &mut Draft<'_>, container: usize, endpoints: &[(&str, String)]) -> Result<(), String> {
-    let Some(target) = draft.containers.get(container) else {
-        return Ok(());
-    };
-    let ours = target.previous_within(MCP_URLS);
-    if endpoints.is_empty() && ours.is_empty() {
-        return Ok(());
-    }
-    let name = target.name();
-    let literal = |variable: &str| match target.environment.given(variable) {
-        None => Ok(None),
-        Some(super::env::Given::Literal(text)) if text.trim().is_empty() => Ok(None),
-        Some(super::env::Given::Literal(text)) => Ok(Some(text.to_string())),
-        Some(super::env::Given::From { .. }) => Err(format!(
-            "container {name:?} takes {variable} from a valueFrom, into which nothing can be merged; give it a value"
-        )),
-    };
-    let found = literal(MCP_URLS)?;
-    let mut urls = match &found {
-        None => Map::new(),
-        Some(text) => strings(text).ok_or_else(|| {
-            format!("{MCP_URLS} of container {name:?} is not a JSON object of strings, so nothing can be added to it; correct or remove it")
-        })?,
-    };
-    let before = urls.clone();
-    urls.retain(|key, _| !ours.contains(key));
-    let mut merged = Vec::new();
-    for (key, url) in endpoints {
-        match urls.get(*key).and_then(Value::as_str) {
-            Some(found) if found == url => {}
-            Some(_) => {
-                return Err(format!(
-                    "{MCP_URLS} of container {name:?} has another URL under {key:?}; choose another mcpKey for the sidecar"
-                ));
-            }
-            None => {
-                urls.insert((*key).to_owned(), url.as_str().into());
-                merged.push((*key).to_owned());
-            }
-        }
-    }
-    let text = match found {
-        // As it was written, spaces and all.
-        Some(text) if urls == before => text,
-        _ => Value::Object(urls.clone()).to_string(),
-    };
-    if endpoints.is_empty() {
-        // What is left was merged with ours and stays; nothing left means that the variable goes.
-        if !urls.is_empty() {
-            draft.restore_env(container, MCP_URLS, render::literal(MCP_URLS, &text));
-        }
-        return Ok(());
-    }
-    if let Some(text) = literal(CREDENTIAL_IDS)? {
-        let bound = strings(&text).ok_or_else(|| {
-            format!("{CREDENTIAL_IDS} of container {name:?} is not a JSON object of strings; correct or remove it")
-        })?;
-        let rest: Vec<&str> = bound
-            .keys()
-            .map(String::as_str)
-            .filter(|provider| !urls.contains_key(*provider))
-            .collect();
-        if !rest.is_empty() {
-            return Err(format!(
-                "container {name:?} is bound to {} without a sidecar, and {SIDECAR_MODE} would keep it from fetching those credentials itself; add sidecars for them",
-                rest.join(", ")
-            ));
-        }
-    }
-    draft.set_env(container, MCP_URLS, render::literal(MCP_URLS, &text));
-    draft.set_env(container, SIDECAR_MODE, render::literal(SIDECAR_MODE, "true"));
-    draft.note_within(container, MCP_URLS, merged);
-    Ok(())
-}
-
-/// A JSON object of strings.
-fn strings(text: &str) -> Option<Map<String, Value>> {
-    match serde_json::from_str(text) {
-        Ok(Value::Object(object)) if object.values().all(Value::is_string) => Some(object),
-        _ => None,
+    if let Some(secret) = server
+        .credential
+        .as_ref()
+        .and_then(|credential| credential.secret.as_ref())
+    {
+        draft.needs.insert(Needed {
+            kind: "Secret",
+            name: secret.secret_name.clone(),
+            optional: false,
+        });
+        served.secrets.insert(secret.secret_name.clone());
     }
 }

@@ -6,6 +6,7 @@ mod env;
 mod identity;
 mod paths;
 mod pieces;
+mod sidecars;
 
 use super::{Access, Agent, FieldErrors, OpenShell, PolicySpec, Requirement, Selector};
 use crate::clients::{MODEL_REGION_CLIENTS, MODEL_REGION_PREFIX, Setting};
@@ -15,7 +16,7 @@ use std::collections::HashSet;
 pub use env::{changes_a_process, is_secret_name};
 
 /// Ports that agent systems use on loopback in every pod of theirs; a sidecar there would take a client's place.
-const TAKEN_PORTS: [(i32, &str); 8] = [
+pub const TAKEN_PORTS: [(i32, &str); 8] = [
     (8001, "the Ambient runner"),
     (8090, "Ambient's own MCP server"),
     (8091, "Ambient's GitHub sidecar"),
@@ -40,6 +41,7 @@ pub fn errors(spec: &PolicySpec, namespaces: Option<&Selector>, operator: &Opera
     identity::check(spec, operator, &mut errors);
     env::check(spec, &mut errors);
     pieces::check(spec, operator, &mut errors);
+    sidecars::check(spec, operator, &mut errors);
     paths::check(spec, &mut errors);
     check_open_shell(spec, &mut errors);
     errors

@@ -15,7 +15,7 @@ spec:
   tokens: [{name: gateway, audience: gateway, mountPath: /srv/gateway}]
   volumes: [{name: settings, configMap: {name: settings}}]
   volumeMounts: [{name: settings, mountPath: /srv/settings, readOnly: true}]
-  sidecars: [{name: github, image: mcp, port: 9000, env: [{name: MODE, value: strict}]}]
+  sidecars: [{name: github, image: 'mcp:1', port: 9000, env: [{name: MODE, value: strict}]}]
 ";
 
 fn world() -> World {

@@ -392,7 +392,7 @@ fn the_containers_annotation_cannot_name_a_container_of_ours() {
         "sidecarImages: ['*']",
         &policy(
             "p",
-            "  agents: [{podSelector: {}}]\n  sidecars: [{name: x, image: x, port: 9000}]",
+            "  agents: [{podSelector: {}}]\n  sidecars: [{name: x, image: 'x:1', port: 9000}]",
         ),
     );
     let mut injected = world.admit(&pod("{}")).after;

@@ -106,7 +106,7 @@ fn a_policy_that_breaks_a_rule_beyond_the_schema_is_refused_with_the_field_offli
             "https://kubernetes.default.svc",
         ),
         (
-            json!({"sidecars": [{"name": "github", "image": "docker.io/evil/mcp", "port": 8091}]}),
+            json!({"sidecars": [{"name": "github", "image": "docker.io/evil/mcp:1", "port": 8091}]}),
             "spec.sidecars[0].image",
             "registry.example.com/mcp-*",
         ),

@@ -80,6 +80,8 @@ impl World {
             "--set",
             &format!("policyLimits.sidecarImages={{{SIDECAR_IMAGES}}}"),
             "--set",
+            "policyLimits.credentialHosts={tokens.example.com}",
+            "--set",
             "gkeWorkloadIdentity.enabled=true",
         ]);
         let kubeconfig = identity(&cluster, &folder);
@@ -204,6 +206,21 @@ impl Namespace<'_> {
     /// Writes an `InjectionPolicy` and does not wait for anything.
     #[track_caller]
     pub fn write_policy(&self, name: &str, spec: &str) {
+        self.world.cluster.apply(&self.policy_object(name, spec));
+    }
+
+    /// Tries to write an `InjectionPolicy` and returns what the API server says.
+    #[track_caller]
+    pub fn refused_policy(&self, name: &str, spec: &str) -> String {
+        let create = ["create", "--dry-run=server", "--filename", "-"];
+        let ran = self
+            .world
+            .cluster
+            .try_kubectl_stdin(&create, &self.policy_object(name, spec));
+        ran.error()
+    }
+
+    fn policy_object(&self, name: &str, spec: &str) -> String {
         let spec = crate::pods::document(spec);
         let policy = json!({
             "apiVersion": "vertex-injector.dev/v1alpha1",
@@ -211,7 +228,7 @@ impl Namespace<'_> {
             "metadata": {"name": name, "namespace": self.name},
             "spec": spec,
         });
-        self.world.cluster.apply(&policy.to_string());
+        policy.to_string()
     }
 }
 

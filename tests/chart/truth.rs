@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 use vertex_injector::admission::{Outcome, Reason};
-use vertex_injector::api::{Selector, crds};
+use vertex_injector::api::{Preset, Selector, crds};
 use vertex_injector::operator::{Broker, CaConfigMap, Operator, PullPolicy};
 use vertex_injector::{manifest, metrics, names, telemetry};
 
@@ -138,6 +138,11 @@ fn the_webhook_reads_the_operators_settings_as_the_chart_writes_them() {
         every.sidecar_images,
         ["registry.example.com/acme/mcp-*", "ghcr.io/acme/github-mcp:1.0"]
     );
+    assert_eq!(
+        every.preset_images,
+        [(Preset::Github, "ghcr.io/acme/github-mcp:1.0".to_owned())].into()
+    );
+    assert_eq!(every.credential_hosts, ["tokens.example.com", "tokens.agents.svc:8080"]);
     assert_eq!(every.endpoint_hosts, ["psc.example.com", "psc.example.com:8443"]);
     assert_eq!(every.api_server_audiences, ["https://issuer.example.com/"]);
     let digest = "sha256:fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210";

@@ -22,7 +22,7 @@ fn policies_outlive_stricter_lists_and_the_release() {
         json!({
             "apiVersion": "vertex-injector.dev/v1alpha1", "kind": "InjectionPolicy",
             "metadata": {"name": "policy", "namespace": "default", "finalizers": ["example.com/hold"]},
-            "spec": {"sidecars": [{"name": "a", "image": "example.com/a", "port": port}]},
+            "spec": {"sidecars": [{"name": "a", "image": "example.com/a:1", "port": port}]},
         })
         .to_string()
     };
@@ -148,7 +148,7 @@ fn largest() -> Value {
                 "name": long(&format!("p{}x", i % 32), 63), "mountPath": path("mount", i),
             })),
             "sidecars": many(16, |i| json!({
-                "name": format!("s{i}"), "image": long("registry.example.com/team/mcp-a", 512), "port": 20000 + i,
+                "name": format!("s{i}"), "image": long("registry.example.com/team/mcp-a:1", 512), "port": 20000 + i,
                 "mcpKey": long(&format!("k{i}x"), 63), "env": env(format!("S{i}")),
                 "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "0.1", "memory": "64Mi"}},
             })),

@@ -38,7 +38,7 @@ fn a_policy_that_uses_everything_rightly_is_accepted_in_both_kinds() {
         "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}, {"name": "workspace", "mountPath": "/etc/acme"}],
         "sidecars": [
             {"name": "github", "image": "ghcr.io/acme/github-mcp:1.0", "port": 8100, "mcpKey": "github"},
-            {"name": "jira", "image": "registry.example.com/acme/mcp-jira@sha256:abc", "port": 8101, "mcpKey": "jira"},
+            {"name": "jira", "image": "registry.example.com/acme/mcp-jira@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "port": 8101, "mcpKey": "jira"},
         ],
     });
     let policies = [policy("namespaced", spec.clone()), cluster_policy("cluster", spec)];
@@ -70,7 +70,7 @@ fn everything_that_is_wrong_is_said_in_one_message_and_no_value_of_a_variable_is
     let spec = json!({
         "agents": [{"podSelector": {}, "env": [{"name": "LD_PRELOAD", "value": "/tmp/canary-1.so"}]}],
         "env": [{"name": "MY_TOKEN", "value": "canary-2"}],
-        "sidecars": [{"name": "a", "image": "docker.io/evil", "port": 8090, "env": [{"name": "API_KEY", "value": "canary-3"}]}],
+        "sidecars": [{"name": "a", "image": "docker.io/evil:1", "port": 8090, "env": [{"name": "API_KEY", "value": "canary-3"}]}],
         "volumeMounts": [{"name": "x", "mountPath": "/usr/bin"}],
     });
     let message = api_server(release, &[policy("all", spec)])["all"]
@@ -80,7 +80,7 @@ fn everything_that_is_wrong_is_said_in_one_message_and_no_value_of_a_variable_is
         r#"spec.agents[0].env[0].name: "LD_PRELOAD" may not be set by a policy: it can make a process run other code"#,
         r#"spec.env[0].value: "MY_TOKEN" looks like a secret"#,
         r#"spec.sidecars[0].env[0].value: "API_KEY" looks like a secret"#,
-        r#"spec.sidecars[0].image: "docker.io/evil" is not allowed: the operator's list of sidecarImages has registry.example.com/acme/mcp-*, "#,
+        r#"spec.sidecars[0].image: "docker.io/evil:1" is not allowed: the operator's list of sidecarImages has registry.example.com/acme/mcp-*, "#,
         "spec.sidecars[0].port: 8090 is taken by Ambient's own MCP server",
         r#"spec.volumeMounts[0].name: "x" references no volume of this policy; valid names: []"#,
         r#"spec.volumeMounts[0].mountPath: "/usr/bin" is not for policies: nothing may be mounted at or below /usr"#,
@@ -123,6 +123,56 @@ fn what_does_not_fit_together_is_refused_by_both() {
         json!({"sidecars": [with_resources(json!({"requests": {"memory": "1Gi"}, "limits": {"cpu": "500m"}}))]}),
         json!({"sidecars": [with_resources(json!({"limits": {"cpu": null}, "requests": {"cpu": "1"}}))]}),
         json!({"agents": [{"podSelector": {}, "credentialDirectory": "/var/run/secrets/vertex-injector"}]}),
+    ];
+    assert_eq!(agree(release, &named(&rightly)), 0);
+}
+
+#[test]
+fn where_a_sidecars_credential_may_come_from_is_judged_alike() {
+    let Some(release) = &*RELEASE else { return };
+    let github = |more: Value| {
+        let mut sidecar = json!({"preset": "github"});
+        let fields = more.as_object().expect("a map").clone();
+        sidecar.as_object_mut().expect("a map").extend(fields);
+        sidecar
+    };
+    let http = |url: &str| json!({"credential": {"http": {"url": url, "audience": "tokens"}}});
+    let only = |sidecar: Value| json!({ "sidecars": [sidecar] });
+    let specs = [
+        only(json!({"preset": "jira"})),
+        only(json!({"image": "ghcr.io/acme/github-mcp:1.0"})),
+        only(github(json!({"image": "ghcr.io/acme/github-mcp:1.0", "name": "copy"}))),
+        only(github(json!({"image": "registry.example.com/acme/mcp-a:latest"}))),
+        only(github(json!({"image": "registry.example.com/acme/mcp-a"}))),
+        only(github(json!({"port": 8787}))),
+        only(github(json!({"onRefresh": "Restart"}))),
+        only(github(http("https://evil.example/x"))),
+        only(github(http("https://tokens.example.com:8443/x"))),
+        only(github(http("https://tokens.example.com.evil.com/x"))),
+        only(github(http("http://tokens.example.com/x"))),
+        only(github(http("http://tokens.agents.svc/x"))),
+        only(github(
+            json!({"credential": {"http": {"url": "https://tokens.example.com/x", "audience": "api"}}}),
+        )),
+        only(github(json!({"credential": {}}))),
+        only(github(json!({"credential": {"ambientExchange": {}}}))),
+        only(github(
+            json!({"credential": {"secret": {"secretName": "a"}}, "gitCredentials": {"hosts": ["github.com"]}}),
+        )),
+        json!({"sidecars": [github(json!({})), github(json!({}))]}),
+        json!({"sidecars": [github(json!({})), github(json!({"name": "other"}))]}),
+    ];
+    assert_eq!(agree(release, &named(&specs)), specs.len());
+    let git = json!({"credential": {"secret": {"secretName": "a"}},
+                     "git": {"allow": [{"repositories": "github.com/acme/*", "services": ["Fetch"]}]}});
+    let rightly = [
+        only(github(json!({}))),
+        only(github(http("https://tokens.example.com/x"))),
+        only(github(http("https://tokens.example.com:443/x"))),
+        only(github(http("http://tokens.agents.svc:8080/x"))),
+        only(github(git)),
+        json!({"isolation": "BestEffort", "sidecars": [github(json!({"credential": {"ambientExchange": {}}}))]}),
+        json!({"mcpConfig": {"mountPath": "/etc/mcp"}, "sidecars": [github(json!({})), github(json!({"name": "other", "mcpKey": "other"}))]}),
     ];
     assert_eq!(agree(release, &named(&rightly)), 0);
 }

@@ -19,6 +19,7 @@ fn verbs() -> Vec<String> {
         "broker",
         "probe",
         "exec",
+        "copy",
         "inject",
         "explain",
         "validate",

@@ -29,6 +29,7 @@ pub fn operator() -> Operator {
     Operator {
         sidecar_images: vec!["example.com/mcp/*".to_owned()],
         endpoint_hosts: vec!["sts.example.com".to_owned()],
+        credential_hosts: vec!["tokens.example.com".to_owned()],
         broker: Broker {
             image_pull_secrets: vec![PULL_SECRET.to_owned()],
             ca_config_map: Some(CaConfigMap {
@@ -111,6 +112,13 @@ fn with(tape: &mut Tape<'_>, agents: &Value, volumes: &Value, mounts: &Value, po
         spec["openShell"] = "PatchUserEnvironment".into();
     } else if tape.chance(30) {
         spec["sidecars"] = sidecars(tape);
+        let all = spec["sidecars"].as_array().expect("a list");
+        let mut keys = all.iter().filter(|sidecar| sidecar.get("mcpKey").is_some());
+        if keys.next().is_some() && tape.chance(40) {
+            spec["mcpConfig"] = json!({"mountPath": "/etc/acme/mcp"});
+        }
+        // What a pod's own looseness lets the agent see is another test's.
+        spec["isolation"] = "BestEffort".into();
     }
     spec["conflicts"] = json!({
         "values": tape.pick(&["Keep", "Override", "Keep", "Override", "Deny"]),
@@ -330,7 +338,31 @@ fn sidecars(tape: &mut Tape<'_>) -> Value {
     }
     let mut sidecars = vec![first];
     if tape.chance(40) {
-        sidecars.push(json!({"name": "jira", "image": "example.com/mcp/jira:1", "port": 18102, "mcpKey": "jira2"}));
+        let mut second = json!({"name": "jira", "image": "example.com/mcp/jira:1", "port": 18102, "mcpKey": "jira2"});
+        if tape.chance(60) {
+            hold_a_credential(tape, &mut second);
+        }
+        sidecars.push(second);
     }
     sidecars.into()
+}
+
+/// Gives a sidecar a credential from one of the sources, and everything that follows from it.
+fn hold_a_credential(tape: &mut Tape<'_>, sidecar: &mut Value) {
+    sidecar["command"] = json!(["mcp-atlassian", "--port", "18102"]);
+    sidecar["credential"] = if tape.chance(50) {
+        json!({"secret": {"secretName": "jira"}})
+    } else {
+        json!({"http": {"url": "https://tokens.example.com/jira", "audience": "tokens"}})
+    };
+    sidecar["credentialEnv"] = json!([{"name": "JIRA_API_TOKEN", "field": tape.pick(&["token", "apiToken|token"])}]);
+    if tape.chance(40) {
+        sidecar["credentialFiles"] = json!([{"path": "/run/jira/token", "field": "token"}]);
+    }
+    if tape.chance(40) {
+        sidecar["git"] = json!({
+            "hosts": ["git.example.com"],
+            "allow": [{"repositories": "git.example.com/acme/*", "services": ["Fetch"]}],
+        });
+    }
 }

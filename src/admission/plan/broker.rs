@@ -75,7 +75,7 @@ pub(in crate::admission) fn taken_ports(draft: &Draft<'_>, spec: &PolicySpec) ->
     let own = select::all(draft.pod).filter(|(place, container)| !select::is_ours(*place, container));
     own.flat_map(|(_, container)| &container.ports)
         .filter_map(|port| i32::try_from(port.container_port).ok())
-        .chain(spec.sidecars.iter().map(|sidecar| sidecar.port))
+        .chain(spec.sidecars.iter().filter_map(|sidecar| sidecar.port))
         .collect()
 }
 
@@ -138,6 +138,8 @@ fn container(broker: &Broker, ports: Ports) -> Native<'_> {
         ports: ports.metrics.map(metrics).into_iter().collect(),
         env,
         startup_probe: Some(startup_probe()),
+        readiness_probe: None,
+        stays: true,
         resources: broker.wishes.resources.as_ref(),
         defaults: broker.defaults(),
         mounts,

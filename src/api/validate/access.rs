@@ -153,10 +153,13 @@ fn check_container(broker: &Broker, spec: &PolicySpec, errors: &mut FieldErrors)
         if let Some((_, user)) = TAKEN_PORTS.iter().find(|(taken, _)| *taken == port) {
             errors.add(&*field, format!("{port} is taken by {user}; choose another"));
         }
-        if let Some(sidecar) = spec.sidecars.iter().find(|sidecar| sidecar.port == port) {
+        if let Some(sidecar) = spec.sidecars.iter().find(|sidecar| sidecar.port == Some(port)) {
             errors.add(
                 &*field,
-                format!("{port} is the port of sidecar {:?} already", sidecar.name),
+                format!(
+                    "{port} is the port of sidecar {:?} already",
+                    sidecar.name.as_deref().unwrap_or_default()
+                ),
             );
         }
     }

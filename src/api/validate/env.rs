@@ -112,6 +112,11 @@ pub fn is_secret_name(name: &str) -> bool {
     })
 }
 
+/// Whether a variable of this name configures one of our own programs.
+pub(super) fn is_ours(name: &str) -> bool {
+    name.starts_with("VERTEX_INJECTOR_")
+}
+
 fn check_list(env: &[EnvVar], field: &str, errors: &mut FieldErrors) {
     check_unique(env, field, errors);
     for (i, var) in env.iter().enumerate() {

@@ -92,6 +92,9 @@ pub(super) fn check(spec: &PolicySpec, errors: &mut FieldErrors) {
             errors,
         );
     }
+    if let Some(config) = &spec.mcp_config {
+        mount(&config.mount_path, "spec.mcpConfig.mountPath".to_owned(), errors);
+    }
     for (i, agent) in spec.agents.iter().enumerate() {
         let Some(directory) = &agent.credential_directory else {
             continue;
@@ -104,7 +107,7 @@ pub(super) fn check(spec: &PolicySpec, errors: &mut FieldErrors) {
     }
 }
 
-fn check_path(path: &str, field: &str, errors: &mut FieldErrors) {
+pub(super) fn check_path(path: &str, field: &str, errors: &mut FieldErrors) {
     if !path.starts_with('/') || path.split('/').skip(1).any(|part| matches!(part, "" | "." | "..")) {
         errors.add(
             field,

@@ -1,7 +1,7 @@
-//! Helpers, tokens, volumes, mounts and sidecars: references that resolve, objects that can exist.
+//! Helpers, tokens, volumes and mounts: references that resolve, objects that can exist.
 
-use super::{TAKEN_PORTS, check_object_name, identity::check_audience};
-use crate::api::{DownwardApiItem, FieldErrors, KeyToPath, PolicySpec, Projection, Resources, Sidecar, Volume};
+use super::{check_object_name, identity::check_audience};
+use crate::api::{DownwardApiItem, FieldErrors, KeyToPath, PolicySpec, Projection, Resources, Volume};
 use crate::glob::Glob;
 use crate::operator::Operator;
 use crate::quantity::thousandths;
@@ -29,10 +29,6 @@ pub(super) fn check(spec: &PolicySpec, operator: &Operator, errors: &mut FieldEr
         check_volume(volume, &field, operator, errors);
     }
     check_mounts(spec, errors);
-    for (i, sidecar) in spec.sidecars.iter().enumerate() {
-        let earlier = spec.sidecars.get(..i).unwrap_or_default();
-        check_sidecar(sidecar, earlier, &format!("spec.sidecars[{i}]"), operator, errors);
-    }
 }
 
 /// The downward API's fields; a volume offers fewer than a variable.
@@ -201,54 +197,6 @@ fn check_downward(items: &[DownwardApiItem], field: &str, errors: &mut FieldErro
 fn check_relative(path: &str, field: &str, errors: &mut FieldErrors) {
     if path.starts_with('/') || path.starts_with("..") || path.split('/').any(|part| part == "..") {
         errors.add(field, format!("{path:?} must be a relative path without '..'"));
-    }
-}
-
-fn check_sidecar(sidecar: &Sidecar, earlier: &[Sidecar], field: &str, operator: &Operator, errors: &mut FieldErrors) {
-    if earlier.iter().any(|other| other.name == sidecar.name) {
-        errors.add(format!("{field}.name"), format!("{:?} occurs twice", sidecar.name));
-    }
-    if format!("{}{}", crate::names::PIECE_PREFIX, sidecar.name) == crate::names::BROKER_CONTAINER {
-        errors.add(
-            format!("{field}.name"),
-            format!(
-                "{} is the injector's own broker; choose another name",
-                crate::names::BROKER_CONTAINER
-            ),
-        );
-    }
-    if let Some(other) = earlier.iter().find(|other| other.port == sidecar.port) {
-        errors.add(
-            format!("{field}.port"),
-            format!("{} is the port of sidecar {:?} already", sidecar.port, other.name),
-        );
-    }
-    if let Some((_, user)) = TAKEN_PORTS.iter().find(|(port, _)| *port == sidecar.port) {
-        errors.add(
-            format!("{field}.port"),
-            format!("{} is taken by {user}; choose another", sidecar.port),
-        );
-    }
-    if let Some(key) = &sidecar.mcp_key
-        && let Some(other) = earlier.iter().find(|other| other.mcp_key.as_ref() == Some(key))
-    {
-        errors.add(
-            format!("{field}.mcpKey"),
-            format!("{key:?} is the key of sidecar {:?} already", other.name),
-        );
-    }
-    if let Some(resources) = &sidecar.resources {
-        check_bounds(resources, &format!("{field}.resources"), errors);
-    }
-    if !operator.sidecar_images.iter().any(|glob| matches(glob, &sidecar.image)) {
-        let allowed = match operator.sidecar_images.as_slice() {
-            [] => "the operator's list of sidecarImages is empty".to_owned(),
-            images => format!("the operator's list of sidecarImages has {}", images.join(", ")),
-        };
-        errors.add(
-            format!("{field}.image"),
-            format!("{:?} is not allowed: {allowed}", sidecar.image),
-        );
     }
 }
 

@@ -1,0 +1,59 @@
+//! The sidecars' endpoints as a file for agents that read MCP configuration from one. It follows an annotation, which the
+//! chart's guard keeps as it was admitted.
+
+use super::container::Placed;
+use crate::admission::draft::Draft;
+use crate::admission::render;
+use crate::api::{McpConfig, McpFormat, Transport};
+use crate::names;
+use serde_json::{Map, Value, json};
+
+/// Plans annotation, volume and mounts; without an endpoint there is no file.
+pub(super) fn plan(draft: &mut Draft<'_>, config: Option<&McpConfig>, placed: &[Placed<'_>]) {
+    let Some((config, text)) = config.and_then(|config| Some((config, configuration(config.format, placed)?))) else {
+        if draft.pod.annotation(names::MCP_CONFIGURATION).is_some() {
+            draft.annotate(names::MCP_CONFIGURATION, None);
+        }
+        return;
+    };
+    let file = config.format.file_name();
+    draft.unit("mcpConfig", format!("{}/{file}", config.mount_path), |draft| {
+        draft.annotate(names::MCP_CONFIGURATION, Some(text));
+        let path = format!("metadata.annotations['{}']", names::MCP_CONFIGURATION);
+        draft.add_volume(
+            names::MCP_VOLUME,
+            &json!({"downwardAPI": {
+                "defaultMode": 0o444,
+                "items": [{"path": file, "fieldRef": {"fieldPath": path}}],
+            }}),
+        );
+        for container in 0..draft.containers.len() {
+            draft.mount(
+                container,
+                render::read_only_mount(names::MCP_VOLUME, &config.mount_path),
+                None,
+            );
+        }
+    });
+}
+
+fn configuration(format: McpFormat, placed: &[Placed<'_>]) -> Option<String> {
+    let mut servers = Map::new();
+    for placed in placed {
+        let whole = &placed.server.whole;
+        let Some(key) = &whole.mcp_key else { continue };
+        let mut url = whole.url(placed.port);
+        // Runners append it by themselves; what reads a file does not.
+        if whole.transport == Transport::SSE && whole.path.is_none() {
+            url.push_str("/sse");
+        }
+        let entry: Value = match (format, whole.transport) {
+            (McpFormat::ClaudeCode, Transport::SSE) => json!({"type": "sse", "url": url}),
+            (McpFormat::ClaudeCode, Transport::StreamableHTTP) => json!({"type": "http", "url": url}),
+            (McpFormat::GeminiCLI, Transport::SSE) => json!({ "url": url }),
+            (McpFormat::GeminiCLI, Transport::StreamableHTTP) => json!({ "httpUrl": url }),
+        };
+        servers.insert(key.clone(), entry);
+    }
+    (!servers.is_empty()).then(|| json!({ "mcpServers": servers }).to_string())
+}

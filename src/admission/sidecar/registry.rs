@@ -1,0 +1,116 @@
+//! `CREDENTIAL_MCP_URLS`: how Ambient's runners learn of the sidecars. What is there is never clobbered.
+
+use crate::admission::draft::Draft;
+use crate::admission::env::Given;
+use crate::admission::render;
+use serde_json::{Map, Value};
+
+/// JSON object of strings: keys and where their endpoints are.
+pub(super) const MCP_URLS: &str = "CREDENTIAL_MCP_URLS";
+
+/// Keeps a runner from fetching credentials itself, with the exact value `true`.
+const SIDECAR_MODE: &str = "CREDENTIAL_SIDECAR_MODE";
+
+/// JSON object of strings: the providers that a session is bound to, and the ids of their credentials.
+pub(super) const CREDENTIAL_IDS: &str = "CREDENTIAL_IDS";
+
+/// Plans both variables in every chosen container.
+pub(super) fn plan(draft: &mut Draft<'_>, endpoints: &[(&str, String)]) {
+    let plan = |draft: &mut Draft<'_>| {
+        for container in 0..draft.containers.len() {
+            if let Err(problem) = register(draft, container, endpoints) {
+                draft.problems.push(problem);
+            }
+        }
+    };
+    if endpoints.is_empty() {
+        plan(draft);
+    } else {
+        draft.unit("mcpUrls", format!("{MCP_URLS} and {SIDECAR_MODE}"), plan);
+    }
+}
+
+/// Merges the endpoints into the agent's registry without touching what is there, except what an earlier injection put
+/// there.
+fn register(draft: &mut Draft<'_>, container: usize, endpoints: &[(&str, String)]) -> Result<(), String> {
+    let Some(target) = draft.containers.get(container) else {
+        return Ok(());
+    };
+    let ours = target.previous_within(MCP_URLS);
+    if endpoints.is_empty() && ours.is_empty() {
+        return Ok(());
+    }
+    let name = target.name();
+    let literal = |variable: &str| match target.environment.given(variable) {
+        None => Ok(None),
+        Some(Given::Literal(text)) if text.trim().is_empty() => Ok(None),
+        Some(Given::Literal(text)) => Ok(Some(text.to_string())),
+        Some(Given::From { .. }) => Err(format!(
+            "container {name:?} takes {variable} from a valueFrom, into which nothing can be merged; give it a value"
+        )),
+    };
+    let found = literal(MCP_URLS)?;
+    let mut urls = match &found {
+        None => Map::new(),
+        Some(text) => strings(text).ok_or_else(|| {
+            format!("{MCP_URLS} of container {name:?} is not a JSON object of strings, so nothing can be added to it; correct or remove it")
+        })?,
+    };
+    let before = urls.clone();
+    urls.retain(|key, _| !ours.contains(key));
+    let mut merged = Vec::new();
+    for (key, url) in endpoints {
+        match urls.get(*key).and_then(Value::as_str) {
+            Some(found) if found == url => {}
+            Some(_) => {
+                return Err(format!(
+                    "{MCP_URLS} of container {name:?} has another URL under {key:?}; choose another mcpKey for the sidecar"
+                ));
+            }
+            None => {
+                urls.insert((*key).to_owned(), url.as_str().into());
+                merged.push((*key).to_owned());
+            }
+        }
+    }
+    let text = match found {
+        // As it was written, spaces and all.
+        Some(text) if urls == before => text,
+        _ => Value::Object(urls.clone()).to_string(),
+    };
+    if endpoints.is_empty() {
+        // What is left was merged with ours and stays; nothing left means that the variable goes.
+        if !urls.is_empty() {
+            draft.restore_env(container, MCP_URLS, render::literal(MCP_URLS, &text));
+        }
+        return Ok(());
+    }
+    if let Some(text) = literal(CREDENTIAL_IDS)? {
+        let bound = strings(&text).ok_or_else(|| {
+            format!("{CREDENTIAL_IDS} of container {name:?} is not a JSON object of strings; correct or remove it")
+        })?;
+        let rest: Vec<&str> = bound
+            .keys()
+            .map(String::as_str)
+            .filter(|provider| !urls.contains_key(*provider))
+            .collect();
+        if !rest.is_empty() {
+            return Err(format!(
+                "container {name:?} is bound to {} without a sidecar, and {SIDECAR_MODE} would keep it from fetching those credentials itself; add sidecars for them",
+                rest.join(", ")
+            ));
+        }
+    }
+    draft.set_env(container, MCP_URLS, render::literal(MCP_URLS, &text));
+    draft.set_env(container, SIDECAR_MODE, render::literal(SIDECAR_MODE, "true"));
+    draft.note_within(container, MCP_URLS, merged);
+    Ok(())
+}
+
+/// A JSON object of strings.
+pub(super) fn strings(text: &str) -> Option<Map<String, Value>> {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(object)) if object.values().all(Value::is_string) => Some(object),
+        _ => None,
+    }
+}

@@ -1,0 +1,167 @@
+//! What a credential sidecar takes over from the agent: how to reach the world (proxies, certificates), and for Ambient's
+//! exchange who this session is. An incomplete set is denied, because a sidecar without it could only fail.
+
+use super::registry::{CREDENTIAL_IDS, strings};
+use super::server::Server;
+use crate::admission::draft::{ContainerDraft, Draft};
+use crate::admission::env::Known;
+use crate::admission::proxies;
+use crate::admission::render;
+use crate::api::CredentialSource;
+use crate::operator::Operator;
+use serde_json::{Value, json};
+
+/// Files of certificates that a process trusts.
+const TRUST: [&str; 3] = ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"];
+
+/// Variables of the exchange and those of the agent that hold their values, the first that is there.
+const EXCHANGE: [(&str, &[&str]); 4] = [
+    ("SESSION_ID", &["SESSION_ID"]),
+    ("AMBIENT_API_URL", &["AMBIENT_API_URL", "BACKEND_API_URL"]),
+    ("AMBIENT_CP_TOKEN_URL", &["AMBIENT_CP_TOKEN_URL"]),
+    ("AMBIENT_CP_TOKEN_PUBLIC_KEY", &["AMBIENT_CP_TOKEN_PUBLIC_KEY"]),
+];
+
+/// Entries for the sidecar's container.
+#[derive(Default)]
+pub(super) struct TakenOver {
+    pub(super) env: Vec<Value>,
+    pub(super) mounts: Vec<Value>,
+    /// Hosts that may have a token.
+    pub(super) hosts: Vec<String>,
+}
+
+/// Takes over what this sidecar needs, from the first chosen container.
+pub(super) fn take_over(
+    draft: &mut Draft<'_>,
+    server: &Server,
+    credential: &CredentialSource,
+    operator: &Operator,
+) -> TakenOver {
+    let mut taken = TakenOver::default();
+    let Some(agent) = draft.containers.first() else {
+        return taken;
+    };
+    let mut problems = Vec::new();
+    if credential.ambient_exchange.is_some() {
+        exchange(agent, server, operator, &mut taken, &mut problems);
+    }
+    if let Some(http) = &credential.http {
+        taken
+            .hosts
+            .extend(host_of(&http.url).map(|(host, port, _)| format!("{host}:{port}")));
+    }
+    let is_own = |name: &str| server.env.iter().any(|own| own.name == name);
+    for name in TRUST.into_iter().filter(|name| !is_own(name)) {
+        certificates(agent, name, &mut taken);
+    }
+    for (name, value) in proxies::for_sidecar(agent) {
+        if !is_own(&name) {
+            taken.env.push(render::literal(&name, &escaped(&value)));
+        }
+    }
+    draft.problems.append(&mut problems);
+    taken
+}
+
+fn exchange(
+    agent: &ContainerDraft<'_>,
+    server: &Server,
+    operator: &Operator,
+    taken: &mut TakenOver,
+    problems: &mut Vec<String>,
+) {
+    let name = &server.whole.name;
+    let container = agent.name();
+    let text = |variable: &str| match agent.environment.known(variable) {
+        Some(Known::Text(text)) => Some(text.to_string()),
+        _ => None,
+    };
+    let mut missing = Vec::new();
+    for (variable, sources) in EXCHANGE {
+        let Some(value) = sources.iter().find_map(|source| text(source)) else {
+            missing.push(sources.join(" or "));
+            continue;
+        };
+        if variable.ends_with("_URL") {
+            match host_of(&value) {
+                Some((host, port, secure)) if operator.may_have_credentials(&host, port, secure) => {
+                    let host = format!("{host}:{port}");
+                    if !taken.hosts.contains(&host) {
+                        taken.hosts.push(host);
+                    }
+                }
+                Some((host, port, _)) => problems.push(format!(
+                    "{variable} of container {container:?} leads to {host}:{port}, which is not on the operator's list of credentialHosts, so sidecar {name:?} may not send a token there"
+                )),
+                None => problems.push(format!("{variable} of container {container:?} is not a URL")),
+            }
+        }
+        taken.env.push(render::literal(variable, &escaped(&value)));
+    }
+    let provider = server.whole.provider().unwrap_or_default();
+    let ids = text(CREDENTIAL_IDS);
+    match ids.as_deref().map(strings) {
+        Some(Some(ids)) => match ids.get(provider) {
+            Some(id) => taken.env.push(render::literal(
+                CREDENTIAL_IDS,
+                &escaped(&json!({provider: id}).to_string()),
+            )),
+            None => missing.push(format!("{CREDENTIAL_IDS} with {provider:?}")),
+        },
+        Some(None) => problems.push(format!(
+            "{CREDENTIAL_IDS} of container {container:?} is not a JSON object of strings; correct or remove it"
+        )),
+        None => missing.push(CREDENTIAL_IDS.to_owned()),
+    }
+    if !missing.is_empty() {
+        problems.push(format!(
+            "sidecar {name:?} needs for ambientExchange what container {container:?} lacks as a literal value: {}; without it no credential can be fetched",
+            missing.join(", ")
+        ));
+    }
+}
+
+/// A file of certificates with the mount that it is in; one of the agent's image is not in the sidecar's.
+fn certificates(agent: &ContainerDraft<'_>, name: &str, taken: &mut TakenOver) {
+    let Some(Known::Text(file)) = agent.environment.known(name) else {
+        return;
+    };
+    let mounts = agent.chosen.container.volume_mounts.iter().flatten();
+    let holds = |path: &str| {
+        file.strip_prefix(path)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let Some(mount) = mounts
+        .filter(|mount| mount.sub_path_expr.is_none() && holds(mount.mount_path.trim_end_matches('/')))
+        .max_by_key(|mount| mount.mount_path.len())
+    else {
+        return;
+    };
+    let mut entry = json!({"name": &*mount.name, "mountPath": &*mount.mount_path, "readOnly": true});
+    if let (Some(sub_path), Some(entry)) = (&mount.sub_path, entry.as_object_mut()) {
+        entry.insert("subPath".into(), sub_path.to_string().into());
+    }
+    if !taken.mounts.contains(&entry) {
+        taken.mounts.push(entry);
+    }
+    taken.env.push(render::literal(name, &escaped(file)));
+}
+
+/// Host, port and whether the connection is encrypted.
+fn host_of(url: &str) -> Option<(String, u16, bool)> {
+    let uri: http::Uri = url.parse().ok()?;
+    let secure = match uri.scheme_str()? {
+        "https" => true,
+        "http" => false,
+        _ => return None,
+    };
+    let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
+    let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
+    Some((authority.host().to_ascii_lowercase(), port, secure))
+}
+
+/// A literal that the kubelet does not expand: the references in it are resolved already.
+fn escaped(text: &str) -> String {
+    text.replace('$', "$$")
+}
