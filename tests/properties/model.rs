@@ -198,6 +198,7 @@ pub fn remainder(
         names::SKIPPED,
         names::CREDENTIAL_CONFIGURATION,
         names::LOOPBACK_CONFIGURATION,
+        names::MCP_CONFIGURATION,
     ];
     // One Secret more, when the pod does not name it itself; with it the list itself may be new.
     retain(&mut pod["spec"], "imagePullSecrets", |secret| {
