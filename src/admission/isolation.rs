@@ -8,6 +8,7 @@ use super::broker::Broker;
 use super::draft::Draft;
 use super::pod::{Container, Pod, Text};
 use super::select::{self, Place};
+use crate::api::EnvVar;
 use crate::clients::CREDENTIALS;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -29,8 +30,9 @@ const BASELINE: [&str; 13] = [
     "SYS_CHROOT",
 ];
 
-/// Every way around, each as a sentence that names the field. `own` are the volumes that the policy adds beside the broker's.
-pub(super) fn exposures(draft: &Draft<'_>, broker: &Broker, own: &[(String, Value)]) -> Vec<String> {
+/// Every way around, each as a sentence that names the field. `own` and `env` are the volumes and variables that the policy
+/// adds beside the broker's.
+pub(super) fn exposures(draft: &Draft<'_>, broker: &Broker, own: &[(String, Value)], env: &[EnvVar]) -> Vec<String> {
     let mut found = of_boundaries(draft);
     for (_, container) in select::all(draft.pod).filter(|(place, container)| !select::is_ours(*place, container)) {
         if let Some(secret) = &broker.key_secret {
@@ -60,6 +62,20 @@ pub(super) fn exposures(draft: &Draft<'_>, broker: &Broker, own: &[(String, Valu
         if let Some(what) = credential_in(&volume.to_string(), broker) {
             found.push(format!(
                 "the policy's own volume {name:?} holds {what}, and is not the broker's alone"
+            ));
+        }
+    }
+    for var in env {
+        let reference = var
+            .value_from
+            .as_ref()
+            .and_then(|source| source.secret_key_ref.as_ref());
+        if let (Some(reference), Some(secret)) = (reference, &broker.key_secret)
+            && reference.name == *secret
+        {
+            found.push(format!(
+                "the policy's own variable {} comes from Secret {secret:?}, which holds the identity's key",
+                var.name
             ));
         }
     }

@@ -49,18 +49,18 @@ pub(super) fn plan(draft: &mut Draft<'_>, policy: &Policy, kind: &Kind, open_she
     note_needs(draft, policy, kind);
     leftovers::remove_stale(draft);
     leftovers::deny_foreign_mounts(draft);
-    check_isolation(draft, policy, brokered, &served);
+    check_isolation(draft, policy, kind, brokered, &served);
 }
 
 /// Whether the agent could get around the broker and the credential sidecars.
-fn check_isolation(draft: &mut Draft<'_>, policy: &Policy, brokered: bool, served: &sidecar::Served) {
+fn check_isolation(draft: &mut Draft<'_>, policy: &Policy, kind: &Kind, brokered: bool, served: &sidecar::Served) {
     let own = policy
         .tokens
         .iter()
         .map(|piece| (piece.unit.clone(), piece.volume.clone()));
     let own: Vec<(String, Value)> = own.chain(policy.volumes.iter().cloned()).collect();
     let mut exposures = match &policy.broker {
-        Some(broker) if brokered => isolation::exposures(draft, broker, &own),
+        Some(broker) if brokered => isolation::exposures(draft, broker, &own, &kind.env),
         _ if served.hides => isolation::of_boundaries(draft),
         _ => Vec::new(),
     };

@@ -214,6 +214,28 @@ fn a_policy_that_hands_the_identity_out_by_another_field_is_invalid_or_says_so()
 }
 
 #[test]
+fn a_policy_that_hands_its_own_key_to_the_agent_is_a_way_around() {
+    let identity = "{serviceAccountKey: {secretName: key, key: k.json}}";
+    let plain = pod("{containers: [{name: agent, image: a}]}");
+    for (more, said) in [
+        (
+            "  env: [{name: COPY, valueFrom: {secretKeyRef: {name: key, key: k.json}}}]",
+            "the policy's own variable COPY comes from Secret \"key\"",
+        ),
+        (
+            "  volumes: [{name: copy, secret: {secretName: key}}]\n  volumeMounts: [{name: copy, mountPath: /copy}]",
+            "the policy's own volume \"copy\" holds Secret \"key\"",
+        ),
+    ] {
+        let denied = world(identity, more).admit(&plain);
+        let message = denied.denied(Reason::NotIsolated);
+        assert!(message.contains(said), "{message}");
+    }
+    let other = "  env: [{name: COPY, valueFrom: {secretKeyRef: {name: other, key: k.json}}}]";
+    world(identity, other).admit(&plain).injected();
+}
+
+#[test]
 fn a_credential_file_that_cannot_be_taken_away_is_a_way_around() {
     let at = |path: &str, volume: &str| {
         format!(

@@ -101,7 +101,7 @@ fn only_its_own_subject_token_can_be_exchanged_and_only_in_the_one_way() {
         ),
         (format!("subject_token={subject}"), "unsupported_grant_type"),
         (
-            format!("{}&x={}", self::form(&subject), "x".repeat(20_000)),
+            format!("{}&x={}", form(&subject), "x".repeat(20_000)),
             "invalid_request",
         ),
     ] {
