@@ -168,6 +168,18 @@ impl Received {
             .then_some(media_type)
     }
 
+    /// Refuses a body that is not said to be JSON.
+    fn require_json(&self) -> Result<(), Refusal> {
+        if self.media_type().as_deref() == Some("application/json") {
+            return Ok(());
+        }
+        let given = header(&self.parts.headers, CONTENT_TYPE.as_str());
+        Err(Refusal::invalid_argument(format!(
+            "The content type is {}; expected application/json.",
+            given.as_deref().unwrap_or("missing")
+        )))
+    }
+
     /// The credentials of the `Authorization` header when it has this scheme.
     fn authorization(&self, scheme: &str) -> Option<&str> {
         let value = self.parts.headers.get(AUTHORIZATION)?.to_str().ok()?;

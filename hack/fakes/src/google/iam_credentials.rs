@@ -41,13 +41,15 @@ pub fn answer(google: &Google, request: &Received, record: &mut Record) -> Resul
     // Some clients encode the at sign, and nothing else of an address needs encoding.
     let account = account.replace("%40", "@");
     match (&request.parts.method, verb) {
-        (&Method::POST, "generateAccessToken") => {
-            "generateAccessToken".clone_into(&mut record.operation);
-            generate_access_token(google, request, &account, record)
-        }
-        (&Method::POST, "generateIdToken") => {
-            "generateIdToken".clone_into(&mut record.operation);
-            generate_id_token(google, request, &account, record)
+        (&Method::POST, "generateAccessToken" | "generateIdToken") => {
+            verb.clone_into(&mut record.operation);
+            record.parameters.insert("account".to_owned(), shown(&account).into());
+            let grant = authenticate(google, request, record)?;
+            if verb == "generateIdToken" {
+                generate_id_token(google, request, &account, &grant, record)
+            } else {
+                generate_access_token(google, request, &account, &grant, record)
+            }
         }
         _ => Err(Refusal::not_found()),
     }
@@ -73,10 +75,9 @@ fn generate_access_token(
     google: &Google,
     request: &Received,
     account: &str,
+    grant: &Grant,
     record: &mut Record,
 ) -> Result<Value, Refusal> {
-    record.parameters.insert("account".to_owned(), shown(account).into());
-    let grant = authenticate(google, request, record)?;
     // gcloud's generated clients ask for JSON by name.
     if !matches!(request.parts.uri.query(), None | Some("alt=json")) {
         return Err(Refusal::invalid_argument("Invalid query: only alt=json is known."));
@@ -94,7 +95,7 @@ fn generate_access_token(
     if body.scope.is_empty() {
         return Err(Refusal::invalid_argument("The list of scopes is empty."));
     }
-    may_act(google, &grant, account, body.delegates.as_deref())?;
+    may_act(google, grant, account, body.delegates.as_deref())?;
 
     let now = Timestamp::now();
     let expires = after(now, lifetime);
@@ -121,10 +122,9 @@ fn generate_id_token(
     google: &Google,
     request: &Received,
     account: &str,
+    grant: &Grant,
     record: &mut Record,
 ) -> Result<Value, Refusal> {
-    record.parameters.insert("account".to_owned(), shown(account).into());
-    let grant = authenticate(google, request, record)?;
     let body: IdTokenBody = body(request, "audience, includeEmail, delegates")?;
     record
         .parameters
@@ -136,7 +136,7 @@ fn generate_id_token(
         // Google would leave the email out, which nobody whom we test wants.
         return Err(Refusal::invalid_argument("Only includeEmail true is known."));
     }
-    may_act(google, &grant, account, body.delegates.as_deref())?;
+    may_act(google, grant, account, body.delegates.as_deref())?;
     Ok(json!({"token": id_token(&google.id_tokens, account, &body.audience)?}))
 }
 
@@ -174,13 +174,7 @@ fn authenticate(google: &Google, request: &Received, record: &mut Record) -> Res
 }
 
 fn body<T: DeserializeOwned>(request: &Received, fields: &str) -> Result<T, Refusal> {
-    if request.media_type().as_deref() != Some("application/json") {
-        let given = super::header(&request.parts.headers, "content-type");
-        return Err(Refusal::invalid_argument(format!(
-            "The content type is {}; expected application/json.",
-            given.as_deref().unwrap_or("missing")
-        )));
-    }
+    request.require_json()?;
     serde_json::from_slice(&request.body).map_err(|error| {
         // The place only: the parser's own words may quote the body.
         Refusal::invalid_argument(format!(

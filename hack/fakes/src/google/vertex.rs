@@ -9,13 +9,12 @@ pub use call::Location;
 pub use pace::Pace;
 
 use http::Method;
-use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
 
 use self::call::{Call, Operation};
+use super::Received;
 use super::reply::{Answer, Refusal};
 use super::tokens::{Grant, Tokens};
-use super::{Received, header};
 use crate::journal::{Record, shown};
 
 /// The scope of model calls.
@@ -165,13 +164,7 @@ fn query(operation: Operation, query: Option<&str>) -> Result<(), Refusal> {
 }
 
 fn json_object(request: &Received) -> Result<Map<String, Value>, Refusal> {
-    if request.media_type().as_deref() != Some("application/json") {
-        let given = header(&request.parts.headers, CONTENT_TYPE.as_str());
-        return Err(Refusal::invalid_argument(format!(
-            "The content type is {}; expected application/json.",
-            given.as_deref().unwrap_or("missing")
-        )));
-    }
+    request.require_json()?;
     match serde_json::from_slice(&request.body) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(Refusal::invalid_argument(
