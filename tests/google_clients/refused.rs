@@ -74,9 +74,9 @@ fn an_expired_token() {
     let Some(setting) = setting() else { return };
     let mut claims = good_claims();
     claims["iat"] = json!(now() - 7200);
-    claims["exp"] = json!(now() - 60);
+    claims["exp"] = json!(now() - 3600);
     let error = setting.refusal(&setting.issuer.sign(&claims));
-    assert_contains(&error, "Error code invalid_grant: The ID Token expired 6");
+    assert_contains(&error, "Error code invalid_grant: The ID Token expired 36");
 }
 
 #[test]
