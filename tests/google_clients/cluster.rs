@@ -259,5 +259,6 @@ fn clients_show_why_google_refused_the_brokers_token() {
 fn tampered(token: &str) -> String {
     let (rest, signature) = token.rsplit_once('.').expect("a JWT");
     let first = if signature.starts_with('A') { 'B' } else { 'A' };
-    format!("{rest}.{first}{}", &signature[1..])
+    let others: String = signature.chars().skip(1).collect();
+    format!("{rest}.{first}{others}")
 }

@@ -60,7 +60,7 @@ fn key_file(key: &Issuer) -> Value {
 }
 
 /// What a Cloud Run client does: an ID token from the metadata server, read without its signature.
-const ID_TOKEN: &str = r#"
+const ID_TOKEN: &str = r"
 import json, sys
 import google.auth.compute_engine
 import google.auth.jwt
@@ -71,7 +71,7 @@ credentials = google.auth.compute_engine.IDTokenCredentials(
 )
 credentials.refresh(request)
 print(json.dumps(google.auth.jwt.decode(credentials.token, verify=False)))
-"#;
+";
 
 #[test]
 fn a_key_that_google_does_not_know_is_refused() {

@@ -74,9 +74,10 @@ impl Client {
             .iter()
             .filter_map(|entry| entry["operation"].as_str())
             .collect();
-        let expected = match self.model.starts_with("claude-") {
-            true => ["count-tokens:rawPredict", "rawPredict", "streamRawPredict"],
-            false => ["countTokens", "generateContent", "streamGenerateContent"],
+        let expected = if self.model.starts_with("claude-") {
+            ["count-tokens:rawPredict", "rawPredict", "streamRawPredict"]
+        } else {
+            ["countTokens", "generateContent", "streamGenerateContent"]
         };
         assert_eq!(operations, BTreeSet::from(expected), "{}: {received:#?}", self.program);
         assert_eq!(received.len(), 3, "{}: {received:#?}", self.program);

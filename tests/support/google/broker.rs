@@ -89,7 +89,7 @@ impl Broker {
     pub fn log(&self) -> Vec<Value> {
         let text = self.text();
         // The last line may still be on its way.
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
         let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
         whole.lines().map(parse).collect()
     }
