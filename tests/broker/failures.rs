@@ -3,15 +3,19 @@
 use super::google::{Google, Reply, token};
 use super::process::Broker;
 use super::vertex::{CANARY, MODELS, Vertex, call, whole};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
 use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::io::Write;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 use vertex_injector::broker::proxy::refusal::{Reason, Refusal};
 use vertex_injector::broker::proxy::target::{Query, Target};
 use vertex_injector::broker::proxy::vertex::Vertex as Client;
+use vertex_injector::net::upstream::Endpoint;
 
 fn target() -> String {
     format!("{MODELS}/claude-x:rawPredict")
@@ -207,9 +211,14 @@ fn bodies_are_bounded_in_size_each_and_together() {
     }
 }
 
+/// The scripted Google speaks HTTP/1.1, as what is plain does.
+fn plain() -> Option<Endpoint> {
+    Some(Endpoint::parse("http://127.0.0.1").expect("an endpoint"))
+}
+
 /// One call over a transport in memory, where time is paused.
 async fn in_memory(google: &Google) -> Result<StatusCode, Refusal> {
-    let client = Client::new(None, &google.transport());
+    let client = Client::new(plain(), &google.transport());
     let path = target();
     let target = Target::parse(&path).expect("a target");
     let body = Bytes::from_static(b"{}");
@@ -234,22 +243,28 @@ async fn a_model_may_think_for_nine_minutes_but_not_for_ever() {
 
 #[tokio::test(start_paused = true)]
 async fn calls_go_to_the_host_of_their_location() {
-    let hosts = Google::always(Reply::Json(200, json!({})));
     for (region, host) in [
         ("us-east5", "us-east5-aiplatform.googleapis.com"),
         ("global", "aiplatform.googleapis.com"),
         ("us", "aiplatform.us.rep.googleapis.com"),
         ("eu", "aiplatform.eu.rep.googleapis.com"),
     ] {
-        let client = Client::new(None, &hosts.transport());
+        let asked: Arc<Mutex<Vec<Uri>>> = Arc::default();
+        let recorded = Arc::clone(&asked);
+        let client = Client::new(
+            None,
+            &tower::service_fn(move |uri: Uri| {
+                recorded.lock().unwrap().push(uri);
+                std::future::ready(Err::<TokioIo<TcpStream>, _>(std::io::Error::other("no network")))
+            }),
+        );
         let path = format!("/v1/projects/p/locations/{region}/publishers/anthropic/models/claude-x:rawPredict");
         let target = Target::parse(&path).expect("a target");
         let body = Bytes::from_static(b"{}");
         let answer = client.call(&target, Query::default(), HeaderMap::new(), body).await;
-        assert_eq!(answer.expect("an answer").0.status(), StatusCode::OK);
-        let seen = hosts.seen();
-        let seen = seen.last().expect("a call");
-        assert_eq!(seen.header("host"), Some(host));
-        assert_eq!(seen.line, format!("POST {path} HTTP/1.1"));
+        assert_eq!(answer.expect_err("no network").reason, Reason::Unreachable);
+        let asked = asked.lock().unwrap();
+        assert_eq!(asked.len(), 1);
+        assert_eq!((asked[0].scheme_str(), asked[0].host()), (Some("https"), Some(host)));
     }
 }

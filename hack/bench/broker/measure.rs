@@ -87,7 +87,7 @@ impl Side {
                 .wrap_connector(http);
             Client::builder(TokioExecutor::new()).build(transport)
         };
-        let path = "/v1/projects/p/locations/us-east5/publishers/anthropic/models/claude-x:streamRawPredict";
+        let path = "/v1/projects/benchmark/locations/us-east5/publishers/anthropic/models/claude-x:streamRawPredict";
         Self {
             clients: (0..11).map(|_| client(tls.clone())).collect(),
             uri: format!("{base}{path}").parse().expect("a URL"),
@@ -105,7 +105,11 @@ impl Side {
         let began = Instant::now();
         let client = &self.clients[number % self.clients.len()];
         let mut answer = client.request(request).await.expect("an answer");
-        assert_eq!(answer.status(), 200);
+        if answer.status() != 200 {
+            let status = answer.status();
+            let text = answer.collect().await.expect("a whole answer").to_bytes();
+            panic!("{status}: {}", String::from_utf8_lossy(&text));
+        }
         let (mut first, mut bytes) = (None, 0);
         while let Some(frame) = answer.frame().await {
             let frame = frame.expect("a whole answer");

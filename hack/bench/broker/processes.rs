@@ -99,7 +99,7 @@ impl Broker {
         let began = Instant::now();
         let mut command = Command::new(BROKER);
         command
-            .args(["broker", "--mode=proxy", "--project=p", "--regions=us-east5"])
+            .args(["broker", "--mode=proxy", "--project=benchmark", "--regions=us-east5"])
             .args(["--metadata-port=0", "--proxy-port=0", "--log-format=json"])
             .arg(format!("--node-metadata-server={}", tokens.address))
             .stdin(Stdio::null())

@@ -58,8 +58,13 @@ pub struct Place(Arc<AtomicUsize>);
 impl Vertex {
     /// A client over `transport`, [`crate::net::upstream::google`] in earnest.
     pub fn new(endpoint: Option<Endpoint>, transport: &(impl Connect + Clone + Send + Sync + 'static)) -> Self {
+        // Google's frontends speak HTTP/2, and knowing that makes calls that begin at once share one handshake.
+        let secure = endpoint
+            .as_ref()
+            .is_none_or(|endpoint| endpoint.uri().scheme_str() == Some("https"));
         let lane = |_| {
             let client = Client::builder(TokioExecutor::new())
+                .http2_only(secure)
                 .timer(TokioTimer::new())
                 .pool_timer(TokioTimer::new())
                 .pool_idle_timeout(IDLE)
