@@ -6,8 +6,10 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::string_slice,
     reason = "a test, helpers included, fails by panicking"
 )]
+#![allow(clippy::disallowed_methods, reason = "no runtime here that a sleep would block")]
 
 #[path = "node/agent.rs"]
 mod agent;

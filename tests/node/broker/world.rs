@@ -14,7 +14,7 @@ use crate::support::node::Node;
 pub const BROKER: &str = "vertex-injector-broker";
 
 /// Longer than the longest pause between a broker's attempts, with the kubelet's and the machine's own slowness.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How an agent reaches a model; each is the name of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
