@@ -50,7 +50,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, policy: &Policy) -> Served {
     let mut free = ports::Free::of(draft, policy);
     let servers: Vec<&Server> = choice::served(draft, sidecars).collect();
     let placed: Vec<Placed<'_>> = servers.into_iter().map(|server| free.place(draft, server)).collect();
-    let mut served = Served::default();
+    let mut summary = Served::default();
     for placed in &placed {
         let server = placed.server;
         let name = &server.whole.name;
@@ -61,9 +61,9 @@ pub(super) fn plan(draft: &mut Draft<'_>, policy: &Policy) -> Served {
         draft
             .warnings
             .extend(warnings.map(|warning| format!("isolation: {warning}")));
-        served.any = true;
-        served.hides |= server.credential.is_some();
-        note_needs(draft, server, &mut served);
+        summary.any = true;
+        summary.hides |= server.credential.is_some();
+        note_needs(draft, server, &mut summary);
     }
     let endpoints: Vec<(&str, String)> = placed
         .iter()
@@ -75,11 +75,11 @@ pub(super) fn plan(draft: &mut Draft<'_>, policy: &Policy) -> Served {
     registry::plan(draft, &endpoints);
     mcp::plan(draft, policy.spec.mcp_config.as_ref(), &placed);
     git::plan(draft, &placed);
-    served
+    summary
 }
 
 /// The objects that the pod will wait for because of a sidecar.
-fn note_needs(draft: &mut Draft<'_>, server: &Server, served: &mut Served) {
+fn note_needs(draft: &mut Draft<'_>, server: &Server, summary: &mut Served) {
     for var in &server.env {
         note_variable(draft, var);
     }
@@ -93,6 +93,6 @@ fn note_needs(draft: &mut Draft<'_>, server: &Server, served: &mut Served) {
             name: secret.secret_name.clone(),
             optional: false,
         });
-        served.secrets.insert(secret.secret_name.clone());
+        summary.secrets.insert(secret.secret_name.clone());
     }
 }

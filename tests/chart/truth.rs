@@ -270,6 +270,7 @@ fn only_names_of_the_code_are_used() {
         names::POLICY_REF,
         names::CREDENTIAL_CONFIGURATION,
         names::LOOPBACK_CONFIGURATION,
+        names::MCP_CONFIGURATION,
     ];
     let mut used = BTreeSet::new();
     let key = Regex::new(r"vertex-injector\.dev/[a-z-]+").expect("a pattern");
@@ -293,6 +294,7 @@ fn only_names_of_the_code_are_used() {
         names::POLICY_REF,
         names::CREDENTIAL_CONFIGURATION,
         names::LOOPBACK_CONFIGURATION,
+        names::MCP_CONFIGURATION,
     ] {
         assert_eq!(
             guard.matches(guarded).count(),

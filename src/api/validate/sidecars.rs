@@ -43,8 +43,8 @@ pub(super) fn check(spec: &PolicySpec, operator: &Operator, errors: &mut FieldEr
         }
         if sidecar.git_credentials.is_some() && spec.isolation == Isolation::Required {
             errors.add(
-                format!("{field}.gitCredentials"),
-                "lets the agent read the credential, which needs isolation: BestEffort; prefer git, which does not",
+                "spec.isolation",
+                format!("{field}.gitCredentials lets the agent read the credential, which needs BestEffort; prefer git, which does not"),
             );
         }
     }
@@ -308,8 +308,8 @@ fn check_source(
     if ambient_exchange.is_some() {
         if isolation == Isolation::Required {
             errors.add(
-                format!("{field}.credential.ambientExchange"),
-                "authenticates nobody: the agent holds the same key and URL and can make the same exchange, which needs isolation: BestEffort; prefer http",
+                "spec.isolation",
+                format!("{field}.credential.ambientExchange authenticates nobody: the agent holds the same key and URL and can make the same exchange, which needs BestEffort; prefer http"),
             );
         }
         if whole.provider().is_none() {
