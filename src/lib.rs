@@ -5,7 +5,7 @@
 //! thin shells around it; [`telemetry`] and [`metrics`] show what happened.
 //!
 //! In a pod's sidecars, [`broker`] holds the Google credential and [`exec`] those of integrations, both on [`net`];
-//! [`git_config`] makes git use the latter.
+//! [`presets`] knows the servers that [`exec`] starts, [`git_config`] makes git use their credential.
 
 pub mod admission;
 pub mod api;
