@@ -5,12 +5,13 @@
 //! and HTTP/2, so the direct client does what the broker else does for it.
 #![allow(
     clippy::cast_precision_loss,
+    clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
     missing_docs,
-    reason = "a benchmark fails by panicking and prints what it found"
+    reason = "a benchmark fails by panicking, may wait, and prints what it found"
 )]
 
 #[path = "broker/measure.rs"]

@@ -61,7 +61,7 @@ impl Side {
             .expect("TLS versions")
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Self::new(tls, &format!("https://localhost:{}", fake.address.port()))
+        Self::new(&tls, &format!("https://localhost:{}", fake.address.port()))
     }
 
     /// Through the broker, which speaks plain HTTP/1.1 on loopback.
@@ -72,10 +72,10 @@ impl Side {
             .expect("TLS versions")
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth();
-        Self::new(tls, &format!("http://{}", broker.proxy))
+        Self::new(&tls, &format!("http://{}", broker.proxy))
     }
 
-    fn new(tls: rustls::ClientConfig, base: &str) -> Self {
+    fn new(tls: &rustls::ClientConfig, base: &str) -> Self {
         let client = |tls: rustls::ClientConfig| {
             let mut http = HttpConnector::new();
             http.enforce_http(false);
