@@ -295,10 +295,10 @@ fn bound() -> Value {
     for entry in pod["spec"]["containers"][0]["env"].as_array_mut().unwrap() {
         match entry["name"].as_str().unwrap() {
             "AMBIENT_CP_TOKEN_URL" => {
-                entry["value"] = "http://ambient-control-plane.ambient-code.svc:8080/token".into()
+                entry["value"] = "http://ambient-control-plane.ambient-code.svc:8080/token".into();
             }
             "AMBIENT_CP_TOKEN_PUBLIC_KEY" => {
-                entry["value"] = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n".into()
+                entry["value"] = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n".into();
             }
             "CREDENTIAL_IDS" => entry["value"] = r#"{"github":"cred-1"}"#.into(),
             _ => {}

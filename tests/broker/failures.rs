@@ -212,13 +212,13 @@ fn bodies_are_bounded_in_size_each_and_together() {
 }
 
 /// The scripted Google speaks HTTP/1.1, as what is plain does.
-fn plain() -> Option<Endpoint> {
-    Some(Endpoint::parse("http://127.0.0.1").expect("an endpoint"))
+fn plain() -> Endpoint {
+    Endpoint::parse("http://127.0.0.1").expect("an endpoint")
 }
 
 /// One call over a transport in memory, where time is paused.
 async fn in_memory(google: &Google) -> Result<StatusCode, Refusal> {
-    let client = Client::new(plain(), &google.transport());
+    let client = Client::new(Some(plain()), &google.transport());
     let path = target();
     let target = Target::parse(&path).expect("a target");
     let body = Bytes::from_static(b"{}");

@@ -3,6 +3,7 @@
 use super::process::Broker;
 use super::vertex::{GEMINI, MODELS, Vertex, call, connect, post};
 use serde_json::{Value, json};
+use std::fmt::Write;
 use std::io::Read;
 
 const BODY: &str = r#"{"messages":[]}"#;
@@ -531,17 +532,17 @@ fn hostile_requests_are_refused_and_none_reaches_vertex_ai() {
 
 /// JSON with its keys in escapes, which mean the same.
 fn escaped(json: &str) -> String {
-    fn write(value: &Value, out: &mut String) {
+    fn spell(value: &Value, out: &mut String) {
         match value {
             Value::Object(members) => {
                 out.push('{');
                 for (i, (key, value)) in members.iter().enumerate() {
                     *out += if i == 0 { "\"" } else { ",\"" };
                     for unit in key.encode_utf16() {
-                        *out += &format!("\\u{unit:04x}");
+                        let _ = write!(out, "\\u{unit:04x}");
                     }
                     *out += "\":";
-                    write(value, out);
+                    spell(value, out);
                 }
                 out.push('}');
             }
@@ -549,7 +550,7 @@ fn escaped(json: &str) -> String {
                 out.push('[');
                 for (i, item) in items.iter().enumerate() {
                     *out += if i == 0 { "" } else { "," };
-                    write(item, out);
+                    spell(item, out);
                 }
                 out.push(']');
             }
@@ -557,7 +558,7 @@ fn escaped(json: &str) -> String {
         }
     }
     let mut out = String::new();
-    write(&serde_json::from_str(json).expect("JSON"), &mut out);
+    spell(&serde_json::from_str(json).expect("JSON"), &mut out);
     out
 }
 

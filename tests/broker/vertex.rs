@@ -30,7 +30,7 @@ impl Seen {
     pub fn header(&self, name: &str) -> Option<&str> {
         let named = |line: &str| {
             let (key, value) = line.split_once(": ")?;
-            key.eq_ignore_ascii_case(name).then(|| value.len())
+            key.eq_ignore_ascii_case(name).then_some(value.len())
         };
         let line = self.head.lines().find(|line| named(line).is_some())?;
         line.split_once(": ").map(|(_, value)| value)
