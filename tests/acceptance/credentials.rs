@@ -594,12 +594,12 @@ fn what_a_policy_may_not_say_of_a_credential_is_refused_with_its_field() {
         (
             "[{preset: github, credential: {ambientExchange: {}}}]".to_owned(),
             "credential.ambientExchange",
-            "isolation: BestEffort",
+            "needs BestEffort",
         ),
         (
             format!("[{{preset: github, {HTTP}, gitCredentials: {{hosts: [github.com]}}}}]"),
             "gitCredentials",
-            "isolation: BestEffort",
+            "needs BestEffort",
         ),
         (
             format!(
