@@ -46,9 +46,10 @@ impl World {
         for crd in crds() {
             self.cluster.apply(&serde_json::to_string(&crd).unwrap());
         }
-        let established = "--for=condition=Established";
-        self.cluster
-            .kubectl(&["wait", established, "--timeout=60s", "crd", "--all"]);
+        let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"];
+        // kubectl does not wait for a definition that has no status yet, it fails at once.
+        let served = (0..20).any(|_| self.cluster.try_kubectl(&wait).success());
+        assert!(served, "the definitions are not served");
     }
 
     pub fn policies(&self) -> Api<InjectionPolicy> {
