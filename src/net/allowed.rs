@@ -151,7 +151,7 @@ fn parse_port(text: &str) -> Result<u16, String> {
 }
 
 /// `NAME.NAMESPACE.svc`, with or without the cluster's usual domain.
-fn is_service(name: &str) -> bool {
+pub fn is_service(name: &str) -> bool {
     let name = name.strip_suffix(".cluster.local").unwrap_or(name);
     name.strip_suffix(".svc").is_some_and(|rest| rest.contains('.'))
 }

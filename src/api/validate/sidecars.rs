@@ -7,7 +7,7 @@ use crate::api::{CredentialHttp, CredentialSource, FieldErrors, Git, Isolation, 
 use crate::exec::git::rules::Rule;
 use crate::git_config::GitHost;
 use crate::names;
-use crate::net::allowed::Allowed;
+use crate::net::allowed::{Allowed, is_service};
 use crate::operator::Operator;
 use crate::presets::Complete;
 use std::collections::HashMap;
@@ -376,12 +376,6 @@ fn check_url(url: &str, field: &str, operator: &Operator, errors: &mut FieldErro
 /// Whether the wrapper would send a token there when this host is listed.
 fn accepted(url: &str, host: &str) -> Result<(), String> {
     Allowed::new(vec![host.parse()?]).endpoint(url).map(drop)
-}
-
-/// `NAME.NAMESPACE.svc`, with or without the cluster's usual domain.
-fn is_service(name: &str) -> bool {
-    let name = name.strip_suffix(".cluster.local").unwrap_or(name);
-    name.strip_suffix(".svc").is_some_and(|rest| rest.contains('.'))
 }
 
 fn check_git(git: &Git, field: &str, hosts: &mut HashMap<String, String>, errors: &mut FieldErrors) {
