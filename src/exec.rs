@@ -63,8 +63,8 @@ async fn serve(args: Args) -> anyhow::Result<u8> {
     let launch = args.launch(std::env::vars_os())?;
     let helpers = args.git_credentials();
     let git = args.git.settings()?;
-    let listener = bind(args.control_port, "--control-port").await?;
-    let git_listener = bind(git.as_ref().map(|git| git.port), "--git-port").await?;
+    let listener = bind(args.control_port, "--control-port")?;
+    let git_listener = bind(git.as_ref().map(|git| git.port), "--git-port")?;
     info!(
         source = source.kind(),
         place = source.place(),
@@ -116,10 +116,9 @@ async fn serve(args: Args) -> anyhow::Result<u8> {
     }
 }
 
-async fn bind(port: Option<u16>, flag: &str) -> anyhow::Result<Option<TcpListener>> {
+fn bind(port: Option<u16>, flag: &str) -> anyhow::Result<Option<TcpListener>> {
     let Some(port) = port else { return Ok(None) };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-        .await
+    let listener = listen::bind((Ipv4Addr::LOCALHOST, port).into())
         .with_context(|| format!("cannot listen on 127.0.0.1:{port} ({flag})"))?;
     Ok(Some(listener))
 }

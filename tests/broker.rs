@@ -22,6 +22,8 @@ mod failures;
 mod google;
 #[path = "broker/hostile.rs"]
 mod hostile;
+#[path = "broker/http2.rs"]
+mod http2;
 #[path = "broker/id_tokens.rs"]
 mod id_tokens;
 #[path = "broker/inspection.rs"]

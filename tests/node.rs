@@ -27,6 +27,8 @@ mod broker_rotation;
 mod broker_world;
 #[path = "node/container.rs"]
 mod container;
+#[path = "node/credentials.rs"]
+mod credentials;
 #[path = "node/disruption.rs"]
 mod disruption;
 #[path = "node/fake_google.rs"]

@@ -20,7 +20,7 @@ mod measure;
 mod processes;
 
 use measure::{Side, first_bytes, median, percentile, storm, throughput};
-use processes::{Broker, Fake, TokenServer};
+use processes::{Broker, Fake, Relay, TokenServer};
 use std::time::Duration;
 
 /// Calls for latency, on each side.
@@ -35,6 +35,10 @@ const TURNS: usize = 4;
 const STREAMS: usize = 1000;
 
 fn main() {
+    let mut arguments = std::env::args().skip(1);
+    if let (Some(Relay::ARGUMENT), Some(to)) = (arguments.next().as_deref(), arguments.next()) {
+        return Relay::run(&to);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -64,22 +68,28 @@ fn start(tokens: &TokenServer) {
     println!("memory idle         {:.1} MiB resident", broker.resident());
 }
 
-/// Streamed calls one after the other, direct and through the proxy in turn.
+/// Streamed calls one after the other, in turn: direct, through a relay, and through the proxy.
 async fn latency(tokens: &TokenServer) {
     let fake = Fake::start(0, 5);
-    let broker = Broker::start(tokens, Some(&fake));
-    let (direct, proxied) = (Side::direct(&fake), Side::proxied(&broker));
-    first_bytes(&direct, &proxied, 200).await;
-    let (direct, proxied) = first_bytes(&direct, &proxied, CALLS).await;
-    let added = median(&proxied).saturating_sub(median(&direct));
+    let (broker, relay) = (Broker::start(tokens, Some(&fake)), Relay::start(fake.address));
+    let sides = [
+        &Side::direct(&fake),
+        &Side::relayed(&fake, &relay),
+        &Side::proxied(&broker),
+    ];
+    first_bytes(sides, CALLS / 10).await;
+    let [direct, relayed, proxied] = first_bytes(sides, CALLS).await;
+    let added = |times: &[Duration]| median(times).saturating_sub(median(&direct));
     println!(
-        "first byte          direct {:?}, proxied {:?}: {added:?} added at the median",
+        "first byte          direct {:?}; a relay of bytes adds {:?}, the proxy {:?} at the median",
         median(&direct),
-        median(&proxied)
+        added(&relayed),
+        added(&proxied)
     );
     println!(
-        "                    99 %: direct {:?}, proxied {:?}",
+        "                    99 %: direct {:?}, relayed {:?}, proxied {:?}",
         percentile(&direct, 99),
+        percentile(&relayed, 99),
         percentile(&proxied, 99)
     );
 }

@@ -9,9 +9,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tokio_io_timeout::TimeoutWriter;
@@ -27,12 +29,35 @@ const MAX_HEAD: usize = 64 * 1024;
 /// How long a client may leave what we write to it unread.
 const WRITE_TIMEOUT: Duration = Duration::from_mins(10);
 
+/// What the kernel keeps of an answer that its client does not read, in bytes; it takes twice as much for it. By itself it would
+/// keep megabytes for each connection, out of the memory that the container may use.
+const SEND_BUFFER: u32 = 64 * 1024;
+
+/// How many connections wait in the kernel's queue.
+const BACKLOG: u32 = 1024;
+
 /// How long to pause when the system gives us no more connections.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// In a request's extensions: it came with a length and in chunks, which servers understand in different ways.
 #[derive(Debug, Clone, Copy)]
 pub struct TwoLengths;
+
+/// Listens, with connections that buffer little.
+///
+/// # Errors
+/// When the address cannot be had.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(true)?;
+    // Connections inherit it.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves until dropped: at most `connections` at a time, more wait in the kernel's queue.
 pub async fn serve<H, A>(listener: TcpListener, connections: usize, handle: H)

@@ -30,11 +30,12 @@ pub fn program() -> Command {
 }
 
 impl Broker {
-    /// Starts a broker on ports of the system's choice, with everything that it can log, and waits until it serves.
+    /// Starts a broker on ports of the system's choice, with everything that it can log if nothing else is said, and waits until it serves.
     pub fn start(arguments: &[&str], env: &[(&str, &str)]) -> Self {
         let mut child = program()
-            .args(["broker", "--log-format", "json", "--log", "trace"])
+            .args(["broker", "--log-format", "json"])
             .args(arguments)
+            .env("VERTEX_INJECTOR_LOG", "trace")
             .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())

@@ -75,6 +75,11 @@ impl Vertex {
 
     /// A broker before it, with everything that it can log; `arguments` come on top of a usual set.
     pub fn broker(&self, arguments: &[&str]) -> Broker {
+        self.broker_with(arguments, &[])
+    }
+
+    /// The same with more variables.
+    pub fn broker_with(&self, arguments: &[&str], env: &[(&str, &str)]) -> Broker {
         let directory = Directory::new(&format!("proxy-{}", self.address.port()));
         let mut file = reading(external_account(), &directory.file("subject", "canary-subject-token"));
         file["token_url"] = json!(format!("http://{}/v1/token", self.address));
@@ -84,9 +89,9 @@ impl Vertex {
             "--project=my-project",
             "--metadata-port=0",
             "--proxy-port=0",
-            endpoint.as_str(),
         ];
         for default in [
+            endpoint.as_str(),
             "--regions=us-east5",
             "--models=claude-*,gemini-*",
             "--metrics-listen=127.0.0.1:0",
@@ -98,7 +103,10 @@ impl Vertex {
         }
         all.extend(arguments);
         // The file is read at start; the subject token's stays as long as the directory, which is the process's.
-        let broker = Broker::start(&all, &[("VERTEX_INJECTOR_CREDENTIALS_JSON", &file.to_string())]);
+        let file = file.to_string();
+        let mut variables = vec![("VERTEX_INJECTOR_CREDENTIALS_JSON", file.as_str())];
+        variables.extend(env);
+        let broker = Broker::start(&all, &variables);
         std::mem::forget(directory);
         broker
     }

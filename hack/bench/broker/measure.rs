@@ -1,6 +1,6 @@
 //! Calls, direct or proxied, and what they take.
 
-use super::processes::{Broker, Fake};
+use super::processes::{Broker, Fake, Relay};
 use http::{Request, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -10,6 +10,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -52,6 +53,15 @@ pub struct Side {
 impl Side {
     /// Straight to the fake, over TLS.
     pub fn direct(fake: &Fake) -> Self {
+        Self::tls(fake, fake.address)
+    }
+
+    /// To the fake through what only copies bytes.
+    pub fn relayed(fake: &Fake, relay: &Relay) -> Self {
+        Self::tls(fake, relay.address)
+    }
+
+    fn tls(fake: &Fake, address: SocketAddr) -> Self {
         let mut roots = rustls::RootCertStore::empty();
         let authority = CertificateDer::from_pem_file(fake.directory.join("ca.crt")).expect("the fake's authority");
         roots.add(authority).expect("a certificate");
@@ -61,7 +71,7 @@ impl Side {
             .expect("TLS versions")
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Self::new(&tls, &format!("https://localhost:{}", fake.address.port()))
+        Self::new(&tls, &format!("https://localhost:{}", address.port()))
     }
 
     /// Through the broker, which speaks plain HTTP/1.1 on loopback.
@@ -120,16 +130,18 @@ impl Side {
     }
 }
 
-/// Times until the first piece, sorted: one call here, one there, and so on.
-pub async fn first_bytes(direct: &Side, proxied: &Side, calls: usize) -> (Vec<Duration>, Vec<Duration>) {
-    let (mut directly, mut through) = (Vec::new(), Vec::new());
+/// Times until the first piece on each side, sorted: one call on each, and again.
+pub async fn first_bytes<const N: usize>(sides: [&Side; N], calls: usize) -> [Vec<Duration>; N] {
+    let mut times = [const { Vec::new() }; N];
     for _ in 0..calls {
-        directly.push(direct.call(0).await.0);
-        through.push(proxied.call(0).await.0);
+        for (side, times) in sides.iter().zip(&mut times) {
+            times.push(side.call(0).await.0);
+        }
     }
-    directly.sort_unstable();
-    through.sort_unstable();
-    (directly, through)
+    for times in &mut times {
+        times.sort_unstable();
+    }
+    times
 }
 
 /// Bytes per second that so many clients get, each with one call after the other.

@@ -1,7 +1,7 @@
 //! The processes that are measured, and what they need. All end with the benchmark.
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
@@ -30,6 +30,13 @@ pub struct Broker {
     pub proxy: SocketAddr,
     /// From its start until it listened.
     pub ready: Duration,
+}
+
+/// A process that copies bytes between a port of its own and another, and does nothing else: the least that anything in
+/// between can add on this machine.
+pub struct Relay {
+    child: Child,
+    pub address: SocketAddr,
 }
 
 /// Watches a process's memory until dropped.
@@ -144,6 +151,46 @@ impl Broker {
     }
 }
 
+impl Relay {
+    /// The argument with which this program is the relay.
+    pub const ARGUMENT: &str = "relay-to";
+
+    /// Before this address.
+    pub fn start(to: SocketAddr) -> Self {
+        let program = std::env::current_exe().expect("this program");
+        let mut child = Command::new(program)
+            .args([Self::ARGUMENT, &to.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("start the relay");
+        let mut line = String::new();
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe"));
+        lines.read_line(&mut line).expect("its address");
+        Self {
+            child,
+            address: line.trim().parse().expect("an address"),
+        }
+    }
+
+    /// What the process does.
+    pub fn run(to: &str) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        println!("{}", listener.local_addr().expect("its address"));
+        for here in listener.incoming() {
+            let (here, there) = (
+                here.expect("a connection"),
+                TcpStream::connect(to).expect("a connection"),
+            );
+            for (from, to) in [(&here, &there), (&there, &here)] {
+                from.set_nodelay(true).expect("no delay");
+                let (mut from, mut to) = (from.try_clone().expect("a clone"), to.try_clone().expect("a clone"));
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            }
+        }
+    }
+}
+
 impl Watch {
     /// The most memory so far, in MiB.
     pub fn most(&self) -> f64 {
@@ -162,6 +209,13 @@ impl Drop for Fake {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
@@ -24,6 +24,9 @@ const IDLE: Duration = Duration::from_mins(10);
 
 /// Most bytes of an answer. The largest, with images, have some tens of millions.
 const MAX_ANSWER: u64 = 512 * 1024 * 1024;
+
+/// Pieces that have come together go on as one, of about so many bytes at most: events are small, and many may wait.
+const PIECE: usize = 16 * 1024;
 
 /// Most bytes of an error's body, and how long it may take.
 const MAX_ERROR: usize = 64 * 1024;
@@ -57,6 +60,7 @@ pub fn stream(answer: Response<Incoming>, record: Record, publisher: Publisher, 
         scanner: readable.then(|| Scanner::new(publisher)),
         silence: Box::pin(sleep_until(Instant::now() + IDLE)),
         last: Instant::now(),
+        end: None,
         _place: place,
     };
     let mut response = Response::new(Body::new(passing));
@@ -119,7 +123,16 @@ struct Passing {
     scanner: Option<Scanner>,
     silence: Pin<Box<Sleep>>,
     last: Instant,
+    /// How it ended, when that came with the last piece.
+    end: Option<End>,
     _place: Place,
+}
+
+/// How an answer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Whole,
+    BrokenOff,
 }
 
 impl HttpBody for Passing {
@@ -128,32 +141,28 @@ impl HttpBody for Passing {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let this = self.get_mut();
-        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
+        let Poll::Ready(came) = this.poll_body(context) else {
             return this.poll_silence(context);
         };
         this.last = Instant::now();
-        match frame {
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => Poll::Ready(Some(this.pass(data))),
-                // Trailers are nobody's here.
-                Err(_) => {
-                    this.record.ended(Outcome::Answered);
-                    Poll::Ready(None)
-                }
-            },
-            Some(Err(_)) => {
-                this.record.ended(Outcome::BrokenOff);
-                Poll::Ready(Some(Err(io::Error::other("the answer of Vertex AI broke off"))))
+        match came {
+            Ok(piece) => {
+                let piece = this.gather(piece, context);
+                Poll::Ready(Some(this.pass(piece)))
             }
-            None => {
+            Err(End::Whole) => {
                 this.record.ended(Outcome::Answered);
                 Poll::Ready(None)
+            }
+            Err(End::BrokenOff) => {
+                this.record.ended(Outcome::BrokenOff);
+                Poll::Ready(Some(Err(io::Error::other("the answer of Vertex AI broke off"))))
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.end != Some(End::BrokenOff) && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -162,6 +171,40 @@ impl HttpBody for Passing {
 }
 
 impl Passing {
+    fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Result<Bytes, End>> {
+        if let Some(end) = self.end {
+            return Poll::Ready(Err(end));
+        }
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        Poll::Ready(match frame {
+            // Trailers are nobody's here.
+            Some(Ok(frame)) => frame.into_data().map_err(|_| End::Whole),
+            Some(Err(_)) => Err(End::BrokenOff),
+            None => Err(End::Whole),
+        })
+    }
+
+    /// What has come besides; nothing is waited for.
+    fn gather(&mut self, first: Bytes, context: &mut Context<'_>) -> Bytes {
+        let mut together = Vec::new();
+        while first.len().max(together.len()) < PIECE {
+            match self.poll_body(context) {
+                Poll::Ready(Ok(more)) => {
+                    if together.is_empty() {
+                        together.extend_from_slice(&first);
+                    }
+                    together.extend_from_slice(&more);
+                }
+                Poll::Ready(Err(end)) => {
+                    self.end = Some(end);
+                    break;
+                }
+                Poll::Pending => break,
+            }
+        }
+        if together.is_empty() { first } else { together.into() }
+    }
+
     fn pass(&mut self, data: Bytes) -> io::Result<Frame<Bytes>> {
         self.record.response_bytes += data.len() as u64;
         if self.record.response_bytes > MAX_ANSWER {

@@ -91,8 +91,8 @@ enum Place {
 }
 
 impl Place {
-    /// The place of the member `key`, whose spelling has to be one of the API's. Lists have the place of their elements.
-    fn below(self, publisher: Publisher, key: &str) -> Self {
+    /// The place of the member `key`, `name` when squashed, whose spelling has to be one of the API's. Lists have the place of their elements.
+    fn below(self, publisher: Publisher, key: &str, name: &Squashed) -> Self {
         match (publisher, self, key) {
             (_, Self::Root, "tools") => Self::Tools,
             (Publisher::Anthropic, Self::Root, "messages") => Self::Messages,
@@ -111,7 +111,7 @@ impl Place {
             (Publisher::Google, Self::Contents, "parts") => Self::Parts,
             (Publisher::Google, Self::Parts, "functionCall" | "function_call") => Self::FunctionCall,
             (Publisher::Google, Self::Parts, "functionResponse" | "function_response") => Self::FunctionResponse,
-            (_, _, key) if Squashed::of(key).is("tools") => Self::StrayTools,
+            _ if name.is("tools") => Self::StrayTools,
             _ => Self::Elsewhere,
         }
     }
@@ -229,8 +229,9 @@ impl<'w> Walk<'w> {
             }
             self.path.push(Step::Key(key));
             if *value != Json::Null {
-                self.member(&Squashed::of(key), value, kind)?;
-                self.value(value, place.below(self.publisher, key))?;
+                let name = Squashed::of(key);
+                self.member(&name, value, kind)?;
+                self.value(value, place.below(self.publisher, key, &name))?;
             }
             self.path.pop();
         }
@@ -239,8 +240,10 @@ impl<'w> Walk<'w> {
 
     /// What an object's type asks for.
     fn kind(&self, kind: Option<&str>, place: Place) -> Result<(), Refusal> {
-        let kind = kind.map(Squashed::of);
-        let is = |name: &str| kind.as_ref().is_some_and(|kind| kind.is(name));
+        let Some(kind) = kind.map(Squashed::of) else {
+            return Ok(());
+        };
+        let is = |name: &str| kind.is(name);
         if is("url") && place != Place::McpServers {
             self.feature(Feature::UrlSources)?;
         }
@@ -250,8 +253,8 @@ impl<'w> Walk<'w> {
         if is("containerupload") {
             self.feature(Feature::CodeExecution)?;
         }
-        let known = ["base64", "text", "content", "url", "file"].into_iter().any(is);
-        if place == Place::Source && kind.is_some() && !known {
+        let known = ["base64", "text", "content", "url", "file"];
+        if place == Place::Source && !known.into_iter().any(is) {
             // A source that this version does not know comes from the one or from the other.
             self.feature(Feature::FileSources)?;
             self.feature(Feature::UrlSources)?;
@@ -261,27 +264,27 @@ impl<'w> Walk<'w> {
 
     /// What a member asks for by its name. `null` asks for nothing and does not come here.
     fn member(&self, name: &Squashed, value: &Json<'_>, kind: Option<&str>) -> Result<(), Refusal> {
-        let Some(name) = name.as_str() else { return Ok(()) };
-        if name.ends_with("model") || matches!(name, "modelname" | "modelid") {
+        let Some(name) = name.name() else { return Ok(()) };
+        if name.ends_with(b"model") || matches!(name, b"modelname" | b"modelid") {
             return match value {
                 Json::Text(model) => self.rules.check_named(model, self.publisher).map(|_| ()),
-                _ if name == "model" => Err(Refusal::denied(Reason::Model, "a model's name has to be a string")),
+                _ if name == b"model" => Err(Refusal::denied(Reason::Model, "a model's name has to be a string")),
                 _ => Ok(()),
             };
         }
         match name {
-            "automode" | "modelselectionconfig" => self.rules.check_any_model(),
-            "fileuri" => self.feature(source_of(value)),
-            "filedata" if !has(value, "fileuri") => self.feature(Feature::FileSources),
-            "gcsuri" | "storageuri" | "outputgcsuri" | "gcssource" | "gcsdestination" => {
+            b"automode" | b"modelselectionconfig" => self.rules.check_any_model(),
+            b"fileuri" => self.feature(source_of(value)),
+            b"filedata" if !has(value, "fileuri") => self.feature(Feature::FileSources),
+            b"gcsuri" | b"storageuri" | b"outputgcsuri" | b"gcssource" | b"gcsdestination" => {
                 self.feature(Feature::FileSources)
             }
             // What code execution put out carries the same name and is history.
-            "fileid" if !matches!(kind, Some("code_execution_output" | "bash_code_execution_output")) => {
+            b"fileid" if !matches!(kind, Some("code_execution_output" | "bash_code_execution_output")) => {
                 self.feature(Feature::FileSources)
             }
             // An empty list is what some clients send for none.
-            "mcpservers" if *value == Json::List(Vec::new()) => Ok(()),
+            b"mcpservers" if *value == Json::List(Vec::new()) => Ok(()),
             _ => match tools::by_name(name) {
                 Some(feature) => self.feature(feature),
                 None => Ok(()),

@@ -36,14 +36,13 @@ impl Squashed {
     }
 
     /// The squashed key; nothing when it is too long.
-    pub fn as_str(&self) -> Option<&str> {
-        let bytes = self.bytes.get(..self.length)?;
-        std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty())
+    pub fn name(&self) -> Option<&[u8]> {
+        self.bytes.get(..self.length).filter(|name| !name.is_empty())
     }
 
     /// Whether it is this name, which is given squashed.
     pub fn is(&self, name: &str) -> bool {
-        self.as_str() == Some(name)
+        self.name() == Some(name.as_bytes())
     }
 }
 

@@ -41,23 +41,23 @@ pub fn of_anthropic(kind: Option<&Json<'_>>) -> Option<Feature> {
 
 /// What a member of a tool of Gemini's API does; `None` when the agent runs it itself.
 pub fn of_google(name: &Squashed) -> Option<Feature> {
-    match name.as_str() {
-        Some("functiondeclarations" | "computeruse") => None,
+    match name.name() {
+        Some(b"functiondeclarations" | b"computeruse") => None,
         Some(name) => by_name(name).or(Some(Feature::UnknownTools)),
         None => Some(Feature::UnknownTools),
     }
 }
 
 /// What a member does by its squashed name, wherever it stands.
-pub fn by_name(name: &str) -> Option<Feature> {
+pub fn by_name(name: &[u8]) -> Option<Feature> {
     Some(match name {
-        "cachedcontent" => Feature::CachedContent,
-        "codeexecution" | "container" => Feature::CodeExecution,
-        "googlemaps" => Feature::GoogleMaps,
-        "mcpservers" => Feature::McpServers,
-        "retrieval" | "filesearch" | "vertexaisearch" | "vertexragstore" | "externalapi" => Feature::Retrieval,
-        "urlcontext" => Feature::WebFetch,
-        "googlesearch" | "googlesearchretrieval" | "enterprisewebsearch" => Feature::WebSearch,
+        b"cachedcontent" => Feature::CachedContent,
+        b"codeexecution" | b"container" => Feature::CodeExecution,
+        b"googlemaps" => Feature::GoogleMaps,
+        b"mcpservers" => Feature::McpServers,
+        b"retrieval" | b"filesearch" | b"vertexaisearch" | b"vertexragstore" | b"externalapi" => Feature::Retrieval,
+        b"urlcontext" => Feature::WebFetch,
+        b"googlesearch" | b"googlesearchretrieval" | b"enterprisewebsearch" => Feature::WebSearch,
         _ => return None,
     })
 }

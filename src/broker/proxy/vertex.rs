@@ -25,11 +25,12 @@ const STREAMS: usize = 96;
 /// Connections, each with a pool of its own. Together they carry as many calls as the agent can have connections.
 const LANES: usize = 11;
 
-/// What one answer may buffer here while its reader is slow, in bytes.
-const STREAM_WINDOW: u32 = 128 * 1024;
+/// What one answer may buffer here while its reader is slow, in bytes. With [`STREAMS`], this bounds what a connection buffers.
+const STREAM_WINDOW: u32 = 64 * 1024;
 
-/// What all answers of a connection may buffer, in bytes.
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// Never used up, but h2 measures with it how many small frames may be unread: beyond that it ends the connection and all answers
+/// on it. It allows half of this in bytes that frames are short of 256, so that every answer may be full of events of 80 bytes.
+const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
 
 /// How often a connection with open calls is asked whether it lives, and how long it may take to say so.
 const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));

@@ -1,0 +1,213 @@
+//! Vertex AI as it is reached in earnest: HTTP/2 over TLS, many calls on few connections.
+
+use super::exchange::Directory;
+use super::process::Broker;
+use super::vertex::{MODELS, Vertex, connect, post, read_until};
+use axum::body::Body;
+use futures::stream;
+use http::{Request, Response};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::ServerConfig;
+use rustls_pki_types::PrivateKeyDer;
+use std::convert::Infallible;
+use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The smallest events, each in a frame of its own.
+const EVENT: &[u8] = b"data: {\"text\": 1}\n\n";
+
+/// A Vertex AI that serves `localhost` until dropped.
+struct Secure {
+    address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+    /// Events sent so far, of all answers.
+    sent: Arc<AtomicUsize>,
+    /// How many events each answer may have now.
+    allowed: watch::Sender<usize>,
+    ca: PathBuf,
+    _directory: Directory,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// An answer to `claude-short` ends after so many events; the others go on for ever.
+const SHORT: usize = 20;
+
+impl Secure {
+    fn start(name: &str, allowed: usize) -> Self {
+        let directory = Directory::new(name);
+        let ca = directory.file("ca.crt", "");
+        let tls = TlsAcceptor::from(certificate(&ca));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
+        let (allowed, allow) = watch::channel(allowed);
+        let secure = Self {
+            address: listener.local_addr().expect("its address"),
+            connections: Arc::default(),
+            sent: Arc::default(),
+            allowed,
+            ca,
+            _directory: directory,
+            runtime,
+        };
+        let (connections, sent) = (Arc::clone(&secure.connections), Arc::clone(&secure.sent));
+        secure.runtime.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(stream) = tls.accept(stream).await else { continue };
+                connections.fetch_add(1, Ordering::Relaxed);
+                let (sent, allow) = (Arc::clone(&sent), allow.clone());
+                let service = service_fn(move |request| {
+                    let answer = answer(&request, Arc::clone(&sent), allow.clone());
+                    async move { Ok::<_, Infallible>(answer) }
+                });
+                let mut http = http2::Builder::new(TokioExecutor::new());
+                http.timer(TokioTimer::new()).max_concurrent_streams(100);
+                tokio::spawn(http.serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        secure
+    }
+
+    fn broker(&self) -> Broker {
+        // The tokens come from another.
+        let tokens = Vertex::always(500, "", "");
+        let endpoint = format!("--vertex-endpoint=https://localhost:{}", self.address.port());
+        tokens.broker_with(
+            &[&endpoint, "--log=info"],
+            &[("SSL_CERT_FILE", self.ca.to_str().expect("UTF-8"))],
+        )
+    }
+
+    /// Waits until no answer moves any more: what it sends is all in somebody's buffers.
+    fn until_stuck(&self) {
+        let mut before = usize::MAX;
+        while before != self.sent.load(Ordering::Relaxed) {
+            before = self.sent.load(Ordering::Relaxed);
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+}
+
+fn answer(request: &Request<Incoming>, sent: Arc<AtomicUsize>, allow: watch::Receiver<usize>) -> Response<Body> {
+    let last = if request.uri().path().contains("short") {
+        SHORT
+    } else {
+        usize::MAX
+    };
+    let events = stream::unfold((0, sent, allow), move |(number, sent, mut allow)| async move {
+        allow.wait_for(|allowed| number < *allowed).await.ok()?;
+        if number == last {
+            return None;
+        }
+        sent.fetch_add(1, Ordering::Relaxed);
+        Some((
+            Ok::<_, Infallible>(Bytes::from_static(EVENT)),
+            (number + 1, sent, allow),
+        ))
+    });
+    let mut answer = Response::new(Body::from_stream(events));
+    let kind = http::HeaderValue::from_static("text/event-stream");
+    answer.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    answer
+}
+
+fn certificate(ca: &Path) -> Arc<ServerConfig> {
+    let ca_key = KeyPair::generate().expect("a key");
+    let mut parameters = CertificateParams::default();
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let certificate = parameters.self_signed(&ca_key).expect("a CA");
+    std::fs::write(ca, certificate.pem()).expect("write the CA");
+    let key = KeyPair::generate().expect("a key");
+    let names = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    let leaf = names
+        .signed_by(&key, &Issuer::new(parameters, ca_key))
+        .expect("a certificate");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![leaf.der().clone()],
+            PrivateKeyDer::try_from(key.serialize_der()).expect("the key"),
+        )
+        .expect("a configuration");
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Arc::new(config)
+}
+
+fn ask(broker: &Broker, model: &str) -> TcpStream {
+    let target = format!("{MODELS}/{model}:streamRawPredict");
+    connect(broker, &post(&target, "", r#"{"messages":[],"stream":true}"#))
+}
+
+/// Reads so many events, each of which is whole.
+fn read_events(stream: &mut TcpStream, events: usize) {
+    let mut left = events;
+    let (mut buffer, mut line) = (vec![0; 64 * 1024], Vec::new());
+    while left > 0 {
+        let read = stream.read(&mut buffer).expect("more to read");
+        assert!(read > 0, "the answer ended {left} events early");
+        for &byte in &buffer[..read] {
+            line.push(byte);
+            if line.ends_with(EVENT) {
+                line.clear();
+                left = left.saturating_sub(1);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_hundred_calls_share_two_connections_and_each_event_arrives_before_the_next_is_sent() {
+    let vertex = Secure::start("http2-shared", 0);
+    let broker = vertex.broker();
+    let mut calls: Vec<TcpStream> = (0..100).map(|_| ask(&broker, "claude-short")).collect();
+    for number in 1..=SHORT {
+        vertex.allowed.send_replace(number);
+        for call in &mut calls {
+            read_events(call, 1);
+        }
+        assert_eq!(vertex.sent.load(Ordering::Relaxed), 100 * number);
+    }
+    vertex.allowed.send_replace(usize::MAX);
+    for call in &mut calls {
+        read_until(call, "0\r\n\r\n");
+    }
+    assert_eq!(vertex.connections.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn small_events_that_nobody_reads_cost_no_other_answer_on_the_connection() {
+    let vertex = Secure::start("http2-unread", usize::MAX);
+    let broker = vertex.broker();
+    let mut unread: Vec<TcpStream> = (0..6).map(|_| ask(&broker, "claude-endless")).collect();
+    vertex.until_stuck();
+
+    read_until(&mut ask(&broker, "claude-short"), "0\r\n\r\n");
+    assert_eq!(vertex.connections.load(Ordering::Relaxed), 1);
+    // They go on when they are read, also beyond what was buffered.
+    let buffered = vertex.sent.load(Ordering::Relaxed) / unread.len();
+    let until = Instant::now() + PATIENCE;
+    for stream in &mut unread {
+        read_events(stream, buffered + 1000);
+        assert!(Instant::now() < until, "they are slow");
+    }
+}
