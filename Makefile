@@ -27,10 +27,8 @@ crds: ## Write the CRDs into the chart
 	cargo run --locked --quiet -- crds --output-dir charts/vertex-injector/files/crds
 
 .PHONY: bench
-bench: ## Measure one admission review with 1 and with 10,000 policies, and the Vertex proxy against direct calls
-	cargo bench --locked --bench admission
-	cargo build --locked --release --package vertex-injector-fakes
-	cargo bench --locked --bench broker
+bench: ## Measure one admission review with 1 and with 10,000 policies, and the Vertex proxy against direct calls (builds a release)
+	hack/bench/run
 
 .PHONY: image
 image: ## Build the container image (buildah, no registry) as an OCI archive below target/

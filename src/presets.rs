@@ -14,6 +14,17 @@ use std::collections::BTreeMap;
 /// Stands for the port in a command.
 const PORT: &str = "{port}";
 
+/// Serves what a server says over stdio.
+const MCP_PROXY: &[&str] = &[
+    "mcp-proxy",
+    "--host",
+    "127.0.0.1",
+    "--port",
+    PORT,
+    "--pass-environment",
+    "--",
+];
+
 /// Port of the first sidecar without one in its policy.
 const FIRST_PORT: i32 = 8480;
 
@@ -26,8 +37,10 @@ pub struct Known {
     pub port: i32,
     /// How it speaks MCP.
     pub transport: Transport,
-    /// Makes it listen on loopback only. `{port}` stands for the port.
-    pub command: &'static [&'static str],
+    /// What begins the command of a server that speaks over stdio only.
+    over: &'static [&'static str],
+    /// Its command. With `over`, it makes the server listen on loopback only; `{port}` stands for the port.
+    command: &'static [&'static str],
     /// Its variables and the fields of the credential that they hold.
     pub variables: &'static [(&'static str, &'static str)],
     /// Its files and the fields of the credential that they hold.
@@ -49,17 +62,8 @@ impl Preset {
                 name: "github",
                 port: FIRST_PORT,
                 transport: Transport::SSE,
-                command: &[
-                    "mcp-proxy",
-                    "--host",
-                    "127.0.0.1",
-                    "--port",
-                    PORT,
-                    "--pass-environment",
-                    "--",
-                    "github-mcp-server",
-                    "stdio",
-                ],
+                over: MCP_PROXY,
+                command: &["github-mcp-server", "stdio"],
                 variables: &[("GITHUB_PERSONAL_ACCESS_TOKEN", "token")],
                 files: &[],
                 env: &[],
@@ -69,16 +73,8 @@ impl Preset {
                 name: "gitlab",
                 port: FIRST_PORT + 1,
                 transport: Transport::SSE,
-                command: &[
-                    "mcp-proxy",
-                    "--host",
-                    "127.0.0.1",
-                    "--port",
-                    PORT,
-                    "--pass-environment",
-                    "--",
-                    "zereight-mcp-gitlab",
-                ],
+                over: MCP_PROXY,
+                command: &["zereight-mcp-gitlab"],
                 variables: &[("GITLAB_PERSONAL_ACCESS_TOKEN", "token")],
                 files: &[],
                 env: &[],
@@ -88,6 +84,7 @@ impl Preset {
                 name: "jira",
                 port: FIRST_PORT + 2,
                 transport: Transport::SSE,
+                over: &[],
                 command: &[
                     "mcp-atlassian",
                     "--transport",
@@ -110,6 +107,7 @@ impl Preset {
                 name: "kubeconfig",
                 port: FIRST_PORT + 3,
                 transport: Transport::SSE,
+                over: &[],
                 command: &[
                     "kubernetes-mcp-server",
                     "--bind-address",
@@ -129,17 +127,8 @@ impl Preset {
                 name: "google",
                 port: FIRST_PORT + 4,
                 transport: Transport::SSE,
-                command: &[
-                    "mcp-proxy",
-                    "--host",
-                    "127.0.0.1",
-                    "--port",
-                    PORT,
-                    "--pass-environment",
-                    "--",
-                    "workspace-mcp",
-                    "--single-user",
-                ],
+                over: MCP_PROXY,
+                command: &["workspace-mcp", "--single-user"],
                 variables: &[],
                 // With one user, any file of this form is the user's.
                 files: &[("/run/vertex-injector/files/user@localhost.json", "credentials|token")],
@@ -197,7 +186,7 @@ impl Complete {
         let owned = |text: &str| text.to_owned();
         let is_preset_command = sidecar.command.is_empty() && known.is_some();
         let command = match known {
-            Some(known) if is_preset_command => known.command.iter().copied().map(owned).collect(),
+            Some(known) if is_preset_command => known.over.iter().chain(known.command).copied().map(owned).collect(),
             _ => sidecar.command.clone(),
         };
         // Fields that the policy maps itself take the place of the preset's.

@@ -2,7 +2,7 @@
 //!
 //! A request is checked in the order of what costs least: [`head`], [`target`], [`rules`], then its [`body`], which is read whole,
 //! parsed as strict [`json`] and [`inspect`]ed. What is sent on is built from the parsed parts, not copied from the request.
-//! The [`answer`] streams back. Every request ends in one [`record`].
+//! The [`answer`] streams back. Every request but the kubelet's probes ends in one [`record`].
 
 pub mod answer;
 pub mod body;
@@ -74,8 +74,11 @@ impl Proxy {
 
     /// Answers one request.
     pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let mut record = Record::begin(Arc::clone(&self.counters));
         let (head, mut body) = request.into_parts();
+        if head::is_probe(&head) {
+            return no_call().response();
+        }
+        let mut record = Record::begin(Arc::clone(&self.counters));
         match self.forward(&head, &mut body, &mut record).await {
             Ok(forwarded) => {
                 record.answered(forwarded.answer.status());
@@ -108,7 +111,8 @@ impl Proxy {
             publisher: target.publisher,
             names_model: target.counts_tokens_of_another(),
         };
-        if let Some(glob) = self.inspect(&body, purpose).await?.filter(|_| purpose.names_model) {
+        if let Some(Counted { model, glob }) = self.inspect(&body, purpose).await? {
+            record.counts(model);
             record.allowed_by(&glob);
         }
         let token = self.token().await?;
@@ -127,8 +131,7 @@ impl Proxy {
         })
     }
 
-    /// The pattern that the model matches which the body names, if it names one.
-    async fn inspect(&self, body: &Bytes, purpose: Purpose) -> Result<Option<String>, Refusal> {
+    async fn inspect(&self, body: &Bytes, purpose: Purpose) -> Result<Option<Counted>, Refusal> {
         if body.len() <= INSPECTED_AT_ONCE {
             return inspect(body, purpose, &self.rules);
         }
@@ -177,11 +180,20 @@ impl Forwarded {
     }
 }
 
-fn inspect(body: &[u8], purpose: Purpose, rules: &Rules) -> Result<Option<String>, Refusal> {
+/// The model whose tokens are counted, when only the body names it, and the pattern that it matches.
+struct Counted {
+    model: String,
+    glob: String,
+}
+
+fn inspect(body: &[u8], purpose: Purpose, rules: &Rules) -> Result<Option<Counted>, Refusal> {
     let json =
         Json::parse(body).map_err(|error| Refusal::new(Reason::Json, StatusCode::BAD_REQUEST, error.to_string()))?;
-    let glob = inspect::inspect(&json, purpose, rules)?;
-    Ok(glob.map(|glob| glob.as_str().to_owned()))
+    let named = inspect::inspect(&json, purpose, rules)?.filter(|_| purpose.names_model);
+    Ok(named.map(|named| Counted {
+        model: named.model.to_owned(),
+        glob: named.glob.as_str().to_owned(),
+    }))
 }
 
 fn no_call() -> Refusal {

@@ -239,12 +239,13 @@ fn a_call_is_one_line_in_the_log_and_counted_without_its_content() {
 #[test]
 fn counting_tokens_needs_an_allowed_model_in_the_body() {
     let vertex = Vertex::always(200, "", r#"{"input_tokens":3}"#);
-    let broker = vertex.broker(&[]);
+    let mut broker = vertex.broker(&[]);
     let count = format!("{MODELS}/count-tokens:rawPredict");
     assert_eq!(
         call(&broker, &count, "", r#"{"messages":[],"model":"claude-x@20250101"}"#).status,
         200
     );
+    assert_eq!(broker.wait_for("model call")["model"], "claude-x@20250101");
     let gemini = format!("{GEMINI}/gemini-x:countTokens");
     for model in [
         "gemini-x",

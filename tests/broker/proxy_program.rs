@@ -115,6 +115,8 @@ fn everything_of_the_proxy_can_be_said_with_variables_alone_and_the_start_says_i
         text(&wrong.stderr)
     );
     assert_eq!(run(&["probe"], &env("metadata", "1")).status.code(), Some(0));
+    // Nobody has called a model.
+    assert!(!broker.log().contains("model call"), "{}", broker.log());
 }
 
 #[test]

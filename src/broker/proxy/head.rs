@@ -5,7 +5,7 @@
 use super::refusal::{Reason, Refusal};
 use crate::net::listen::TwoLengths;
 use crate::net::local;
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HOST, ORIGIN, RETRY_AFTER};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, ORIGIN, RETRY_AFTER};
 use http::header::{HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
 use http::{Method, StatusCode};
@@ -41,6 +41,13 @@ const ANSWER: [HeaderName; 6] = [
 
 /// Families of headers that pass both ways.
 const FAMILY: &str = "x-vertex-ai-llm-";
+
+/// Whether a request only asks if the proxy listens, as [`crate::broker::probe`] does: it calls nothing, and is no call's record.
+pub fn is_probe(request: &Parts) -> bool {
+    let headers = &request.headers;
+    let has_body = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
+    request.method == Method::GET && request.uri == "/" && own_host(headers) && !has_body
+}
 
 /// Checks everything of a request's head except its target.
 ///

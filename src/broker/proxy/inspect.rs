@@ -25,11 +25,24 @@ pub struct Purpose {
     pub names_model: bool,
 }
 
-/// Inspects a body: the pattern that the model matches which it names at its top, if it does.
+/// The model that a body names at its top.
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'b, 'r> {
+    /// Its ID.
+    pub model: &'b str,
+    /// The pattern that it matches.
+    pub glob: &'r Glob,
+}
+
+/// Inspects a body: the model that it names, if it does.
 ///
 /// # Errors
 /// Says what is not allowed and where it stands.
-pub fn inspect<'r>(body: &Json<'_>, purpose: Purpose, rules: &'r Rules) -> Result<Option<&'r Glob>, Refusal> {
+pub fn inspect<'b, 'r>(
+    body: &'b Json<'_>,
+    purpose: Purpose,
+    rules: &'r Rules,
+) -> Result<Option<Named<'b, 'r>>, Refusal> {
     let Json::Object(members) = body else {
         return Err(malformed("the body has to be a JSON object"));
     };
@@ -40,7 +53,11 @@ pub fn inspect<'r>(body: &Json<'_>, purpose: Purpose, rules: &'r Rules) -> Resul
     };
     walk.object(members, Place::Root)?;
     match member(members, "model") {
-        Some(Json::Text(name)) => rules.check_named(name, purpose.publisher).map(Some),
+        Some(Json::Text(name)) => {
+            let glob = rules.check_named(name, purpose.publisher)?;
+            let model = name.rsplit('/').next().unwrap_or(name);
+            Ok(Some(Named { model, glob }))
+        }
         _ if purpose.names_model => Err(Refusal::denied(
             Reason::Model,
             "the body has to name the model whose tokens are counted",

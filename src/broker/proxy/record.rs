@@ -66,6 +66,11 @@ impl Record {
         self.model = Some(target.model.clone().into_owned());
     }
 
+    /// The model whose tokens are counted, which the body names; its form has been checked.
+    pub fn counts(&mut self, model: String) {
+        self.model = Some(model);
+    }
+
     /// The pattern that allowed the model.
     pub fn allowed_by(&mut self, glob: &str) {
         self.glob = Some(glob.to_owned());
