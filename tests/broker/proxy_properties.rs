@@ -4,7 +4,7 @@ use super::inspection::inspected;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 use vertex_injector::api::Publisher;
-use vertex_injector::broker::proxy::json::Json;
+use vertex_injector::broker::proxy::json::{Json, Value as Walked};
 use vertex_injector::broker::proxy::target::{Query, Target};
 
 /// JSON of the words that mean something, in places where they may and may not.
@@ -91,6 +91,25 @@ fn reversed(value: &Value) -> Value {
     }
 }
 
+/// Whether a body's value is this one, the order of members included.
+fn is_same(ours: Walked<'_>, theirs: &Value) -> bool {
+    match (ours, theirs) {
+        (Walked::Null, Value::Null) | (Walked::Other, Value::Bool(_) | Value::Number(_)) => true,
+        (Walked::Text(ours), Value::String(theirs)) => ours == theirs,
+        (Walked::List(ours), Value::Array(theirs)) => {
+            ours.count() == theirs.len() && ours.zip(theirs).all(|(ours, theirs)| is_same(ours, theirs))
+        }
+        (Walked::Object(ours), Value::Object(theirs)) => {
+            ours.count() == theirs.len()
+                && ours.len() == theirs.len()
+                && ours
+                    .zip(theirs)
+                    .all(|((key, ours), (name, theirs))| key == name && is_same(ours, theirs))
+        }
+        _ => false,
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -110,6 +129,13 @@ proptest! {
         let theirs = serde_json::from_slice::<Value>(&bytes).is_ok();
         // Ours is stricter: duplicate keys. It never takes what is no JSON.
         prop_assert!(!ours || theirs);
+    }
+
+    #[test]
+    fn what_is_walked_is_the_whole_body_in_its_order(body in body()) {
+        let text = body.to_string();
+        let json = Json::parse(text.as_bytes()).expect("no key is there twice");
+        prop_assert!(is_same(json.value(), &body), "{json:?} of {text}");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! definition, and only at the very place where it does: arguments and results of the agent's own functions, and schemas.
 //! There a property may be called `fileUri`.
 
-use super::json::Json;
+use super::json::{Json, Members, Value};
 use super::refusal::{Reason, Refusal};
 use super::rules::Rules;
 use super::spelling::{Squashed, distinct};
@@ -13,7 +13,6 @@ use super::tools;
 use crate::api::{Feature, Publisher};
 use crate::glob::Glob;
 use http::StatusCode;
-use std::borrow::Cow;
 use std::fmt::Write;
 
 /// What a body is for.
@@ -43,7 +42,7 @@ pub fn inspect<'b, 'r>(
     purpose: Purpose,
     rules: &'r Rules,
 ) -> Result<Option<Named<'b, 'r>>, Refusal> {
-    let Json::Object(members) = body else {
+    let Value::Object(members) = body.value() else {
         return Err(malformed("the body has to be a JSON object"));
     };
     let mut walk = Walk {
@@ -52,8 +51,8 @@ pub fn inspect<'b, 'r>(
         path: Vec::new(),
     };
     walk.object(members, Place::Root)?;
-    match member(members, "model") {
-        Some(Json::Text(name)) => {
+    match members.get("model") {
+        Some(Value::Text(name)) => {
             let glob = rules.check_named(name, purpose.publisher)?;
             let model = name.rsplit('/').next().unwrap_or(name);
             Ok(Some(Named { model, glob }))
@@ -65,8 +64,6 @@ pub fn inspect<'b, 'r>(
         _ => Ok(None),
     }
 }
-
-type Members<'a> = [(Cow<'a, str>, Json<'a>)];
 
 /// Where in a body a value stands, as far as that gives its members a meaning of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +131,7 @@ impl Place {
     }
 
     /// Whether the provider takes the member `key`, of an object of type `kind`, as data: whatever it holds, it means nothing.
-    fn is_data(self, publisher: Publisher, key: &str, kind: Option<&str>, value: &Json<'_>) -> bool {
+    fn is_data(self, publisher: Publisher, key: &str, kind: Option<&str>, value: Value<'_>) -> bool {
         match (publisher, self) {
             (Publisher::Anthropic, Self::Blocks) => {
                 key == "input" && matches!(kind, Some("tool_use" | "server_tool_use" | "mcp_tool_use"))
@@ -147,7 +144,7 @@ impl Place {
             (Publisher::Google, Self::FunctionResponse) => key == "response",
             (Publisher::Google, Self::Declarations) => DECLARED.contains(&key),
             (Publisher::Google, Self::GenerationConfig) => SCHEMAS.contains(&key),
-            (Publisher::Google, Self::Labels) => matches!(value, Json::Text(_)),
+            (Publisher::Google, Self::Labels) => matches!(value, Value::Text(_)),
             _ => false,
         }
     }
@@ -183,11 +180,11 @@ struct Walk<'w> {
 }
 
 impl<'w> Walk<'w> {
-    fn value(&mut self, value: &'w Json<'w>, place: Place) -> Result<(), Refusal> {
+    fn value(&mut self, value: Value<'w>, place: Place) -> Result<(), Refusal> {
         let tools = matches!(place, Place::Tools | Place::StrayTools);
         match value {
-            Json::List(items) => {
-                for (i, item) in items.iter().enumerate() {
+            Value::List(items) => {
+                for (i, item) in items.enumerate() {
                     self.path.push(Step::Index(i));
                     if tools {
                         self.tool(item, place)?;
@@ -198,25 +195,25 @@ impl<'w> Walk<'w> {
                 }
                 Ok(())
             }
-            Json::Null => Ok(()),
+            Value::Null => Ok(()),
             _ if tools => self.tool(value, place),
-            Json::Object(members) => self.object(members, place),
-            Json::Other | Json::Text(_) => Ok(()),
+            Value::Object(members) => self.object(members, place),
+            Value::Other | Value::Text(_) => Ok(()),
         }
     }
 
-    fn tool(&mut self, tool: &'w Json<'w>, place: Place) -> Result<(), Refusal> {
-        let Json::Object(members) = tool else {
+    fn tool(&mut self, tool: Value<'w>, place: Place) -> Result<(), Refusal> {
+        let Value::Object(members) = tool else {
             return self.feature(Feature::UnknownTools);
         };
         match self.publisher {
             Publisher::Anthropic => {
-                if let Some(feature) = tools::of_anthropic(member(members, "type")) {
+                if let Some(feature) = tools::of_anthropic(members.get("type")) {
                     self.feature(feature)?;
                 }
             }
             Publisher::Google => {
-                for (key, _) in members.iter().filter(|(_, value)| *value != Json::Null) {
+                for (key, _) in members.filter(|(_, value)| !value.is_null()) {
                     if let Some(feature) = tools::of_google(&Squashed::of(key)) {
                         self.feature(feature)?;
                     }
@@ -226,16 +223,16 @@ impl<'w> Walk<'w> {
         self.object(members, place)
     }
 
-    fn object(&mut self, members: &'w Members<'w>, place: Place) -> Result<(), Refusal> {
-        if place != Place::Labels && !distinct(members.iter().map(|(key, _)| &**key)) {
+    fn object(&mut self, members: Members<'w>, place: Place) -> Result<(), Refusal> {
+        if place != Place::Labels && !distinct(members.keys()) {
             return Err(malformed(format!(
                 "the body has an object with the same key in two spellings, at {}",
                 self.place()
             )));
         }
-        let kind = match member(members, "type") {
-            Some(Json::Text(kind)) => Some(&**kind),
-            Some(Json::Null) | None => None,
+        let kind = match members.get("type") {
+            Some(Value::Text(kind)) => Some(kind),
+            Some(Value::Null) | None => None,
             // What is no string is no type that data can belong to.
             Some(_) => Some(""),
         };
@@ -245,7 +242,7 @@ impl<'w> Walk<'w> {
                 continue;
             }
             self.path.push(Step::Key(key));
-            if *value != Json::Null {
+            if !value.is_null() {
                 let name = Squashed::of(key);
                 self.member(&name, value, kind)?;
                 self.value(value, place.below(self.publisher, key, &name))?;
@@ -280,11 +277,11 @@ impl<'w> Walk<'w> {
     }
 
     /// What a member asks for by its name. `null` asks for nothing and does not come here.
-    fn member(&self, name: &Squashed, value: &Json<'_>, kind: Option<&str>) -> Result<(), Refusal> {
+    fn member(&self, name: &Squashed, value: Value<'_>, kind: Option<&str>) -> Result<(), Refusal> {
         let Some(name) = name.name() else { return Ok(()) };
         if name.ends_with(b"model") || matches!(name, b"modelname" | b"modelid") {
             return match value {
-                Json::Text(model) => self.rules.check_named(model, self.publisher).map(|_| ()),
+                Value::Text(model) => self.rules.check_named(model, self.publisher).map(|_| ()),
                 _ if name == b"model" => Err(Refusal::denied(Reason::Model, "a model's name has to be a string")),
                 _ => Ok(()),
             };
@@ -301,7 +298,7 @@ impl<'w> Walk<'w> {
                 self.feature(Feature::FileSources)
             }
             // An empty list is what some clients send for none.
-            b"mcpservers" if *value == Json::List(Vec::new()) => Ok(()),
+            b"mcpservers" if value.is_empty_list() => Ok(()),
             _ => match tools::by_name(name) {
                 Some(feature) => self.feature(feature),
                 None => Ok(()),
@@ -333,26 +330,22 @@ impl<'w> Walk<'w> {
 }
 
 /// `fileUri` by its scheme: pages are fetched by anybody's right, all else is read by the identity's.
-fn source_of(uri: &Json<'_>) -> Feature {
+fn source_of(uri: Value<'_>) -> Feature {
     let starts = |text: &str, scheme: &str| {
         text.get(..scheme.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     };
     match uri {
-        Json::Text(uri) if starts(uri, "http://") || starts(uri, "https://") => Feature::UrlSources,
+        Value::Text(uri) if starts(uri, "http://") || starts(uri, "https://") => Feature::UrlSources,
         _ => Feature::FileSources,
     }
 }
 
-fn has(value: &Json<'_>, name: &str) -> bool {
-    let Json::Object(members) = value else { return false };
-    members
-        .iter()
-        .any(|(key, value)| *value != Json::Null && Squashed::of(key).is(name))
-}
-
-fn member<'m, 'a>(members: &'m Members<'a>, name: &str) -> Option<&'m Json<'a>> {
-    members.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+fn has(value: Value<'_>, name: &str) -> bool {
+    let Value::Object(mut members) = value else {
+        return false;
+    };
+    members.any(|(key, value)| !value.is_null() && Squashed::of(key).is(name))
 }
 
 fn malformed(message: impl Into<String>) -> Refusal {

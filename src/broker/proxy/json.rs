@@ -1,10 +1,11 @@
 //! JSON as two parsers cannot read it differently: no duplicate keys, bounded in depth and count.
 //!
-//! Strings stay where they are in the body unless they have escapes. Numbers are of no interest and not kept.
+//! A body is one list of [`Node`]s, each value before what is in it, because it is read once and thrown away: a tree would take
+//! most of its time to allocate. Strings stay where they are in the body unless they have escapes. Numbers are of no interest and
+//! not kept.
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -14,19 +15,121 @@ const MAX_VALUES: u32 = 500_000;
 /// Up to so many keys are compared each with each, which is faster than hashing them.
 const FEW: usize = 16;
 
+/// A body.
+#[derive(Debug)]
+pub struct Json<'a>(Vec<Node<'a>>);
+
+#[derive(Debug)]
+enum Node<'a> {
+    Null,
+    Other,
+    Text(Cow<'a, str>),
+    /// With so many nodes, which follow it.
+    List(u32),
+    /// Each member is a text and a value.
+    Object {
+        members: u32,
+        nodes: u32,
+    },
+}
+
 /// A value of a body.
-#[derive(Debug, PartialEq)]
-pub enum Json<'a> {
+#[derive(Debug, Clone, Copy)]
+pub enum Value<'j> {
     /// `null`.
     Null,
     /// A number or a boolean.
     Other,
     /// A string, its escapes decoded.
-    Text(Cow<'a, str>),
+    Text(&'j str),
     /// An array.
-    List(Vec<Self>),
+    List(Items<'j>),
     /// An object, whose keys differ.
-    Object(Vec<(Cow<'a, str>, Self)>),
+    Object(Members<'j>),
+}
+
+/// The elements of an array.
+#[derive(Debug, Clone, Copy)]
+pub struct Items<'j>(&'j [Node<'j>]);
+
+/// The members of an object.
+#[derive(Debug, Clone, Copy)]
+pub struct Members<'j> {
+    nodes: &'j [Node<'j>],
+    left: usize,
+}
+
+/// The first value of a list of nodes, and the nodes after it.
+fn first<'j>(nodes: &'j [Node<'j>]) -> Option<(Value<'j>, &'j [Node<'j>])> {
+    let (node, after) = nodes.split_first()?;
+    Some(match node {
+        Node::Null => (Value::Null, after),
+        Node::Other => (Value::Other, after),
+        Node::Text(text) => (Value::Text(text), after),
+        Node::List(nodes) => {
+            let (nodes, after) = after.split_at_checked(*nodes as usize)?;
+            (Value::List(Items(nodes)), after)
+        }
+        Node::Object { members, nodes } => {
+            let (nodes, after) = after.split_at_checked(*nodes as usize)?;
+            let left = *members as usize;
+            (Value::Object(Members { nodes, left }), after)
+        }
+    })
+}
+
+impl<'j> Iterator for Items<'j> {
+    type Item = Value<'j>;
+
+    fn next(&mut self) -> Option<Value<'j>> {
+        let (value, after) = first(self.0)?;
+        self.0 = after;
+        Some(value)
+    }
+}
+
+impl<'j> Iterator for Members<'j> {
+    type Item = (&'j str, Value<'j>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (Node::Text(key), after) = self.nodes.split_first()? else {
+            return None;
+        };
+        let (value, after) = first(after)?;
+        self.nodes = after;
+        self.left = self.left.saturating_sub(1);
+        Some((key, value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Members<'_> {}
+
+impl<'j> Members<'j> {
+    /// The member with this key.
+    pub fn get(mut self, name: &str) -> Option<Value<'j>> {
+        self.find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    /// The keys.
+    pub fn keys(self) -> impl ExactSizeIterator<Item = &'j str> + Clone {
+        self.map(|(key, _)| key)
+    }
+}
+
+impl Value<'_> {
+    /// Whether it is `null`.
+    pub fn is_null(self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// Whether it is an array with nothing in it.
+    pub fn is_empty_list(self) -> bool {
+        matches!(self, Self::List(Items([])))
+    }
 }
 
 /// Why a body is not accepted.
@@ -53,41 +156,58 @@ impl<'a> Json<'a> {
     /// Says what is wrong and where, never what stands there.
     pub fn parse(body: &'a [u8]) -> Result<Self, NotStrict> {
         let text = std::str::from_utf8(body).map_err(|_| NotStrict::Encoding)?;
-        let state = State {
-            left: Cell::new(MAX_VALUES),
-            duplicate: Cell::new(false),
+        let mut parsed = Parsed {
+            nodes: Vec::with_capacity((text.len() / BYTES).min(AT_FIRST)),
+            left: MAX_VALUES,
+            duplicate: false,
         };
         let mut json = serde_json::Deserializer::from_str(text);
-        let parsed = Seed(&state).deserialize(&mut json);
-        let parsed = parsed.and_then(|value| json.end().map(|()| value));
-        parsed.map_err(|error| {
-            if state.left.get() == 0 {
-                NotStrict::TooMany
-            } else if state.duplicate.get() {
-                NotStrict::DuplicateKey(error.line(), error.column())
-            } else {
-                NotStrict::Syntax(error.line(), error.column())
-            }
-        })
+        let whole = Seed(&mut parsed).deserialize(&mut json).and_then(|()| json.end());
+        match whole {
+            Ok(()) => Ok(Self(parsed.nodes)),
+            Err(_) if parsed.left == 0 => Err(NotStrict::TooMany),
+            Err(error) if parsed.duplicate => Err(NotStrict::DuplicateKey(error.line(), error.column())),
+            Err(error) => Err(NotStrict::Syntax(error.line(), error.column())),
+        }
+    }
+
+    /// The value that the body is.
+    pub fn value(&self) -> Value<'_> {
+        first(&self.0).map_or(Value::Null, |(value, _)| value)
     }
 }
 
-struct State {
-    left: Cell<u32>,
-    duplicate: Cell<bool>,
+/// Bytes of a body for each node, about, and room for how many nodes is made before there are any.
+const BYTES: usize = 24;
+const AT_FIRST: usize = 4096;
+
+struct Parsed<'a> {
+    nodes: Vec<Node<'a>>,
+    left: u32,
+    duplicate: bool,
 }
 
-#[derive(Clone, Copy)]
-struct Seed<'s>(&'s State);
+impl Parsed<'_> {
+    /// Puts what is known of a list or an object before its `nodes`, which are the last.
+    fn close(&mut self, at: usize, node: impl FnOnce(u32) -> Node<'static>) {
+        let nodes = self.nodes.len().saturating_sub(at + 1);
+        if let Some(place) = self.nodes.get_mut(at) {
+            *place = node(u32::try_from(nodes).unwrap_or(u32::MAX));
+        }
+    }
+}
 
-impl<'de> DeserializeSeed<'de> for Seed<'_> {
-    type Value = Json<'de>;
+/// Parses a value, or an object's key.
+struct Seed<'p, 'a>(&'p mut Parsed<'a>);
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        match self.0.left.get().checked_sub(1) {
-            Some(left) if left > 0 => self.0.left.set(left),
+impl<'a> DeserializeSeed<'a> for Seed<'_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, from: D) -> Result<(), D::Error> {
+        match self.0.left.checked_sub(1) {
+            Some(left) if left > 0 => self.0.left = left,
             _ => {
-                self.0.left.set(0);
+                self.0.left = 0;
                 return Err(D::Error::custom("too many values"));
             }
         }
@@ -95,85 +215,83 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Seed<'_> {
-    type Value = Json<'de>;
+impl<'a> Visitor<'a> for Seed<'_, 'a> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
     }
 
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Json::Null)
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.0.nodes.push(Node::Null);
+        Ok(())
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Json::Other)
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.0.nodes.push(Node::Other);
+        Ok(())
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Json::Other)
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        self.0.nodes.push(Node::Other);
+        Ok(())
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Json::Other)
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        self.0.nodes.push(Node::Other);
+        Ok(())
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Json::Other)
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        self.0.nodes.push(Node::Other);
+        Ok(())
     }
 
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Json::Text(Cow::Borrowed(text)))
+    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<(), E> {
+        self.0.nodes.push(Node::Text(Cow::Borrowed(text)));
+        Ok(())
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Json::Text(Cow::Owned(text.to_owned())))
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.0.nodes.push(Node::Text(Cow::Owned(text.to_owned())));
+        Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Self::Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(value) = from.next_element_seed(self)? {
-            list.push(value);
+    fn visit_seq<A: SeqAccess<'a>>(self, mut from: A) -> Result<(), A::Error> {
+        let at = self.0.nodes.len();
+        self.0.nodes.push(Node::Null);
+        while from.next_element_seed(Seed(self.0))?.is_some() {}
+        self.0.close(at, Node::List);
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut from: A) -> Result<(), A::Error> {
+        let (at, mut members) = (self.0.nodes.len(), 0);
+        self.0.nodes.push(Node::Null);
+        while from.next_key_seed(Key(self.0))?.is_some() {
+            from.next_value_seed(Seed(self.0))?;
+            members += 1;
         }
-        Ok(Json::List(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Self::Value, A::Error> {
-        let mut members: Vec<(Cow<'de, str>, Json<'de>)> = Vec::new();
-        while let Some(key) = from.next_key_seed(Key)? {
-            members.push((key, from.next_value_seed(self)?));
+        self.0.close(at, |nodes| Node::Object { members, nodes });
+        let object = Members {
+            nodes: self.0.nodes.get(at + 1..).unwrap_or_default(),
+            left: members as usize,
+        };
+        if differ(object.keys()) {
+            return Ok(());
         }
-        if differ(members.iter().map(|(key, _)| &**key)) {
-            return Ok(Json::Object(members));
-        }
-        self.0.duplicate.set(true);
+        self.0.duplicate = true;
         Err(A::Error::custom("duplicate key"))
     }
 }
 
-struct Key;
+struct Key<'p, 'a>(&'p mut Parsed<'a>);
 
-impl<'de> DeserializeSeed<'de> for Key {
-    type Value = Cow<'de, str>;
+impl<'a> DeserializeSeed<'a> for Key<'_, 'a> {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        from.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Key {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(text))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(text.to_owned()))
+    fn deserialize<D: Deserializer<'a>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_str(Seed(self.0))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The agent's own tools are functions that it runs itself. The others run at the provider.
 
-use super::json::Json;
+use super::json::Value;
 use super::spelling::Squashed;
 use crate::api::Feature;
 
@@ -13,10 +13,10 @@ const CLIENT_SIDE: [&str; 4] = ["bash", "computer", "memory", "text_editor"];
 const SEARCH_OF_TOOLS: &str = "tool_search_tool_";
 
 /// What a tool of Anthropic's API does, by its `type`; `None` when the agent runs it itself.
-pub fn of_anthropic(kind: Option<&Json<'_>>) -> Option<Feature> {
+pub fn of_anthropic(kind: Option<Value<'_>>) -> Option<Feature> {
     let kind = match kind {
-        None | Some(Json::Null) => return None,
-        Some(Json::Text(kind)) => &**kind,
+        None | Some(Value::Null) => return None,
+        Some(Value::Text(kind)) => kind,
         Some(_) => return Some(Feature::UnknownTools),
     };
     if kind == "custom" || kind.starts_with(SEARCH_OF_TOOLS) || CLIENT_SIDE.contains(&undated(kind)) {
