@@ -37,10 +37,15 @@ fn every_variable_that_code_or_chart_knows_is_judged_alike() {
             let reference: Vec<Value> = names.iter().map(|name| json!({"name": name, "valueFrom": reference})).collect();
             let token = |(i, name): (usize, &String)| json!({"name": format!("t{i}"), "audience": "a", "mountPath": format!("/t{i}"), "envName": name});
             let tokens: Vec<Value> = names.iter().enumerate().map(token).collect();
+            let held: Vec<Value> = names.iter().map(|name| json!({"name": name, "field": "token"})).collect();
             [
                 json!({"env": literal}),
                 json!({"agents": [{"podSelector": {}}, {"podSelector": {}, "env": reference}, {"podSelector": {}, "env": literal}]}),
                 json!({"sidecars": [{"name": "a", "image": "ghcr.io/acme/github-mcp:1.0", "port": 8100, "env": literal}]}),
+                json!({"sidecars": [{
+                    "name": "a", "image": "ghcr.io/acme/github-mcp:1.0", "port": 8100, "command": ["serve"],
+                    "credential": {"secret": {"secretName": "a"}}, "credentialEnv": held,
+                }]}),
                 json!({"tokens": tokens}),
             ]
         })
