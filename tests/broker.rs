@@ -42,5 +42,7 @@ mod proxy_program;
 mod proxy_properties;
 #[path = "broker/streams.rs"]
 mod streams;
+#[path = "support/tls.rs"]
+mod tls;
 #[path = "broker/vertex.rs"]
 mod vertex;

@@ -29,6 +29,8 @@ mod requests;
 mod sidecar;
 #[path = "git_proxy/size.rs"]
 mod size;
+#[path = "support/tls.rs"]
+mod tls;
 #[path = "git_proxy/work.rs"]
 mod work;
 #[path = "git_proxy/world.rs"]

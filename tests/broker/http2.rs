@@ -2,6 +2,7 @@
 
 use super::exchange::Directory;
 use super::process::Broker;
+use super::tls;
 use super::vertex::{MODELS, Vertex, connect, post, read_until};
 use axum::body::Body;
 use futures::stream;
@@ -10,13 +11,10 @@ use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
-use rustls::ServerConfig;
-use rustls_pki_types::PrivateKeyDer;
 use std::convert::Infallible;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -49,7 +47,7 @@ impl Secure {
     fn start(name: &str, allowed: usize) -> Self {
         let directory = Directory::new(name);
         let ca = directory.file("ca.crt", "");
-        let tls = TlsAcceptor::from(certificate(&ca));
+        let acceptor = TlsAcceptor::from(tls::localhost(&ca, "h2"));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -69,7 +67,9 @@ impl Secure {
         let (connections, sent) = (Arc::clone(&secure.connections), Arc::clone(&secure.sent));
         secure.runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let Ok(stream) = tls.accept(stream).await else { continue };
+                let Ok(stream) = acceptor.accept(stream).await else {
+                    continue;
+                };
                 connections.fetch_add(1, Ordering::Relaxed);
                 let (sent, allow) = (Arc::clone(&sent), allow.clone());
                 let service = service_fn(move |request| {
@@ -125,32 +125,6 @@ fn answer(request: &Request<Incoming>, sent: Arc<AtomicUsize>, allow: watch::Rec
     let kind = http::HeaderValue::from_static("text/event-stream");
     answer.headers_mut().insert(http::header::CONTENT_TYPE, kind);
     answer
-}
-
-fn certificate(ca: &Path) -> Arc<ServerConfig> {
-    let ca_key = KeyPair::generate().expect("a key");
-    let mut parameters = CertificateParams::default();
-    parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    let certificate = parameters.self_signed(&ca_key).expect("a CA");
-    std::fs::write(ca, certificate.pem()).expect("write the CA");
-    let key = KeyPair::generate().expect("a key");
-    let names = CertificateParams::new(["localhost".to_owned()]).expect("a name");
-    let leaf = names
-        .signed_by(&key, &Issuer::new(parameters, ca_key))
-        .expect("a certificate");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![leaf.der().clone()],
-            PrivateKeyDer::try_from(key.serialize_der()).expect("the key"),
-        )
-        .expect("a configuration");
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    Arc::new(config)
 }
 
 fn ask(broker: &Broker, model: &str) -> TcpStream {

@@ -9,9 +9,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::ServerConfig;
-use rustls_pki_types::PrivateKeyDer;
 use std::convert::Infallible;
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -70,7 +68,8 @@ impl Forge {
         let repositories = directory.join("repositories");
         fs::create_dir_all(&repositories).expect("a directory");
         let ca = directory.join("ca.crt");
-        let tls = certificate(&ca);
+        // A client that prefers HTTP/2 must not be given what the host does not speak.
+        let tls = crate::tls::localhost(&ca, "http/1.1");
         let state = Arc::new(State {
             repositories,
             login: Mutex::new(login.to_owned()),
@@ -133,34 +132,6 @@ impl Forge {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("no test panicked with it")
-}
-
-/// A CA, written to `ca`, and the host's certificate.
-fn certificate(ca: &Path) -> Arc<ServerConfig> {
-    let ca_key = KeyPair::generate().expect("a key");
-    let mut parameters = CertificateParams::default();
-    parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    let certificate = parameters.self_signed(&ca_key).expect("a CA");
-    fs::write(ca, certificate.pem()).expect("write the CA");
-    let key = KeyPair::generate().expect("a key");
-    let names = CertificateParams::new(["localhost".to_owned()]).expect("a name");
-    let leaf = names
-        .signed_by(&key, &Issuer::new(parameters, ca_key))
-        .expect("a certificate");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![leaf.der().clone()],
-            PrivateKeyDer::try_from(key.serialize_der()).expect("the key"),
-        )
-        .expect("a configuration");
-    // A client that prefers HTTP/2 must not be given what the host does not speak.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Arc::new(config)
 }
 
 async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, state: Arc<State>) {
