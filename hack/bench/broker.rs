@@ -65,7 +65,11 @@ fn start(tokens: &TokenServer) {
         median(&times),
         times[times.len() - 1]
     );
-    println!("memory idle         {:.1} MiB resident", broker.resident());
+    println!(
+        "memory idle         {:.1} MiB resident, {:.1} MiB of it no file's",
+        broker.resident(),
+        broker.own()
+    );
 }
 
 /// Streamed calls one after the other, in turn: direct, through a relay, and through the proxy.

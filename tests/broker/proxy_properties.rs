@@ -97,12 +97,14 @@ fn is_same(ours: Walked<'_>, theirs: &Value) -> bool {
         (Walked::Null, Value::Null) | (Walked::Other, Value::Bool(_) | Value::Number(_)) => true,
         (Walked::Text(ours), Value::String(theirs)) => ours == theirs,
         (Walked::List(ours), Value::Array(theirs)) => {
-            ours.count() == theirs.len() && ours.zip(theirs).all(|(ours, theirs)| is_same(ours, theirs))
+            ours.into_iter().count() == theirs.len()
+                && ours.into_iter().zip(theirs).all(|(ours, theirs)| is_same(ours, theirs))
         }
         (Walked::Object(ours), Value::Object(theirs)) => {
-            ours.count() == theirs.len()
-                && ours.len() == theirs.len()
+            ours.into_iter().count() == theirs.len()
+                && ours.keys().len() == theirs.len()
                 && ours
+                    .into_iter()
                     .zip(theirs)
                     .all(|((key, ours), (name, theirs))| key == name && is_same(ours, theirs))
         }

@@ -134,7 +134,12 @@ impl Broker {
 
     /// Its memory in MiB.
     pub fn resident(&self) -> f64 {
-        resident(self.child.id()) as f64 / 1024.0
+        memory(self.child.id(), "VmRSS:") as f64 / 1024.0
+    }
+
+    /// What of it is no file's, so that no other process can share it.
+    pub fn own(&self) -> f64 {
+        memory(self.child.id(), "RssAnon:") as f64 / 1024.0
     }
 
     /// Watches its memory.
@@ -143,7 +148,7 @@ impl Broker {
         let (process, seen, end) = (self.child.id(), Arc::clone(&most), Arc::clone(&done));
         std::thread::spawn(move || {
             while !end.load(Ordering::Relaxed) {
-                seen.fetch_max(resident(process), Ordering::Relaxed);
+                seen.fetch_max(memory(process, "VmRSS:"), Ordering::Relaxed);
                 std::thread::sleep(Duration::from_millis(20));
             }
         });
@@ -226,10 +231,10 @@ impl Drop for Broker {
     }
 }
 
-/// VmRSS in KiB; nothing when the process is gone.
-fn resident(process: u32) -> u64 {
+/// A figure of `/proc/PID/status` in KiB; nothing when the process is gone.
+fn memory(process: u32, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok())
         .unwrap_or_default()
 }

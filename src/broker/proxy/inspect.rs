@@ -105,7 +105,8 @@ enum Place {
 }
 
 impl Place {
-    /// The place of the member `key`, `name` when squashed, whose spelling has to be one of the API's. Lists have the place of their elements.
+    /// The place of the member `key`, which is `name` when squashed; its spelling has to be one of the API's. Lists have the place
+    /// of their elements.
     fn below(self, publisher: Publisher, key: &str, name: &Squashed) -> Self {
         match (publisher, self, key) {
             (_, Self::Root, "tools") => Self::Tools,
@@ -184,7 +185,7 @@ impl<'w> Walk<'w> {
         let tools = matches!(place, Place::Tools | Place::StrayTools);
         match value {
             Value::List(items) => {
-                for (i, item) in items.enumerate() {
+                for (i, item) in items.into_iter().enumerate() {
                     self.path.push(Step::Index(i));
                     if tools {
                         self.tool(item, place)?;
@@ -213,7 +214,7 @@ impl<'w> Walk<'w> {
                 }
             }
             Publisher::Google => {
-                for (key, _) in members.filter(|(_, value)| !value.is_null()) {
+                for (key, _) in members.into_iter().filter(|(_, value)| !value.is_null()) {
                     if let Some(feature) = tools::of_google(&Squashed::of(key)) {
                         self.feature(feature)?;
                     }
@@ -342,9 +343,10 @@ fn source_of(uri: Value<'_>) -> Feature {
 }
 
 fn has(value: Value<'_>, name: &str) -> bool {
-    let Value::Object(mut members) = value else {
+    let Value::Object(members) = value else {
         return false;
     };
+    let mut members = members.into_iter();
     members.any(|(key, value)| !value.is_null() && Squashed::of(key).is(name))
 }
 

@@ -48,16 +48,24 @@ pub enum Value<'j> {
     Object(Members<'j>),
 }
 
-/// The elements of an array.
+/// An array.
 #[derive(Debug, Clone, Copy)]
 pub struct Items<'j>(&'j [Node<'j>]);
 
-/// The members of an object.
+/// An object.
 #[derive(Debug, Clone, Copy)]
 pub struct Members<'j> {
     nodes: &'j [Node<'j>],
-    left: usize,
+    members: usize,
 }
+
+/// The elements of an array that are still to come.
+#[derive(Debug, Clone)]
+pub struct Elements<'j>(&'j [Node<'j>]);
+
+/// The members of an object that are still to come.
+#[derive(Debug, Clone)]
+pub struct Pairs<'j>(Members<'j>);
 
 /// The first value of a list of nodes, and the nodes after it.
 fn first<'j>(nodes: &'j [Node<'j>]) -> Option<(Value<'j>, &'j [Node<'j>])> {
@@ -72,13 +80,22 @@ fn first<'j>(nodes: &'j [Node<'j>]) -> Option<(Value<'j>, &'j [Node<'j>])> {
         }
         Node::Object { members, nodes } => {
             let (nodes, after) = after.split_at_checked(*nodes as usize)?;
-            let left = *members as usize;
-            (Value::Object(Members { nodes, left }), after)
+            let members = *members as usize;
+            (Value::Object(Members { nodes, members }), after)
         }
     })
 }
 
-impl<'j> Iterator for Items<'j> {
+impl<'j> IntoIterator for Items<'j> {
+    type Item = Value<'j>;
+    type IntoIter = Elements<'j>;
+
+    fn into_iter(self) -> Elements<'j> {
+        Elements(self.0)
+    }
+}
+
+impl<'j> Iterator for Elements<'j> {
     type Item = Value<'j>;
 
     fn next(&mut self) -> Option<Value<'j>> {
@@ -88,35 +105,44 @@ impl<'j> Iterator for Items<'j> {
     }
 }
 
-impl<'j> Iterator for Members<'j> {
+impl<'j> IntoIterator for Members<'j> {
+    type Item = (&'j str, Value<'j>);
+    type IntoIter = Pairs<'j>;
+
+    fn into_iter(self) -> Pairs<'j> {
+        Pairs(self)
+    }
+}
+
+impl<'j> Iterator for Pairs<'j> {
     type Item = (&'j str, Value<'j>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (Node::Text(key), after) = self.nodes.split_first()? else {
+        let (Node::Text(key), after) = self.0.nodes.split_first()? else {
             return None;
         };
-        let (value, after) = first(after)?;
-        self.nodes = after;
-        self.left = self.left.saturating_sub(1);
+        let (value, nodes) = first(after)?;
+        let members = self.0.members.saturating_sub(1);
+        self.0 = Members { nodes, members };
         Some((key, value))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
+        (self.0.members, Some(self.0.members))
     }
 }
 
-impl ExactSizeIterator for Members<'_> {}
+impl ExactSizeIterator for Pairs<'_> {}
 
 impl<'j> Members<'j> {
     /// The member with this key.
-    pub fn get(mut self, name: &str) -> Option<Value<'j>> {
-        self.find(|(key, _)| *key == name).map(|(_, value)| value)
+    pub fn get(self, name: &str) -> Option<Value<'j>> {
+        self.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
     /// The keys.
     pub fn keys(self) -> impl ExactSizeIterator<Item = &'j str> + Clone {
-        self.map(|(key, _)| key)
+        self.into_iter().map(|(key, _)| key)
     }
 }
 
@@ -275,7 +301,7 @@ impl<'a> Visitor<'a> for Seed<'_, 'a> {
         self.0.close(at, |nodes| Node::Object { members, nodes });
         let object = Members {
             nodes: self.0.nodes.get(at + 1..).unwrap_or_default(),
-            left: members as usize,
+            members: members as usize,
         };
         if differ(object.keys()) {
             return Ok(());
