@@ -3,7 +3,11 @@
 use anyhow::Context;
 use clap::ValueEnum;
 use std::io::{self, IsTerminal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Levels unless others are asked for: rustls tells every handshake and kube every request at `info` and below.
 pub const DEFAULT_LEVELS: &str = "info,rustls=warn,kube=warn";
@@ -25,21 +29,22 @@ pub enum LogFormat {
 /// # Errors
 /// When `levels` cannot be understood, or logging was started before.
 pub fn init(format: Option<LogFormat>, levels: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::builder().parse(levels).with_context(|| {
+    // EnvFilter would do more, but it compiles regular expressions first, in every broker.
+    let levels: Targets = levels.parse().with_context(|| {
         format!("invalid --log {levels:?}: expected levels such as `info` or `info,vertex_injector=debug,rustls=warn`")
     })?;
     let terminal = io::stderr().is_terminal();
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
+    let lines = layer().with_writer(io::stderr);
     let started = match format.unwrap_or(if terminal { LogFormat::Human } else { LogFormat::Json }) {
-        LogFormat::Human => subscriber.with_ansi(terminal).with_target(false).try_init(),
-        LogFormat::Json => subscriber
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .try_init(),
+        LogFormat::Human => {
+            let lines = lines.with_ansi(terminal).with_target(false);
+            registry().with(levels).with(lines).try_init()
+        }
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true);
+            let lines = lines.with_current_span(false).with_span_list(false);
+            registry().with(levels).with(lines).try_init()
+        }
     };
     started.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))?;
     std::panic::set_hook(Box::new(|panic| {
