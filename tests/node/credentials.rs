@@ -184,7 +184,8 @@ fn only_this_pod_reaches_the_sidecars(agents: &Agents<'_>, name: &str) {
     );
 }
 
-/// Every container of the session's own, compared with the same pod where nobody injects.
+/// Every container of the session's own, compared with the same pod where nobody injects. The runner's list of servers alone may
+/// differ.
 fn what_the_session_had_is_as_it_was(agents: &Agents<'_>, node: &Node, session: &Value) {
     let account = session["spec"]["serviceAccountName"].as_str().expect("an account");
     let plain = "ambient-sidecars-plain";
@@ -205,9 +206,10 @@ fn what_the_session_had_is_as_it_was(agents: &Agents<'_>, node: &Node, session: 
     let containers = |pod: &Value| -> Vec<String> {
         let all = pod["spec"]["containers"].as_array().expect("containers").clone();
         let others = all.into_iter().map(|mut container| {
-            if container["name"] == RUNNER {
-                container["env"].take();
-                container["volumeMounts"].take();
+            for entry in container["env"].as_array_mut().into_iter().flatten() {
+                if entry["name"] == "CREDENTIAL_MCP_URLS" {
+                    entry["value"].take();
+                }
             }
             // The volume of the API token has a random name.
             for mount in container["volumeMounts"].as_array_mut().into_iter().flatten() {
