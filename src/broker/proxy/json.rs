@@ -226,13 +226,6 @@ impl Parsed<'_> {
 /// Parses a value, or an object's key.
 struct Seed<'p, 'a>(&'p mut Parsed<'a>);
 
-impl<'a> Seed<'_, 'a> {
-    fn push<E>(self, node: Node<'a>) -> Result<(), E> {
-        self.0.nodes.push(node);
-        Ok(())
-    }
-}
-
 impl<'a> DeserializeSeed<'a> for Seed<'_, 'a> {
     type Value = ();
 
@@ -256,31 +249,38 @@ impl<'a> Visitor<'a> for Seed<'_, 'a> {
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
-        self.push(Node::Null)
+        self.0.nodes.push(Node::Null);
+        Ok(())
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        self.push(Node::Other)
+        self.0.nodes.push(Node::Other);
+        Ok(())
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        self.push(Node::Other)
+        self.0.nodes.push(Node::Other);
+        Ok(())
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        self.push(Node::Other)
+        self.0.nodes.push(Node::Other);
+        Ok(())
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        self.push(Node::Other)
+        self.0.nodes.push(Node::Other);
+        Ok(())
     }
 
     fn visit_borrowed_str<E>(self, text: &'a str) -> Result<(), E> {
-        self.push(Node::Text(Cow::Borrowed(text)))
+        self.0.nodes.push(Node::Text(Cow::Borrowed(text)));
+        Ok(())
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.push(Node::Text(Cow::Owned(text.to_owned())))
+        self.0.nodes.push(Node::Text(Cow::Owned(text.to_owned())));
+        Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut from: A) -> Result<(), A::Error> {
