@@ -72,13 +72,13 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     telemetry::init(args.log_format, &args.log)?;
     let proxy = args.proxy()?;
     let credentials = Arc::new(args.read_credentials()?);
-    let listener = bind((Ipv4Addr::LOCALHOST, args.metadata_port).into(), "--metadata-port")?;
+    let listener = listen::bind((Ipv4Addr::LOCALHOST, args.metadata_port).into(), "--metadata-port")?;
     let proxy_listener = match &proxy {
-        Some(proxy) => Some(bind((Ipv4Addr::LOCALHOST, proxy.port).into(), "--proxy-port")?),
+        Some(proxy) => Some(listen::bind((Ipv4Addr::LOCALHOST, proxy.port).into(), "--proxy-port")?),
         None => None,
     };
     let metrics_listener = match args.metrics_listen {
-        Some(address) => Some(bind(address, "--metrics-listen")?),
+        Some(address) => Some(listen::bind(address, "--metrics-listen")?),
         None => None,
     };
 
@@ -157,8 +157,4 @@ fn supplier(credentials: &Arc<credentials::Credentials>, upstream: &Upstream, co
         }
     };
     Supplier::start(fetch, upstream::jitter)
-}
-
-fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    listen::bind(address).with_context(|| format!("cannot listen on {address} ({flag})"))
 }

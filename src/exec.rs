@@ -117,10 +117,8 @@ async fn serve(args: Args) -> anyhow::Result<u8> {
 }
 
 fn bind(port: Option<u16>, flag: &str) -> anyhow::Result<Option<TcpListener>> {
-    let Some(port) = port else { return Ok(None) };
-    let listener = listen::bind((Ipv4Addr::LOCALHOST, port).into())
-        .with_context(|| format!("cannot listen on 127.0.0.1:{port} ({flag})"))?;
-    Ok(Some(listener))
+    port.map(|port| listen::bind((Ipv4Addr::LOCALHOST, port).into(), flag))
+        .transpose()
 }
 
 /// Where it listens, for the log.

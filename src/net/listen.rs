@@ -1,6 +1,7 @@
 //! The accept loop of the broker's ports: plain HTTP/1.1, bounded in connections and in patience.
 
 use super::framing::Watched;
+use anyhow::Context;
 use axum::body::Body;
 use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response};
@@ -46,8 +47,12 @@ pub struct TwoLengths;
 /// Listens, with connections that buffer little.
 ///
 /// # Errors
-/// When the address cannot be had.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+/// When the address cannot be had, with the flag that chooses it.
+pub fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    listen(address).with_context(|| format!("cannot listen on {address} ({flag})"))
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
         SocketAddr::V6(_) => TcpSocket::new_v6(),

@@ -65,27 +65,21 @@ impl Side {
         let mut roots = rustls::RootCertStore::empty();
         let authority = CertificateDer::from_pem_file(fake.directory.join("ca.crt")).expect("the fake's authority");
         roots.add(authority).expect("a certificate");
+        Self::new(roots, &format!("https://localhost:{}", address.port()))
+    }
+
+    /// Through the broker, which speaks plain HTTP/1.1 on loopback.
+    pub fn proxied(broker: &Broker) -> Self {
+        Self::new(rustls::RootCertStore::empty(), &format!("http://{}", broker.proxy))
+    }
+
+    fn new(roots: rustls::RootCertStore, base: &str) -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("TLS versions")
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Self::new(&tls, &format!("https://localhost:{}", address.port()))
-    }
-
-    /// Through the broker, which speaks plain HTTP/1.1 on loopback.
-    pub fn proxied(broker: &Broker) -> Self {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("TLS versions")
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth();
-        Self::new(&tls, &format!("http://{}", broker.proxy))
-    }
-
-    fn new(tls: &rustls::ClientConfig, base: &str) -> Self {
         let client = |tls: rustls::ClientConfig| {
             let mut http = HttpConnector::new();
             http.enforce_http(false);
