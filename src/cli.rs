@@ -33,8 +33,12 @@ pub struct Cli {
     verb: Verb,
 }
 
+// Arguments are built when their verb is called: brokers are many, and small. That is why the list of verbs has its lines from
+// here, while a verb's own help begins with those of its arguments.
 #[derive(Subcommand, Debug)]
+#[command(defer = true)]
 enum Verb {
+    /// Serve admission reviews over HTTPS
     #[command(after_help = "\
 Examples:
   # Beside a cluster: policies from files, a certificate of your own
@@ -44,6 +48,7 @@ Examples:
   # In a cluster, as the chart does it
   vertex-injector webhook --config /etc/vertex-injector/config.yaml")]
     Webhook(crate::webhook::Args),
+    /// Hold a pod's Google credential, so that its agent does not have to
     #[command(after_help = "\
 Examples:
   # As the metadata server for the programs of this shell
@@ -64,6 +69,7 @@ Examples:
   vertex-injector broker --mode proxy --project my-project --regions global --allow WebSearch \\
     --node-metadata-server")]
     Broker(crate::broker::Args),
+    /// Ask the broker of this pod, or the wrapper of this container, whether it is ready
     #[command(after_help = "\
 Examples:
   # In a pod, as the startup probe of the broker's container
@@ -79,6 +85,7 @@ Examples:
   vertex-injector probe --control-port 8095
   vertex-injector probe --control-port 8095 --ready")]
     Probe(probe::Args),
+    /// Run a server with a credential that is fetched, handed to it alone, and kept fresh
     #[command(after_help = "\
 Examples:
   # A server that reads its token from a variable; the token is in a mounted Secret
@@ -100,15 +107,21 @@ Examples:
     --allow-host ambient-api-server.ambient-code.svc:8000 --env 'JIRA_API_TOKEN=apiToken|token' \\
     --env JIRA_URL=url --env JIRA_USERNAME=email -- mcp-atlassian --transport sse --port 8092")]
     Exec(crate::exec::Args),
+    /// Copy this program into a directory, from which other containers of the pod can run it
     #[command(after_help = "\
 Examples:
   # As an init container, into a volume of the pod
   vertex-injector copy --to /run/vertex-injector/program")]
     Copy(copy::Args),
+    /// Apply policies to manifests, as the webhook would in the cluster
     Inject(inject::Args),
+    /// Say what the webhook would do to the pods of manifests, and why
     Explain(explain::Args),
+    /// Check policies as the API server and the webhook do, all errors at once
     Validate(validate::Args),
+    /// Print the CustomResourceDefinitions of the policies
     Crds(crds::Args),
+    /// Print a completion script for a shell
     Completions(completions::Args),
 }
 

@@ -32,6 +32,18 @@ fn verbs() -> Vec<String> {
 }
 
 #[test]
+fn the_list_says_of_every_verb_what_its_own_help_begins_with() {
+    let list = run(&["--help"]).output();
+    for verb in verbs() {
+        let own = run(&[&verb, "--help"]).output();
+        let first = own.lines().next().unwrap().trim_end_matches('.');
+        assert!(!first.is_empty(), "{verb}");
+        let line = list.lines().find(|line| line.split_whitespace().next() == Some(&verb));
+        assert_eq!(line.unwrap().trim().trim_start_matches(&verb).trim(), first);
+    }
+}
+
+#[test]
 fn every_verb_has_examples() {
     for verb in verbs() {
         let own = run(&[&verb, "--help"]).output();
