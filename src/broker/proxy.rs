@@ -106,13 +106,13 @@ impl Proxy {
         }
         head::check_media_type(&head.headers)?;
         let body = self.room.read(&head.headers, body).await?;
-        record.request_bytes = body.len() as u64;
+        record.counts.request_bytes = body.len() as u64;
         let purpose = Purpose {
             publisher: target.publisher,
             names_model: target.counts_tokens_of_another(),
         };
         if let Some(Counted { model, glob }) = self.inspect(&body, purpose).await? {
-            record.counts(model);
+            record.counts_tokens_of(model);
             record.allowed_by(&glob);
         }
         let token = self.token().await?;

@@ -78,7 +78,7 @@ pub async fn error(answer: Response<Incoming>, mut record: Record, token: &Secre
     let text = body.ok().and_then(Result::ok).filter(|_| readable);
     let text = text.and_then(|text| String::from_utf8(text.to_bytes().into()).ok());
     let text = text.map(|text| text.replace(token.expose(), "[redacted]"));
-    record.response_bytes = text.as_ref().map_or(0, String::len) as u64;
+    record.counts.response_bytes = text.as_ref().map_or(0, String::len) as u64;
     record.ended(Outcome::Answered);
     let Some(text) = text else {
         let message = format!(
@@ -206,14 +206,14 @@ impl Passing {
     }
 
     fn pass(&mut self, data: Bytes) -> io::Result<Frame<Bytes>> {
-        self.record.response_bytes += data.len() as u64;
-        if self.record.response_bytes > MAX_ANSWER {
+        self.record.counts.response_bytes += data.len() as u64;
+        if self.record.counts.response_bytes > MAX_ANSWER {
             self.record.ended(Outcome::BrokenOff);
             return Err(io::Error::other("the answer of Vertex AI is longer than any"));
         }
         if let Some(scanner) = &mut self.scanner {
             scanner.read(&data);
-            self.record.tokens = scanner.tokens();
+            self.record.counts.tokens = scanner.tokens();
         }
         if self.body.is_end_stream() {
             self.record.ended(Outcome::Answered);

@@ -7,32 +7,49 @@ use crate::api::{Feature, Publisher};
 use crate::broker::metrics::Counters;
 use crate::broker::metrics::calls::{Counted, Outcome};
 use http::StatusCode;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tracing::info;
 
-/// The record of a request. Written when dropped, as [`Outcome::Abandoned`] unless told otherwise.
+/// The record of a request. It ends when dropped, as [`Outcome::Abandoned`] unless told otherwise.
+///
+/// What it has noted is written by a task of its own, which has its turn when the connection's has sent what it has: nobody waits
+/// for the log. A runtime that ends drops such tasks, and by that writes what they hold.
 #[derive(Debug)]
 pub struct Record {
     counters: Arc<Counters>,
     began: Instant,
-    publisher: Option<Publisher>,
-    call: Option<Call>,
-    region: Option<String>,
-    model: Option<String>,
-    glob: Option<String>,
-    status: Option<StatusCode>,
-    outcome: Outcome,
-    reason: Option<Reason>,
-    feature: Option<Feature>,
-    first_byte: Option<Duration>,
+    noted: Noted,
+    /// What has been counted.
+    pub counts: Counts,
+}
+
+/// What a record counts.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
     /// Bytes of the body that was read.
     pub request_bytes: u64,
     /// Bytes of the answer that were passed on.
     pub response_bytes: u64,
     /// What the answer cost.
     pub tokens: Tokens,
+}
+
+#[derive(Debug, Default)]
+struct Noted {
+    publisher: Option<Publisher>,
+    call: Option<Call>,
+    region: Option<String>,
+    model: Option<String>,
+    glob: Option<String>,
+    status: Option<StatusCode>,
+    outcome: Option<Outcome>,
+    reason: Option<Reason>,
+    feature: Option<Feature>,
+    first_byte: Option<Duration>,
 }
 
 impl Record {
@@ -42,100 +59,112 @@ impl Record {
         Self {
             counters,
             began: Instant::now(),
-            publisher: None,
-            call: None,
-            region: None,
-            model: None,
-            glob: None,
-            status: None,
-            outcome: Outcome::Abandoned,
-            reason: None,
-            feature: None,
-            first_byte: None,
-            request_bytes: 0,
-            response_bytes: 0,
-            tokens: Tokens::default(),
+            noted: Noted::default(),
+            counts: Counts::default(),
         }
     }
 
     /// The target, whose parts have a form that cannot be content.
     pub fn target(&mut self, target: &Target<'_>) {
-        self.publisher = Some(target.publisher);
-        self.call = Some(target.call);
-        self.region = Some(target.region.to_owned());
-        self.model = Some(target.model.clone().into_owned());
+        self.noted.publisher = Some(target.publisher);
+        self.noted.call = Some(target.call);
+        self.noted.region = Some(target.region.to_owned());
+        self.noted.model = Some(target.model.clone().into_owned());
     }
 
     /// The model whose tokens are counted, which the body names; its form has been checked.
-    pub fn counts(&mut self, model: String) {
-        self.model = Some(model);
+    pub fn counts_tokens_of(&mut self, model: String) {
+        self.noted.model = Some(model);
     }
 
     /// The pattern that allowed the model.
     pub fn allowed_by(&mut self, glob: &str) {
-        self.glob = Some(glob.to_owned());
+        self.noted.glob = Some(glob.to_owned());
     }
 
     /// The head of an answer is passed on.
     pub fn answered(&mut self, status: StatusCode) {
-        self.status = Some(status);
-        self.first_byte = Some(self.began.elapsed());
+        self.noted.status = Some(status);
+        self.noted.first_byte = Some(self.began.elapsed());
     }
 
     /// The answer is ours.
     pub fn refused(&mut self, refusal: &Refusal) {
-        self.status = Some(refusal.status);
-        self.reason = Some(refusal.reason);
-        self.feature = refusal.feature;
-        self.outcome = if refusal.is_denial() {
+        self.noted.status = Some(refusal.status);
+        self.noted.reason = Some(refusal.reason);
+        self.noted.feature = refusal.feature;
+        self.ended(if refusal.is_denial() {
             Outcome::Denied
         } else {
             Outcome::Failed
-        };
+        });
     }
 
     /// How it ended.
     pub fn ended(&mut self, outcome: Outcome) {
-        self.outcome = outcome;
+        self.noted.outcome = Some(outcome);
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let duration = self.began.elapsed();
         self.counters.calls.open.dec();
-        let status = self.status.map(|status| status.as_u16());
+        let ended = Ended {
+            counters: Arc::clone(&self.counters),
+            duration: self.began.elapsed(),
+            noted: mem::take(&mut self.noted),
+            counts: self.counts,
+        };
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move { drop(ended) });
+        }
+    }
+}
+
+/// A record at its end, written when dropped.
+struct Ended {
+    counters: Arc<Counters>,
+    duration: Duration,
+    noted: Noted,
+    counts: Counts,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let Self { noted, counts, .. } = self;
+        let outcome = noted.outcome.unwrap_or(Outcome::Abandoned);
+        let status = noted.status.map(|status| status.as_u16());
         self.counters.calls.ended(&Counted {
-            publisher: self.publisher,
-            call: self.call,
-            model: self.glob.as_deref(),
+            publisher: noted.publisher,
+            call: noted.call,
+            model: noted.glob.as_deref(),
             status,
-            outcome: self.outcome,
-            reason: self.reason,
-            feature: self.feature,
-            request_bytes: self.request_bytes,
-            response_bytes: self.response_bytes,
-            tokens: self.tokens,
-            first_byte: self.first_byte,
-            duration,
+            outcome,
+            reason: noted.reason,
+            feature: noted.feature,
+            request_bytes: counts.request_bytes,
+            response_bytes: counts.response_bytes,
+            tokens: counts.tokens,
+            first_byte: noted.first_byte,
+            duration: self.duration,
         });
         info!(
-            publisher = self.publisher.map(Publisher::name),
-            method = self.call.map(Call::as_str),
-            region = self.region,
-            model = self.model,
+            publisher = noted.publisher.map(Publisher::name),
+            method = noted.call.map(Call::as_str),
+            region = noted.region,
+            model = noted.model,
             status,
-            outcome = ?self.outcome,
-            reason = self.reason.map(tracing::field::debug),
-            feature = self.feature.map(tracing::field::debug),
-            request_bytes = self.request_bytes,
-            response_bytes = self.response_bytes,
-            input_tokens = self.tokens.input,
-            output_tokens = self.tokens.output,
-            cache_read_tokens = self.tokens.cache_read,
-            cache_write_tokens = self.tokens.cache_write,
-            first_byte_ms = self.first_byte.map(milliseconds),
-            duration_ms = milliseconds(duration),
+            outcome = ?outcome,
+            reason = noted.reason.map(tracing::field::debug),
+            feature = noted.feature.map(tracing::field::debug),
+            request_bytes = counts.request_bytes,
+            response_bytes = counts.response_bytes,
+            input_tokens = counts.tokens.input,
+            output_tokens = counts.tokens.output,
+            cache_read_tokens = counts.tokens.cache_read,
+            cache_write_tokens = counts.tokens.cache_write,
+            first_byte_ms = noted.first_byte.map(milliseconds),
+            duration_ms = milliseconds(self.duration),
             "model call"
         );
     }

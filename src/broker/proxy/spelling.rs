@@ -46,7 +46,7 @@ impl Squashed {
     }
 }
 
-/// Whether all keys differ in more than spelling.
+/// Whether keys that all differ do so in more than spelling.
 pub fn distinct<'k>(keys: impl ExactSizeIterator<Item = &'k str> + Clone) -> bool {
     if keys.len() > FEW {
         let mut seen = HashSet::with_capacity(keys.len());
@@ -54,13 +54,14 @@ pub fn distinct<'k>(keys: impl ExactSizeIterator<Item = &'k str> + Clone) -> boo
             .into_iter()
             .all(|key| seen.insert(squash(key).collect::<Vec<u8>>()));
     }
-    let mut rest = keys;
-    while let Some(key) = rest.next() {
-        if rest.clone().any(|other| squash(key).eq(squash(other))) {
-            return false;
-        }
-    }
-    true
+    // Of two that are the same when squashed, one is not squashed by itself.
+    let others = keys.clone().enumerate();
+    let mut spelled = keys.enumerate().filter(|(_, key)| key.bytes().any(is_spelling));
+    spelled.all(|(i, key)| !others.clone().any(|(j, other)| i != j && squash(key).eq(squash(other))))
+}
+
+fn is_spelling(byte: u8) -> bool {
+    byte == b'_' || byte.is_ascii_uppercase()
 }
 
 fn squash(key: &str) -> impl Iterator<Item = u8> {

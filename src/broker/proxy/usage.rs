@@ -86,11 +86,22 @@ impl Scanner {
                     self.in_text(byte, escaped);
                     piece = rest;
                 }
+            } else if let Some(rest) = self.after_other_event(piece) {
+                piece = rest;
             } else {
                 self.between(byte);
                 piece = rest;
             }
         }
+    }
+
+    /// What follows a line of an event without the key, which most are: such a line is whole by itself.
+    fn after_other_event<'p>(&self, piece: &'p [u8]) -> Option<&'p [u8]> {
+        if self.depth > 0 || !(piece.starts_with(b"data:") || piece.starts_with(b"event:")) {
+            return None;
+        }
+        let (line, rest) = piece.split_at_checked(memchr::memchr(b'\n', piece)?)?;
+        memchr::memmem::find(line, self.key()).is_none().then_some(rest)
     }
 
     fn key(&self) -> &'static [u8] {
