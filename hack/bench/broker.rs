@@ -1,8 +1,9 @@
 //! The Vertex proxy, as the built program, against talking to the same fake Vertex AI directly: `cargo bench --bench broker`.
 //!
 //! Everything is measured in one run, turn by turn, so ratios and differences mean something on any machine; absolute figures
-//! belong to the machine, on which client, broker and fake share the processors. Vertex AI is the fake of `hack/fakes` over TLS
-//! and HTTP/2, so the direct client does what the broker else does for it.
+//! belong to the machine, on which client, broker and fake share the processors; each works on one thread, so that how a system
+//! spreads threads over few processors is not measured with them. Vertex AI is the fake of `hack/fakes` over TLS and HTTP/2, so the
+//! direct client does what the broker else does for it.
 #![allow(
     clippy::cast_precision_loss,
     clippy::disallowed_methods,
@@ -21,6 +22,7 @@ mod processes;
 
 use measure::{Side, first_bytes, median, percentile, storm, throughput};
 use processes::{Broker, Fake, Relay, TokenServer};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::time::Duration;
 
 /// Calls for latency, on each side.
@@ -39,14 +41,13 @@ fn main() {
     if let (Some(Relay::ARGUMENT), Some(to)) = (arguments.next().as_deref(), arguments.next()) {
         return Relay::run(&to);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
+    let tokens = TokenServer::start();
+    start(&tokens);
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let tokens = TokenServer::start().await;
-        start(&tokens);
         latency(&tokens).await;
         streams_per_second(&tokens).await;
         bytes_per_second(&tokens).await;
@@ -73,29 +74,39 @@ fn start(tokens: &TokenServer) {
 }
 
 /// Streamed calls one after the other, in turn: direct, through a relay, and through the proxy.
+///
+/// First with all processes on one processor, where whatever the proxy does is waited for and nothing else is: what waking another
+/// processor takes belongs to the machine, and is many times more where that is a virtual one. Then on all there are.
 async fn latency(tokens: &TokenServer) {
-    let fake = Fake::start(0, 5);
-    let (broker, relay) = (Broker::start(tokens, Some(&fake)), Relay::start(fake.address));
-    let sides = [
-        &Side::direct(&fake),
-        &Side::relayed(&fake, &relay),
-        &Side::proxied(&broker),
-    ];
-    first_bytes(sides, CALLS / 10).await;
-    let [direct, relayed, proxied] = first_bytes(sides, CALLS).await;
-    let added = |times: &[Duration]| median(times).saturating_sub(median(&direct));
-    println!(
-        "first byte          direct {:?}; a relay of bytes adds {:?}, the proxy {:?} at the median",
-        median(&direct),
-        added(&relayed),
-        added(&proxied)
-    );
-    println!(
-        "                    99 %: direct {:?}, relayed {:?}, proxied {:?}",
-        percentile(&direct, 99),
-        percentile(&relayed, 99),
-        percentile(&proxied, 99)
-    );
+    let all = sched_getaffinity(None).expect("the processors of this process");
+    let mut one = CpuSet::new();
+    one.set((0..CpuSet::MAX_CPU).find(|&cpu| all.is_set(cpu)).expect("a processor"));
+    for (place, processors) in [("one processor", &one), ("all processors", &all)] {
+        // Processes that are started have what this one has.
+        sched_setaffinity(None, processors).expect("a choice of processors");
+        let fake = Fake::start(0, 5);
+        let (broker, relay) = (Broker::start(tokens, Some(&fake)), Relay::start(fake.address));
+        let sides = [
+            &Side::direct(&fake),
+            &Side::relayed(&fake, &relay),
+            &Side::proxied(&broker),
+        ];
+        first_bytes(sides, CALLS / 10).await;
+        let [direct, relayed, proxied] = first_bytes(sides, CALLS).await;
+        let added = |times: &[Duration]| median(times).saturating_sub(median(&direct));
+        println!(
+            "first byte          {place}: direct {:?}; a relay of bytes adds {:?}, the proxy {:?} at the median",
+            median(&direct),
+            added(&relayed),
+            added(&proxied)
+        );
+        println!(
+            "                    99 %: direct {:?}, relayed {:?}, proxied {:?}",
+            percentile(&direct, 99),
+            percentile(&relayed, 99),
+            percentile(&proxied, 99)
+        );
+    }
 }
 
 /// Streams as models make them, as many as the clients can start.

@@ -1,13 +1,12 @@
 //! The processes that are measured, and what they need. All end with the benchmark.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const BROKER: &str = env!("CARGO_BIN_EXE_vertex-injector");
 
@@ -46,21 +45,18 @@ pub struct Watch {
 }
 
 impl TokenServer {
-    pub async fn start() -> Self {
+    pub fn start() -> Self {
         const TOKEN: &str = r#"{"access_token":"benchmark","expires_in":3599,"token_type":"Bearer"}"#;
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address");
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                tokio::spawn(async move {
-                    let mut request = [0; 4096];
-                    let _ = stream.read(&mut request).await;
-                    let length = TOKEN.len();
-                    let answer = format!(
-                        "HTTP/1.1 200 OK\r\nmetadata-flavor: Google\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{TOKEN}"
-                    );
-                    let _ = stream.write_all(answer.as_bytes()).await;
-                });
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let _ = stream.read(&mut [0; 4096]);
+                let length = TOKEN.len();
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\nmetadata-flavor: Google\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{TOKEN}"
+                );
             }
         });
         Self { address }
@@ -82,6 +78,7 @@ impl Fake {
             .args(["vertex", "--pause", &pause.to_string(), "--pieces", &pieces.to_string()])
             .arg("--tls-directory")
             .arg(&directory)
+            .env("TOKIO_WORKER_THREADS", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
