@@ -28,3 +28,5 @@ mod selection;
 mod support;
 #[path = "chart_cluster/vocabulary.rs"]
 mod vocabulary;
+#[path = "chart_cluster/whole.rs"]
+mod whole;

@@ -193,7 +193,8 @@ fn conclude(mut draft: Draft<'_>, namespace: &str, policy: &Policy, asks: bool) 
     let changed = draft.changed() > 0;
     let rendered = draft.rendered_env();
     draft.annotate(names::RENDERED_ENV, rendered);
-    if changed || draft.pod.annotation(names::POLICY_REF).is_some() {
+    // The chart's backstop knows by it that a pod that asks has been seen.
+    if changed || asks || draft.pod.annotation(names::POLICY_REF).is_some() {
         draft.annotate(names::POLICY_REF, Some(policy.reference().to_owned()));
     }
     draft.annotate(

@@ -314,7 +314,7 @@ fn a_second_release_shares_nothing_with_the_first_and_leaves_nothing_behind() {
         "second",
         &[
             "--set",
-            "admissionPolicies.annotationGuard=true,admissionPolicies.brokerGuard=true,admissionPolicies.policyRules=true",
+            "admissionPolicies.annotationGuard=true,admissionPolicies.brokerGuard=true,admissionPolicies.injectionGuard=true,admissionPolicies.policyRules=true",
         ],
     );
     let labelled = || {
@@ -324,7 +324,7 @@ fn a_second_release_shares_nothing_with_the_first_and_leaves_nothing_behind() {
             .get(&[kinds, "--selector", "app.kubernetes.io/instance=second"]);
         all["items"].as_array().expect("items").len()
     };
-    assert_eq!(labelled(), 9);
+    assert_eq!(labelled(), 11);
     release
         .cluster
         .helm(&["uninstall", "second", "--namespace", "second-system"]);
@@ -342,7 +342,7 @@ const SECOND: [&str; 6] = [
     "--set",
     "crds.install=false,namespaceSelector.matchLabels.nobody=here",
     "--set",
-    "admissionPolicies.annotationGuard=false,admissionPolicies.brokerGuard=false,admissionPolicies.policyRules=false",
+    "admissionPolicies.annotationGuard=false,admissionPolicies.brokerGuard=false,admissionPolicies.injectionGuard=false,admissionPolicies.policyRules=false",
 ];
 
 fn second(release: &Release, name: &str, more: &[&str]) {

@@ -155,6 +155,26 @@ fn a_policy_that_has_been_emptied_takes_its_pieces_away_and_says_so_once() {
 }
 
 #[test]
+fn a_pod_that_asks_and_has_everything_by_itself_is_marked_as_seen() {
+    let policy = policy(json!({"authHelpers": [{"configMapName": "helpers", "mountPath": "/helpers"}]}));
+    let (mut pod, _) = injected(&agent(json!({})), &policy);
+    pod["metadata"].as_object_mut().unwrap().remove("annotations");
+    let silent = decided(&pod, &policy);
+    assert_eq!(
+        (silent.reason, silent.patch.as_slice()),
+        (Reason::AlreadyInjected, [].as_slice())
+    );
+    pod["metadata"]["labels"] = json!({names::INJECT: "true"});
+    let (pod, asked) = injected(&pod, &policy);
+    assert_eq!(asked.reason, Reason::AlreadyInjected);
+    assert_eq!(
+        pod["metadata"]["annotations"],
+        json!({names::POLICY_REF: "team-a/policy@0"})
+    );
+    assert_eq!(decided(&pod, &policy).patch, []);
+}
+
+#[test]
 fn arguments_and_variables_that_a_sidecar_has_lost_in_the_policy_go_from_the_pod() {
     let with = |sidecar: Value| {
         let mut sidecar = sidecar;
