@@ -24,7 +24,7 @@ use crate::telemetry;
 use anyhow::Context;
 use control::Control;
 use hyper::body::Incoming;
-use refresh::Refresher;
+use refresh::{Asking, Refresher};
 use source::Source;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -83,10 +83,13 @@ async fn serve(args: Args) -> anyhow::Result<u8> {
     let (publish, credential) = watch::channel(None);
     let (ask, requests) = mpsc::channel(1);
     let (running, runs) = watch::channel(false);
-    let control = Control::new(credential.clone(), runs, ask, helpers);
+    let asking = Asking::new(ask);
+    let control = Control::new(credential.clone(), runs, asking.clone(), helpers);
     let interval = source.interval();
     let (needs, login) = (mapping.clone(), git.clone());
-    let proxy = git.map(|git| git::Proxy::new(git, credential.clone())).transpose();
+    let proxy = git
+        .map(|git| git::Proxy::new(git, credential.clone(), asking))
+        .transpose();
     let proxy = proxy.context("cannot find the system's trusted certificates")?;
     let refresher = Refresher {
         fetch: async || source.fetch().await,

@@ -1,21 +1,17 @@
 //! The control listener: health, a refresh on request, and, only if it was asked for, the credential for git.
 
 use super::fields::{Choice, Current};
-use super::refresh::{Outcome, Request};
+use super::refresh::{Asking, BETWEEN, NotNow, Outcome};
 use crate::net::local::foreign;
 use crate::secret::Secret;
 use axum::body::Body;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, timeout};
+use tokio::sync::watch;
+use tokio::time::timeout;
 use zeroize::Zeroizing;
-
-/// Shortest time between two refreshes that are asked for: whoever asks is the agent, and the source is shared.
-const BETWEEN: Duration = Duration::from_secs(30);
 
 /// How long who asks for a refresh is kept waiting for its outcome: three attempts of ten seconds, and what is around them.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -35,27 +31,24 @@ pub struct GitCredentials {
 pub struct Control {
     credential: Current,
     running: watch::Receiver<bool>,
-    requests: mpsc::Sender<Request>,
+    asking: Asking,
     git: Option<GitCredentials>,
-    /// When a refresh was last asked for.
-    last: Mutex<Option<Instant>>,
 }
 
 impl Control {
-    /// Shows the credential and whether the child runs, and passes requests on to the refresher. Without `git` there is no
+    /// Shows the credential and whether the child runs, and asks for refreshes. Without `git` there is no
     /// `/git-credentials`.
     pub fn new(
         credential: Current,
         running: watch::Receiver<bool>,
-        requests: mpsc::Sender<Request>,
+        asking: Asking,
         git: Option<GitCredentials>,
     ) -> Self {
         Self {
             credential,
             running,
-            requests,
+            asking,
             git,
-            last: Mutex::default(),
         }
     }
 
@@ -89,13 +82,11 @@ impl Control {
     }
 
     async fn refresh(&self) -> Response<Body> {
-        if let Some(wait) = self.too_soon() {
-            return later(StatusCode::TOO_MANY_REQUESTS, "asked too often; wait", wait);
-        }
-        let (ask, outcome) = oneshot::channel();
-        if self.requests.try_send(ask).is_err() {
-            return later(StatusCode::TOO_MANY_REQUESTS, "a refresh is under way", BETWEEN);
-        }
+        let outcome = match self.asking.ask() {
+            Ok(outcome) => outcome,
+            Err(NotNow::TooOften(wait)) => return later(StatusCode::TOO_MANY_REQUESTS, "asked too often; wait", wait),
+            Err(NotNow::UnderWay) => return later(StatusCode::TOO_MANY_REQUESTS, "a refresh is under way", BETWEEN),
+        };
         match timeout(PATIENCE, outcome).await {
             Ok(Ok(Outcome::Changed)) => text(StatusCode::OK, "refreshed"),
             Ok(Ok(Outcome::Unchanged)) => text(StatusCode::OK, "unchanged"),
@@ -105,17 +96,6 @@ impl Control {
                 BETWEEN,
             ),
         }
-    }
-
-    /// How long to wait, or that a refresh is asked for now.
-    fn too_soon(&self) -> Option<Duration> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = last.map(|last| (last + BETWEEN).saturating_duration_since(Instant::now()));
-        if wait.is_some_and(|wait| !wait.is_zero()) {
-            return wait;
-        }
-        *last = Some(Instant::now());
-        None
     }
 
     /// What a git credential helper prints.

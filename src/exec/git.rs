@@ -19,7 +19,7 @@ mod audit;
 pub use args::{Args, Settings};
 
 use crate::exec::fields::{Current, Fields};
-use crate::git_config::GitHost;
+use crate::exec::refresh::Asking;
 use crate::net::flow::{Bounded, Movement};
 use crate::net::listen::{self, TwoLengths};
 use crate::net::local;
@@ -28,7 +28,7 @@ use axum::body::Body;
 use forward::{Hosts, IDLE};
 use http::header::VIA;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use refusal::Refusal;
 use std::sync::Arc;
@@ -51,18 +51,20 @@ const RETRY: u32 = 5;
 pub struct Proxy {
     settings: Settings,
     credential: Current,
+    asking: Asking,
     hosts: Hosts,
 }
 
 impl Proxy {
-    /// A proxy that logs in with the credential of the moment.
+    /// A proxy that logs in with the credential of the moment, and asks for another when a host does not accept it.
     ///
     /// # Errors
     /// When the system trusts no certificates at all.
-    pub fn new(settings: Settings, credential: Current) -> std::io::Result<Self> {
+    pub fn new(settings: Settings, credential: Current, asking: Asking) -> std::io::Result<Self> {
         Ok(Self {
             settings,
             credential,
+            asking,
             hosts: Hosts::new()?,
         })
     }
@@ -114,27 +116,41 @@ impl Proxy {
         if target.step == target::Step::Advertisement && !body.is_end_stream() {
             return Err(Refusal::new("body", StatusCode::BAD_REQUEST, "a GET has no body"));
         }
-        let authorization = self.authorization(host).await?;
+        let fields = self.fields().await?;
+        let login = self.settings.login.authorization(host, &fields);
+        let authorization =
+            login.map_err(|error| Refusal::new("no credential", StatusCode::BAD_GATEWAY, error.to_string()))?;
         let answer = self
             .hosts
             .ask(&target, &head.headers, body, authorization, movement)
             .await?;
+        if answer.status() == StatusCode::UNAUTHORIZED {
+            self.rejected(&fields);
+        }
         let headers = forward::received(&target, &self.settings.rules, &answer)?;
         let mut passed = Response::new(answer.into_body());
         *passed.headers_mut() = headers;
         Ok(passed)
     }
 
-    async fn authorization(&self, host: &GitHost) -> Result<HeaderValue, Refusal> {
+    /// The credential, once there is one.
+    async fn fields(&self) -> Result<Arc<Fields>, Refusal> {
         let mut credential = self.credential.clone();
         let present = timeout(WAIT, credential.wait_for(Option::is_some)).await;
-        let fields: Option<Arc<Fields>> = present.ok().and_then(Result::ok).and_then(|fields| fields.clone());
-        let fields = fields.ok_or_else(|| {
+        let fields = present.ok().and_then(Result::ok).and_then(|fields| fields.clone());
+        fields.ok_or_else(|| {
             let message = "there is no credential at the moment; try again";
             Refusal::new("no credential", StatusCode::SERVICE_UNAVAILABLE, message).later(Some(RETRY))
-        })?;
-        let login = self.settings.login.authorization(host, &fields);
-        login.map_err(|error| Refusal::new("no credential", StatusCode::BAD_GATEWAY, error.to_string()))
+        })
+    }
+
+    /// A host has not accepted a credential: another is asked for, unless there is one already.
+    fn rejected(&self, fields: &Arc<Fields>) {
+        let current = self.credential.borrow().clone();
+        if current.is_some_and(|current| Arc::ptr_eq(&current, fields)) {
+            // What comes of it shows at the next request.
+            drop(self.asking.ask());
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use super::mapping::Unusable;
 use super::source::{Credential, FetchError};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
@@ -34,6 +34,52 @@ pub enum Outcome {
 
 /// Somebody asks for a fetch, and is told what came of it.
 pub type Request = oneshot::Sender<Outcome>;
+
+/// Shortest time between two fetches that are asked for: whoever asks is the agent or moved by it, and the source is shared.
+pub const BETWEEN: Duration = Duration::from_secs(30);
+
+/// Asks for fetches, from wherever it is cloned to not too often.
+#[derive(Debug, Clone)]
+pub struct Asking {
+    requests: mpsc::Sender<Request>,
+    /// When one was last asked for.
+    last: Arc<Mutex<Option<Instant>>>,
+}
+
+/// Why a fetch cannot be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotNow {
+    /// One was asked for; the next may be after so long.
+    TooOften(Duration),
+    /// One is under way.
+    UnderWay,
+}
+
+impl Asking {
+    /// Asks whoever receives the requests.
+    pub fn new(requests: mpsc::Sender<Request>) -> Self {
+        Self {
+            requests,
+            last: Arc::default(),
+        }
+    }
+
+    /// Asks for a fetch, of whose outcome one may be told.
+    ///
+    /// # Errors
+    /// When none may be asked for at the moment.
+    pub fn ask(&self) -> Result<oneshot::Receiver<Outcome>, NotNow> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = last.map(|last| (last + BETWEEN).saturating_duration_since(Instant::now()));
+        if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
+            return Err(NotNow::TooOften(wait));
+        }
+        *last = Some(Instant::now());
+        let (ask, outcome) = oneshot::channel();
+        self.requests.try_send(ask).map_err(|_| NotNow::UnderWay)?;
+        Ok(outcome)
+    }
+}
 
 /// Fetches and publishes.
 pub struct Refresher<F, C, J> {

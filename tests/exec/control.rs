@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use vertex_injector::exec::control::{Control, GitCredentials};
 use vertex_injector::exec::fields::Fields;
-use vertex_injector::exec::refresh::{Outcome, Request as Asked};
+use vertex_injector::exec::refresh::{Asking, Outcome, Request as Asked};
 use vertex_injector::secret::Secret;
 
 /// A listener, and the other ends of what it sees.
@@ -32,7 +32,7 @@ impl Wired {
             field: "token".parse().unwrap(),
         });
         Self {
-            control: Arc::new(Control::new(current, runs, ask, git)),
+            control: Arc::new(Control::new(current, runs, Asking::new(ask), git)),
             credential,
             running,
             requests,

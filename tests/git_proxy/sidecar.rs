@@ -22,12 +22,30 @@ impl Sidecar {
         if !credential.is_empty() {
             fs::write(&file, credential).expect("a credential");
         }
-        let arguments = arguments(&file, forge, rules);
+        Self::run(&arguments(&file, forge, rules), forge, file)
+    }
+
+    /// The same with a credential from this endpoint on loopback.
+    pub fn with_endpoint(directory: &Path, forge: &Forge, rules: &[&str], endpoint: &str) -> Self {
+        let token = directory.join("projected-token");
+        fs::write(&token, "projected").expect("a token");
+        let mut arguments = arguments(&token, forge, rules);
+        arguments.splice(
+            ..1,
+            [
+                format!("--source={endpoint}"),
+                format!("--token-file={}", token.display()),
+            ],
+        );
+        Self::run(&arguments, forge, token)
+    }
+
+    fn run(arguments: &[String], forge: &Forge, credential: PathBuf) -> Self {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let trusted = forge.ca().to_str().expect("a path");
         Self {
             wrapper: Wrapper::start(&arguments, &[("SSL_CERT_FILE", trusted)]),
-            credential: file,
+            credential,
         }
     }
 
