@@ -15,6 +15,7 @@ pub mod proxy;
 pub mod signing;
 pub mod token;
 
+use crate::net::egress::Egress;
 use crate::net::listen;
 use crate::net::upstream::{self, Upstream};
 use crate::telemetry;
@@ -82,7 +83,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         None => None,
     };
 
-    let transport = upstream::google().context("cannot find the system's trusted certificates")?;
+    let egress = Egress::from_env()?;
+    let transport = upstream::google(&egress).context("cannot find the system's trusted certificates")?;
     let upstream = Upstream::new(transport.clone());
     let counters = Arc::new(Counters::new());
     // The account's name on GKE when it is no service account's, which google-auth then does not look up.
@@ -112,6 +114,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         proxy = address(proxy_listener.as_ref()),
         metrics = address(metrics_listener.as_ref()),
         rules = proxy.as_ref().map(|proxy| tracing::field::display(proxy.rules.to_string())),
+        https_proxy = egress.proxy(),
         endpoint = proxy.as_ref().and_then(|proxy| Some(tracing::field::display(proxy.endpoint.as_ref()?))),
         "serving"
     );

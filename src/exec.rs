@@ -19,6 +19,7 @@ pub mod signals;
 pub mod source;
 pub mod supervise;
 
+use crate::net::egress::Egress;
 use crate::net::{listen, upstream};
 use crate::telemetry;
 use anyhow::Context;
@@ -87,10 +88,13 @@ async fn serve(args: Args) -> anyhow::Result<u8> {
     let control = Control::new(credential.clone(), runs, asking.clone(), helpers);
     let interval = source.interval();
     let (needs, login) = (mapping.clone(), git.clone());
-    let proxy = git
-        .map(|git| git::Proxy::new(git, credential.clone(), asking))
-        .transpose();
-    let proxy = proxy.context("cannot find the system's trusted certificates")?;
+    let proxy = match git {
+        Some(git) => Some(
+            git::Proxy::new(git, credential.clone(), asking, &Egress::from_env()?)
+                .context("cannot find the system's trusted certificates")?,
+        ),
+        None => None,
+    };
     let refresher = Refresher {
         fetch: async || source.fetch().await,
         check: move |fields: &fields::Fields| {

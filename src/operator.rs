@@ -1,6 +1,7 @@
 //! What the operator of the cluster allows: the chart's values, read once at start-up.
 
 use crate::api::{Preset, Selector};
+use http::Uri;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -44,6 +45,47 @@ pub struct Broker {
     /// Certificates that the broker trusts in place of the image's, for endpoints behind a private CA.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_config_map: Option<CaConfigMap>,
+    /// The HTTP proxy by which it reaches Google, where nothing else leads out of the cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub https_proxy: Option<HttpProxy>,
+    /// What it reaches without that proxy: domains with their subdomains, addresses, networks, or `*`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub no_proxy: Vec<String>,
+}
+
+/// `http://HOST:PORT`, without a user and a password: they would stand in every pod.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(try_from = "String", into = "String")]
+pub struct HttpProxy(String);
+
+impl TryFrom<String> for HttpProxy {
+    type Error = &'static str;
+
+    fn try_from(url: String) -> Result<Self, Self::Error> {
+        const EXPECTED: &str = "must be http://HOST:PORT, without a user and a password";
+        let uri: Uri = url.parse().map_err(|_| EXPECTED)?;
+        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'));
+        let port = authority.and_then(http::uri::Authority::port_u16);
+        let whole = port.is_some() && matches!(uri.path(), "" | "/") && uri.query().is_none() && !url.contains('#');
+        if whole && uri.scheme_str() == Some("http") {
+            Ok(Self(url))
+        } else {
+            Err(EXPECTED)
+        }
+    }
+}
+
+impl From<HttpProxy> for String {
+    fn from(HttpProxy(url): HttpProxy) -> Self {
+        url
+    }
+}
+
+impl HttpProxy {
+    /// The URL.
+    pub fn url(&self) -> &str {
+        &self.0
+    }
 }
 
 /// A bundle of CA certificates (PEM) in a ConfigMap of the pods' namespaces.
@@ -113,6 +155,8 @@ impl Default for Broker {
             image_pull_policy: PullPolicy::IfNotPresent,
             image_pull_secrets: Vec::new(),
             ca_config_map: None,
+            https_proxy: None,
+            no_proxy: Vec::new(),
         }
     }
 }

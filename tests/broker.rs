@@ -14,6 +14,8 @@ mod calls;
 mod clock;
 #[path = "broker/credentials.rs"]
 mod credentials;
+#[path = "broker/egress.rs"]
+mod egress;
 #[path = "broker/exchange.rs"]
 mod exchange;
 #[path = "broker/failures.rs"]

@@ -71,6 +71,7 @@ impl Broker {
             image_pull_policy,
             image_pull_secrets,
             ca_config_map,
+            ..
         } = operator;
         Some(Self {
             access: spec.access,
@@ -79,7 +80,7 @@ impl Broker {
             pull_secrets: image_pull_secrets.clone(),
             volume: render::broker_volume(identity),
             trust: ca_config_map.as_ref().map(trust_volume),
-            env: environment(spec, identity, vertex, limits.as_ref(), ca_config_map.is_some()),
+            env: environment(spec, identity, vertex, limits.as_ref(), operator),
             wishes: spec.broker.clone().unwrap_or_default(),
             audiences: identity
                 .workload_identity_federation
@@ -156,7 +157,7 @@ fn environment(
     identity: &Identity,
     vertex: &Vertex,
     limits: Option<&Limits>,
-    trusts: bool,
+    operator: &operator::Broker,
 ) -> Vec<Value> {
     let mut env = Vec::new();
     let mut set = |name: &str, value: &str| env.push(render::literal(&format!("VERTEX_INJECTOR_{name}"), value));
@@ -202,9 +203,13 @@ fn environment(
             set("VERTEX_ENDPOINT", endpoint.trim_end_matches('/'));
         }
     }
-    if trusts {
+    if operator.ca_config_map.is_some() {
         let file = format!("{}/{}", names::TRUST_DIRECTORY, names::TRUST_FILE);
         env.push(render::literal("SSL_CERT_FILE", &file));
+    }
+    if let Some(proxy) = &operator.https_proxy {
+        env.push(render::literal("HTTPS_PROXY", proxy.url()));
+        env.push(render::literal("NO_PROXY", &operator.no_proxy.join(",")));
     }
     env
 }

@@ -38,6 +38,9 @@ pub const PROXY_PORT: u16 = 8471;
 ///
 /// The broker is ready as soon as it listens, whatever Google does; while Google cannot be reached it answers 503, and it never
 /// ends because of that. SIGTERM ends it at once with exit code 0.
+///
+/// Where Google is reached by an HTTP proxy only, HTTPS_PROXY=http://HOST:PORT names it, and NO_PROXY the hosts that are reached
+/// without it. Certificates are the system's, or those in SSL_CERT_FILE.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// What to do for the agent

@@ -8,6 +8,7 @@ use super::source::Source;
 use super::source::ambient::bootstrap::{self, Bootstrap};
 use super::source::{ambient::Ambient, file::FileSource, http::HttpSource};
 use crate::net::allowed::{Allowed, Listed};
+use crate::net::egress::Egress;
 use crate::telemetry::{DEFAULT_LEVELS, LogFormat};
 use anyhow::{Context, anyhow, bail};
 use rustix::process::Signal;
@@ -30,6 +31,8 @@ const OURS: &str = "VERTEX_INJECTOR_";
 ///
 /// While the source is down it stays alive and not ready. What is missing at the start, be it a variable or a field, ends it with
 /// exit code 2. SIGTERM ends COMMAND and then itself, with exit code 0.
+///
+/// What is fetched over https, and git's hosts, are reached by the HTTP proxy that HTTPS_PROXY names, but for the hosts in NO_PROXY.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Where the credential comes from:
@@ -184,12 +187,13 @@ impl Args {
                 let Some(token_file) = self.token_file.clone() else {
                     bail!("an https source needs --token-file FILE: the pod's projected token for it");
                 };
-                Source::Http(HttpSource::new(url, token_file).context(NO_CERTIFICATES)?)
+                Source::Http(HttpSource::new(url, token_file, &Egress::of(get)?).context(NO_CERTIFICATES)?)
             }
             Wanted::Ambient => {
+                let egress = Egress::of(&get)?;
                 let bootstrap = Bootstrap::read(get, &allowed)
                     .map_err(|problems| anyhow!("--source ambient cannot begin:\n{problems}"))?;
-                Source::Ambient(Ambient::new(bootstrap).context(NO_CERTIFICATES)?)
+                Source::Ambient(Ambient::new(bootstrap, &egress).context(NO_CERTIFICATES)?)
             }
         })
     }

@@ -20,6 +20,7 @@ pub use args::{Args, Settings};
 
 use crate::exec::fields::{Current, Fields};
 use crate::exec::refresh::Asking;
+use crate::net::egress::Egress;
 use crate::net::flow::{Bounded, Movement};
 use crate::net::listen::{self, TwoLengths};
 use crate::net::local;
@@ -60,12 +61,12 @@ impl Proxy {
     ///
     /// # Errors
     /// When the system trusts no certificates at all.
-    pub fn new(settings: Settings, credential: Current, asking: Asking) -> std::io::Result<Self> {
+    pub fn new(settings: Settings, credential: Current, asking: Asking, egress: &Egress) -> std::io::Result<Self> {
         Ok(Self {
             settings,
             credential,
             asking,
-            hosts: Hosts::new()?,
+            hosts: Hosts::new(egress)?,
         })
     }
 

@@ -6,6 +6,7 @@ pub mod file;
 pub mod http;
 
 use super::fields::Fields;
+use crate::net::egress::Egress;
 use crate::net::upstream::{self, Answer, Endpoint, Limits, Unanswered, Upstream};
 use ambient::Ambient;
 use file::FileSource;
@@ -99,12 +100,12 @@ impl Source {
 ///
 /// # Errors
 /// When they are needed and there are none.
-pub fn client(endpoints: &[&Endpoint]) -> std::io::Result<Upstream> {
+pub fn client(endpoints: &[&Endpoint], egress: &Egress) -> std::io::Result<Upstream> {
     let secure = endpoints
         .iter()
         .any(|endpoint| endpoint.uri().scheme_str() == Some("https"));
     Ok(if secure {
-        Upstream::new(upstream::google()?)
+        Upstream::new(upstream::google(egress)?)
     } else {
         Upstream::new(upstream::plain())
     })

@@ -1,5 +1,6 @@
 //! Calls to Google's token services: bounded in time and size, no redirects, plain HTTP only on loopback.
 
+use super::egress::{Egress, Route};
 use crate::secret::Secret;
 use aws_lc_rs::rand;
 use futures::future::BoxFuture;
@@ -123,11 +124,11 @@ pub fn is_loopback(host: &str) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-/// The transport to Google: TLS with the system's certificates, or those of `SSL_CERT_FILE`.
+/// The transport to Google: TLS with the system's certificates, or those of `SSL_CERT_FILE`, on the way that `egress` gives.
 ///
 /// # Errors
 /// When there are no trusted certificates at all.
-pub fn google() -> std::io::Result<Patient<HttpsConnector<HttpConnector>>> {
+pub fn google(egress: &Egress) -> std::io::Result<Patient<HttpsConnector<Route>>> {
     let mut http = connector();
     http.enforce_http(false);
     Ok(Patient(
@@ -135,7 +136,7 @@ pub fn google() -> std::io::Result<Patient<HttpsConnector<HttpConnector>>> {
             .with_native_roots()?
             .https_or_http()
             .enable_all_versions()
-            .wrap_connector(http),
+            .wrap_connector(egress.route(http)),
     ))
 }
 
@@ -144,7 +145,7 @@ pub fn google() -> std::io::Result<Patient<HttpsConnector<HttpConnector>>> {
 ///
 /// # Errors
 /// As [`google`].
-pub fn https1() -> std::io::Result<Patient<HttpsConnector<HttpConnector>>> {
+pub fn https1(egress: &Egress) -> std::io::Result<Patient<HttpsConnector<Route>>> {
     let mut http = connector();
     http.enforce_http(false);
     Ok(Patient(
@@ -152,7 +153,7 @@ pub fn https1() -> std::io::Result<Patient<HttpsConnector<HttpConnector>>> {
             .with_native_roots()?
             .https_only()
             .enable_http1()
-            .wrap_connector(http),
+            .wrap_connector(egress.route(http)),
     ))
 }
 

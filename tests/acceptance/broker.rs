@@ -193,8 +193,9 @@ fn every_variable_of_the_broker_is_one_that_its_flags_read() {
     let help = String::from_utf8(help.stdout).expect("UTF-8");
     for case in BROKERED {
         for (name, _) in environment(&Case::named(case).admit()) {
+            let usual = ["SSL_CERT_FILE", "HTTPS_PROXY", "NO_PROXY"].contains(&name) && help.contains(name);
             assert!(
-                name == "SSL_CERT_FILE" || help.contains(&format!("[env: {name}")),
+                usual || help.contains(&format!("[env: {name}")),
                 "{name} of {case} is not in:\n{help}"
             );
         }
@@ -249,7 +250,7 @@ fn the_program_starts_with_exactly_this_environment_and_says_what_it_was_told() 
 }
 
 #[test]
-fn the_operators_image_secrets_and_certificates_reach_the_broker_and_nobody_else() {
+fn the_operators_image_secrets_certificates_and_proxy_reach_the_broker_and_nobody_else() {
     let admission = Case::named("broker-kartograph-metadata").admit();
     let injected = admission.injected();
     let broker = injected.container(BROKER);
@@ -269,7 +270,11 @@ fn the_operators_image_secrets_and_certificates_reach_the_broker_and_nobody_else
         key: "acme.pem".to_owned(),
     };
     assert_eq!(broker.file(file), (expected, 0o444));
-    injected.container("agent-runtime").lacks(&["SSL_CERT_FILE"]);
+    assert_eq!(broker.env("HTTPS_PROXY"), "http://proxy.example.com:3128");
+    assert_eq!(broker.env("NO_PROXY"), ".example.com,10.0.0.0/8");
+    injected
+        .container("agent-runtime")
+        .lacks(&["SSL_CERT_FILE", "HTTPS_PROXY"]);
     assert!(
         admission
             .decision

@@ -27,9 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The smallest events, each in a frame of its own.
 const EVENT: &[u8] = b"data: {\"text\": 1}\n\n";
 
-/// A Vertex AI that serves `localhost` until dropped.
-struct Secure {
-    address: SocketAddr,
+/// A Vertex AI that serves `localhost` and `vertex.example.com` until dropped.
+pub struct Secure {
+    pub address: SocketAddr,
     connections: Arc<AtomicUsize>,
     /// Events sent so far, of all answers.
     sent: Arc<AtomicUsize>,
@@ -44,7 +44,8 @@ struct Secure {
 const SHORT: usize = 20;
 
 impl Secure {
-    fn start(name: &str, allowed: usize) -> Self {
+    /// Serves; each answer may have so many events at first.
+    pub fn start(name: &str, allowed: usize) -> Self {
         let directory = Directory::new(name);
         let ca = directory.file("ca.crt", "");
         let acceptor = TlsAcceptor::from(tls::localhost(&ca, "h2"));
@@ -85,13 +86,17 @@ impl Secure {
     }
 
     fn broker(&self) -> Broker {
+        self.broker_at("localhost", &[])
+    }
+
+    /// A broker that knows it by this name, with more variables.
+    pub fn broker_at(&self, host: &str, more: &[(&str, &str)]) -> Broker {
         // The tokens come from another.
         let tokens = Vertex::always(500, "", "");
-        let endpoint = format!("--vertex-endpoint=https://localhost:{}", self.address.port());
-        tokens.broker_with(
-            &[&endpoint, "--log=info"],
-            &[("SSL_CERT_FILE", self.ca.to_str().expect("UTF-8"))],
-        )
+        let endpoint = format!("--vertex-endpoint=https://{host}:{}", self.address.port());
+        let mut env = vec![("SSL_CERT_FILE", self.ca.to_str().expect("UTF-8"))];
+        env.extend(more);
+        tokens.broker_with(&[&endpoint, "--log=info"], &env)
     }
 
     /// Waits until no answer moves any more: what it sends is all in somebody's buffers.
@@ -127,7 +132,8 @@ fn answer(request: &Request<Incoming>, sent: Arc<AtomicUsize>, allow: watch::Rec
     answer
 }
 
-fn ask(broker: &Broker, model: &str) -> TcpStream {
+/// Calls a model.
+pub fn ask(broker: &Broker, model: &str) -> TcpStream {
     let target = format!("{MODELS}/{model}:streamRawPredict");
     connect(broker, &post(&target, "", r#"{"messages":[],"stream":true}"#))
 }

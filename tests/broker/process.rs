@@ -22,7 +22,7 @@ pub fn program() -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_vertex-injector")]);
     for (name, _) in std::env::vars() {
-        if name.starts_with("VERTEX_INJECTOR_") {
+        if name.starts_with("VERTEX_INJECTOR_") || name.to_ascii_uppercase().ends_with("_PROXY") {
             command.env_remove(name);
         }
     }

@@ -156,6 +156,8 @@ fn the_webhook_reads_the_operators_settings_as_the_chart_writes_them() {
                 name: "acme-trust".to_owned(),
                 key: "acme.pem".to_owned(),
             }),
+            https_proxy: Some("http://proxy.example.com:3128".to_owned().try_into().expect("a proxy")),
+            no_proxy: vec![".example.com".to_owned(), "10.0.0.0/8".to_owned()],
         }
     );
     assert_eq!(
@@ -271,6 +273,8 @@ fn only_names_of_the_code_are_used() {
         names::CREDENTIAL_CONFIGURATION,
         names::LOOPBACK_CONFIGURATION,
         names::MCP_CONFIGURATION,
+        names::RENDERED_ENV,
+        names::SKIPPED,
     ];
     let mut used = BTreeSet::new();
     let key = Regex::new(r"vertex-injector\.dev/[a-z-]+").expect("a pattern");

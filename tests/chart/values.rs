@@ -126,6 +126,13 @@ fn impossible_values_are_refused_with_their_name() {
         ("broker.image.pullPolicy=Sometimes", "'/broker/image/pullPolicy'"),
         ("broker.imagePullSecrets={a}", "'/broker/imagePullSecrets/0'"),
         ("broker.caConfigMap.key=a/b", "'/broker/caConfigMap/key'"),
+        (
+            "broker.httpsProxy=https://proxy.example.com:3128",
+            "'/broker/httpsProxy'",
+        ),
+        ("broker.httpsProxy=http://proxy.example.com", "'/broker/httpsProxy'"),
+        ("broker.httpsProxy=http://me:secret@proxy:3128", "'/broker/httpsProxy'"),
+        ("broker.noProxy={a b}", "'/broker/noProxy/0'"),
         ("webhook.url=http://example.com/mutate", "'/webhook/url'"),
         ("webhook.url=https://example.com/", "'/webhook/url'"),
         ("webhook.url=https://me@example.com/mutate", "'/webhook/url'"),

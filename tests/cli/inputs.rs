@@ -163,6 +163,10 @@ fn settings_of_the_operator_that_do_not_exist_or_do_not_fit() {
             "agentSelectors: [{objectSelector: {}}]\n",
             "agentSelectors[0]: missing field `name`",
         ),
+        (
+            "broker: {httpsProxy: 'http://me:s3cr3t@proxy:3128'}\n",
+            "broker.httpsProxy: must be http://HOST:PORT, without a user and a password",
+        ),
         ("a: 1\n---\nb: 2\n", "more than one document"),
         ("- a\n", "this is a list"),
     ] {

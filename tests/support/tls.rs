@@ -1,10 +1,13 @@
-//! TLS for servers of tests on `localhost`.
+//! TLS for servers of tests.
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::ServerConfig;
 use rustls_pki_types::PrivateKeyDer;
 use std::path::Path;
 use std::sync::Arc;
+
+/// What the servers are called.
+const NAMES: [&str; 2] = ["localhost", "vertex.example.com"];
 
 /// What a server needs that speaks this protocol alone. Its authority is new, and written to `ca`.
 pub fn localhost(ca: &Path, protocol: &str) -> Arc<ServerConfig> {
@@ -15,7 +18,7 @@ pub fn localhost(ca: &Path, protocol: &str) -> Arc<ServerConfig> {
     let certificate = parameters.self_signed(&ca_key).expect("a CA");
     std::fs::write(ca, certificate.pem()).expect("write the CA");
     let key = KeyPair::generate().expect("a key");
-    let names = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    let names = CertificateParams::new(NAMES.map(str::to_owned)).expect("names");
     let leaf = names
         .signed_by(&key, &Issuer::new(parameters, ca_key))
         .expect("a certificate");

@@ -3,6 +3,7 @@
 use super::refusal::Refusal;
 use super::rules::Rule;
 use super::target::{Service, Step, Target};
+use crate::net::egress::{Egress, Route};
 use crate::net::flow::{Counted, Direction, Movement};
 use crate::net::upstream::{Patient, https1};
 use axum::body::Body;
@@ -14,7 +15,6 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::time::Duration;
 
@@ -34,19 +34,19 @@ const REQUEST: [HeaderName; 3] = [ACCEPT_ENCODING, ACCEPT_LANGUAGE, USER_AGENT];
 
 /// The clients of hosts.
 #[derive(Debug, Clone)]
-pub struct Hosts(Client<Patient<HttpsConnector<HttpConnector>>, Body>);
+pub struct Hosts(Client<Patient<HttpsConnector<Route>>, Body>);
 
 impl Hosts {
     /// A client that trusts the system's certificates, or those of `SSL_CERT_FILE`.
     ///
     /// # Errors
     /// When there are none.
-    pub fn new() -> std::io::Result<Self> {
+    pub fn new(egress: &Egress) -> std::io::Result<Self> {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(KEPT)
             .pool_max_idle_per_host(MAX_KEPT)
-            .build(https1()?);
+            .build(https1(egress)?);
         Ok(Self(client))
     }
 

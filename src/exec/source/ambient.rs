@@ -8,6 +8,7 @@ pub mod bootstrap;
 
 use super::{Credential, FetchError, LIMITS, accept, client};
 use crate::exec::fields::Fields;
+use crate::net::egress::Egress;
 use crate::net::upstream::{Answer, Endpoint, Upstream};
 use crate::secret::Secret;
 use aws_lc_rs::rsa::OAEP_SHA256_MGF1SHA256;
@@ -38,8 +39,8 @@ impl Ambient {
     ///
     /// # Errors
     /// When there are no trusted certificates for https.
-    pub fn new(bootstrap: Bootstrap) -> std::io::Result<Self> {
-        let upstream = client(&[&bootstrap.token_url, &bootstrap.credential_url])?;
+    pub fn new(bootstrap: Bootstrap, egress: &Egress) -> std::io::Result<Self> {
+        let upstream = client(&[&bootstrap.token_url, &bootstrap.credential_url], egress)?;
         Ok(Self::over(bootstrap, upstream))
     }
 

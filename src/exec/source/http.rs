@@ -3,6 +3,7 @@
 
 use super::{Credential, FetchError, LIMITS, accept, client, file};
 use crate::exec::fields::Fields;
+use crate::net::egress::Egress;
 use crate::net::upstream::{Endpoint, Upstream};
 use crate::secret::Secret;
 use jiff::Timestamp;
@@ -31,8 +32,8 @@ impl HttpSource {
     ///
     /// # Errors
     /// When there are no trusted certificates for https.
-    pub fn new(url: Endpoint, token_file: PathBuf) -> std::io::Result<Self> {
-        let upstream = client(&[&url])?;
+    pub fn new(url: Endpoint, token_file: PathBuf, egress: &Egress) -> std::io::Result<Self> {
+        let upstream = client(&[&url], egress)?;
         Ok(Self::over(url, token_file, upstream))
     }
 

@@ -1,0 +1,121 @@
+//! The way out of networks that let programs out by an HTTP proxy only.
+
+use anyhow::Context;
+use futures::future::{BoxFuture, TryFutureExt};
+use http::Uri;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::rt::TokioIo;
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context as Task, Poll};
+use tokio::net::TcpStream;
+use tower::Service;
+
+use super::upstream::is_loopback;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// How connections are made: straight, or by the proxy that `HTTPS_PROXY` names, except to the hosts of `NO_PROXY`.
+///
+/// Only TLS goes by the proxy (CONNECT, RFC 9110 section 9.3.6), which learns a host and a port and no more. Loopback is never reached
+/// by it.
+#[derive(Clone, Default)]
+pub struct Egress(Option<Arc<Proxy>>);
+
+struct Proxy {
+    matcher: Matcher,
+    /// Without the user and the password.
+    address: String,
+}
+
+impl Egress {
+    /// Reads the variables of this process.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn from_env() -> anyhow::Result<Self> {
+        Self::of(|name| std::env::var(name).ok())
+    }
+
+    /// Reads `HTTPS_PROXY` and `NO_PROXY`, or the same in lower case. Entries of the latter are domains, which stand for their
+    /// subdomains, too, addresses, networks, or `*`.
+    ///
+    /// # Errors
+    /// When the proxy is none that can be spoken to. The value is not repeated, because it may have a password.
+    pub fn of(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
+        let either = |upper, lower| {
+            variable(upper)
+                .or_else(|| variable(lower))
+                .filter(|value| !value.is_empty())
+        };
+        let Some(url) = either("HTTPS_PROXY", "https_proxy") else {
+            return Ok(Self::default());
+        };
+        let address = address(&url).context(
+            "HTTPS_PROXY has to be http://HOST:PORT, with USER:PASSWORD@ before the host if the proxy wants them; TLS to a proxy, and SOCKS, are not spoken",
+        )?;
+        let excepted = either("NO_PROXY", "no_proxy").unwrap_or_default();
+        let matcher = Matcher::builder().https(url).no(excepted).build();
+        Ok(Self(Some(Arc::new(Proxy { matcher, address }))))
+    }
+
+    /// The proxy as `HOST:PORT`, for the log.
+    pub fn proxy(&self) -> Option<&str> {
+        self.0.as_deref().map(|proxy| proxy.address.as_str())
+    }
+
+    /// What makes the connections.
+    pub fn route(&self, http: HttpConnector) -> Route {
+        Route {
+            egress: self.clone(),
+            http,
+        }
+    }
+}
+
+impl fmt::Debug for Egress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Egress").field(&self.proxy()).finish()
+    }
+}
+
+/// `HOST:PORT` of a proxy's URL.
+fn address(url: &str) -> Option<String> {
+    let uri: Uri = url.parse().ok()?;
+    let authority = uri.authority()?;
+    let plain =
+        matches!(uri.scheme_str(), None | Some("http")) && matches!(uri.path(), "" | "/") && uri.query().is_none();
+    let host = authority.host();
+    (plain && !host.is_empty()).then(|| format!("{host}:{}", authority.port_u16().unwrap_or(80)))
+}
+
+/// Connects to hosts, straight or by the proxy.
+#[derive(Debug, Clone)]
+pub struct Route {
+    egress: Egress,
+    http: HttpConnector,
+}
+
+impl Service<Uri> for Route {
+    type Response = TokioIo<TcpStream>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, context: &mut Task<'_>) -> Poll<Result<(), BoxError>> {
+        self.http.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        let proxy = self.egress.0.as_deref().filter(|_| !to.host().is_some_and(is_loopback));
+        let Some(proxy) = proxy.and_then(|proxy| proxy.matcher.intercept(&to)) else {
+            return Box::pin(self.http.call(to).map_err(Into::into));
+        };
+        let mut tunnel = Tunnel::new(proxy.uri().clone(), self.http.clone());
+        if let Some(authorization) = proxy.basic_auth() {
+            tunnel = tunnel.with_auth(authorization.clone());
+        }
+        Box::pin(tunnel.call(to).map_err(Into::into))
+    }
+}
