@@ -3,10 +3,11 @@
 use super::vertex::{CANARY, EVENTS, GEMINI, MODELS, Vertex, chunk, connect, post, read_until};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -132,6 +133,26 @@ fn a_call_ends_when_its_agent_goes_away_before_the_model_has_said_anything() {
 }
 
 #[test]
+fn a_call_that_is_cut_by_the_brokers_end_leaves_its_line_all_the_same() {
+    let vertex = Vertex::new(|stream, _| {
+        stream.write_all(EVENTS).unwrap();
+        stream.write_all(&chunk("event: 0\n\n")).unwrap();
+        is_closed(stream);
+    });
+    let broker = vertex.broker(&[]);
+    let mut stream = connect(&broker, &streaming());
+    read_until(&mut stream, "event: 0\n");
+    let terminated = Command::new("kill").arg(broker.id().to_string()).status();
+    assert!(terminated.expect("kill").success());
+    let end = Instant::now() + PATIENCE;
+    while !broker.log().contains(r#""message":"model call""#) {
+        assert!(Instant::now() < end, "no line: {}", broker.log());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(broker.log().contains(r#""outcome":"Abandoned""#), "{}", broker.log());
+}
+
+#[test]
 fn an_agent_that_does_not_read_slows_the_model_down() {
     const PIECE: usize = 64 * 1024;
     const PIECES: usize = 1500;
@@ -160,9 +181,9 @@ fn an_agent_that_does_not_read_slows_the_model_down() {
     assert!(before < 48 * 1024 * 1024, "{before} bytes were taken");
     // It goes on when the agent does.
     let mut buffer = vec![0; PIECE];
-    let end = std::time::Instant::now() + PATIENCE;
+    let end = Instant::now() + PATIENCE;
     while sent.load(Ordering::Relaxed) <= before + PIECE {
-        assert!(std::time::Instant::now() < end, "it does not go on");
+        assert!(Instant::now() < end, "it does not go on");
         assert!(stream.read(&mut buffer).expect("more") > 0);
     }
 }

@@ -1,5 +1,6 @@
 //! The processes that are measured, and what they need. All end with the benchmark.
 
+use rustix::thread::{CpuSet, sched_setaffinity};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -120,8 +121,13 @@ impl Broker {
             rest.split('"').next()?.parse().ok()
         });
         let ready = began.elapsed();
-        // Somebody collects the log, as the kubelet does.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        // Somebody collects the log, as the container runtime does, and not on the processor that is measured.
+        std::thread::spawn(move || {
+            let mut all = CpuSet::new();
+            (0..CpuSet::MAX_CPU).for_each(|processor| all.set(processor));
+            sched_setaffinity(None, &all).expect("any processor");
+            lines.map_while(Result::ok).for_each(drop);
+        });
         Self {
             child,
             proxy: proxy.expect("the broker starts"),
