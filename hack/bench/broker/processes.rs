@@ -107,6 +107,8 @@ impl Broker {
             .args(["broker", "--mode=proxy", "--project=benchmark", "--regions=us-east5"])
             .args(["--metadata-port=0", "--proxy-port=0", "--log-format=json"])
             .arg(format!("--node-metadata-server={}", tokens.address))
+            // As in the image, which has one bundle.
+            .env_remove("SSL_CERT_DIR")
             .stdin(Stdio::null())
             .stderr(Stdio::piped());
         if let Some(fake) = fake {
