@@ -1,5 +1,6 @@
 //! The way out of networks that let programs out by an HTTP proxy only.
 
+use super::upstream::is_loopback;
 use anyhow::Context;
 use futures::future::{BoxFuture, TryFutureExt};
 use http::Uri;
@@ -12,8 +13,6 @@ use std::sync::Arc;
 use std::task::{Context as Task, Poll};
 use tokio::net::TcpStream;
 use tower::Service;
-
-use super::upstream::is_loopback;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

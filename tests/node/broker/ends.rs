@@ -45,7 +45,7 @@ fn a_job_completes_within_six_seconds_of_its_agents_end_and_the_broker_is_gone_w
             assert!(Instant::now() < until, "{:?}", log());
         }
 
-        agents.exec(&pod, &["touch", "/tmp/stop"]);
+        agents.tell_to_end(&pod);
         let gone = |container: &Container| {
             let until = Instant::now() + Duration::from_secs(30);
             while container.is_alive() {
