@@ -4,21 +4,18 @@
 //! policy is invalid or a sidecar is not ready; 2: the arguments or the input cannot be used. `exec` ends with its command's
 //! code. Nothing is written before all of it is known.
 
-mod broker;
 mod completions;
-mod copy;
 mod crds;
-mod exec;
 mod explain;
 mod inject;
 mod inputs;
-mod probe;
 mod terminal;
 mod validate;
 mod webhook;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use vertex_injector_sidecar::{Ending, exit_code};
 
 /// Gives LLM agents in Kubernetes access to Google Vertex AI without handing them keys.
 #[derive(Parser, Debug)]
@@ -28,7 +25,7 @@ use std::process::ExitCode;
     max_term_width = 100,
     arg_required_else_help = true
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -47,72 +44,9 @@ Examples:
 
   # In a cluster, as the chart does it
   vertex-injector webhook --config /etc/vertex-injector/config.yaml")]
-    Webhook(crate::webhook::Args),
-    /// Hold a pod's Google credential, so that its agent does not have to
-    #[command(after_help = "\
-Examples:
-  # As the metadata server for the programs of this shell
-  vertex-injector broker --mode metadata --credentials credentials.json --project my-project &
-  export GCE_METADATA_HOST=127.0.0.1:8470 GCE_METADATA_IP=127.0.0.1:8470 GCE_METADATA_ROOT=127.0.0.1:8470
-
-  # The same with the identity that gcloud has
-  vertex-injector broker --mode metadata --project my-project \\
-    --credentials ~/.config/gcloud/application_default_credentials.json
-
-  # As the Vertex proxy for Claude Code, which never sees a token
-  vertex-injector broker --mode proxy --project my-project --regions us-east5,global --models 'claude-*' \\
-    --credentials ~/.config/gcloud/application_default_credentials.json &
-  export CLAUDE_CODE_USE_VERTEX=1 CLAUDE_CODE_SKIP_VERTEX_AUTH=1 ANTHROPIC_VERTEX_PROJECT_ID=my-project \\
-    CLOUD_ML_REGION=us-east5 ANTHROPIC_VERTEX_BASE_URL=http://127.0.0.1:8471/v1
-
-  # Web search by the provider is off unless it is allowed by name
-  vertex-injector broker --mode proxy --project my-project --regions global --allow WebSearch \\
-    --node-metadata-server")]
-    Broker(crate::broker::Args),
-    /// Ask the broker of this pod, or the wrapper of this container, whether it is ready
-    #[command(after_help = "\
-Examples:
-  # In a pod, as the startup probe of the broker's container
-  vertex-injector probe
-
-  # A broker with a port of its own
-  vertex-injector probe --metadata-port 8480 && echo ready
-
-  # Both ports of a proxy
-  vertex-injector probe --mode proxy --metadata-port 8480 --proxy-port 8481 && echo ready
-
-  # A credential sidecar: whether it listens, and whether its server runs with a credential
-  vertex-injector probe --control-port 8095
-  vertex-injector probe --control-port 8095 --ready")]
-    Probe(probe::Args),
-    /// Run a server with a credential that is fetched, handed to it alone, and kept fresh
-    #[command(after_help = "\
-Examples:
-  # A server that reads its token from a variable; the token is in a mounted Secret
-  vertex-injector exec --source file:/var/run/secrets/github --env GITHUB_PERSONAL_ACCESS_TOKEN=token \\
-    -- github-mcp-server http
-
-  # A server that reads a file and takes HUP as the sign to read it again
-  vertex-injector exec --source https://tokens.example.com/v1/cluster --allow-host tokens.example.com \\
-    --token-file /var/run/secrets/tokens/token --file /tmp/kubeconfig=kubeconfig --on-refresh signal:HUP \\
-    --control-port 8095 -- kubernetes-mcp-server --port 8093 --kubeconfig /tmp/kubeconfig
-
-  # The same token for the agent's git, which then needs none: it may fetch all repositories of acme, and push to one
-  vertex-injector exec --source file:/var/run/secrets/github --env GITHUB_PERSONAL_ACCESS_TOKEN=token \\
-    --git-port 8096 --git-host github.com --git-allow 'github.com/acme/*:fetch' \\
-    --git-allow github.com/acme/app:fetch,push -- github-mcp-server http
-
-  # The exchange of the Ambient Code platform, for Jira
-  vertex-injector exec --source ambient --allow-host ambient-control-plane.ambient-code.svc:8080 \\
-    --allow-host ambient-api-server.ambient-code.svc:8000 --env 'JIRA_API_TOKEN=apiToken|token' \\
-    --env JIRA_URL=url --env JIRA_USERNAME=email -- mcp-atlassian --transport sse --port 8092")]
-    Exec(crate::exec::Args),
-    /// Copy this program into a directory, from which other containers of the pod can run it
-    #[command(after_help = "\
-Examples:
-  # As an init container, into a volume of the pod
-  vertex-injector copy --to /run/vertex-injector/program")]
-    Copy(copy::Args),
+    Webhook(vertex_injector_webhook::Args),
+    #[command(flatten)]
+    Sidecar(vertex_injector_sidecar::Verb),
     /// Apply policies to manifests, as the webhook would in the cluster
     Inject(inject::Args),
     /// Say what the webhook would do to the pods of manifests, and why
@@ -125,43 +59,16 @@ Examples:
     Completions(completions::Args),
 }
 
-/// How a verb ended that did not fail.
-enum Ending {
-    /// All is well.
-    Done,
-    /// A pod was denied, a policy is invalid, or a sidecar is not ready.
-    Refused,
-    /// As the command ended that was run.
-    Code(u8),
-}
-
-impl Ending {
-    fn refused_if(refused: bool) -> Self {
-        if refused { Self::Refused } else { Self::Done }
-    }
-}
-
 /// Runs the verb. Errors are on standard error when it returns.
-pub fn run(cli: Cli) -> ExitCode {
+pub(crate) fn run(cli: Cli) -> ExitCode {
     let ending = match cli.verb {
         Verb::Webhook(args) => webhook::run(args),
-        Verb::Broker(args) => broker::run(args),
-        Verb::Probe(args) => Ok(probe::run(&args)),
-        Verb::Exec(args) => exec::run(args),
-        Verb::Copy(args) => copy::run(&args),
+        Verb::Sidecar(verb) => verb.run(),
         Verb::Inject(args) => inject::run(args),
         Verb::Explain(args) => explain::run(args),
         Verb::Validate(args) => validate::run(args),
         Verb::Crds(args) => crds::run(args),
         Verb::Completions(args) => completions::run(&args),
     };
-    match ending {
-        Ok(Ending::Done) => ExitCode::SUCCESS,
-        Ok(Ending::Refused) => ExitCode::from(1),
-        Ok(Ending::Code(code)) => ExitCode::from(code),
-        Err(error) => {
-            terminal::say("error", &format!("{error:#}"));
-            ExitCode::from(2)
-        }
-    }
+    exit_code(ending)
 }

@@ -1,11 +1,12 @@
 //! Parse, run, exit code.
 
+mod cli;
+
 use clap::Parser;
 use std::process::ExitCode;
-use vertex_injector::cli::{self, Cli};
 
 fn main() -> ExitCode {
     // With two TLS providers in the dependency tree rustls must be told which; the first call cannot fail.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    cli::run(Cli::parse())
+    cli::run(cli::Cli::parse())
 }

@@ -6,8 +6,8 @@
 use divan::{Bencher, black_box};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use vertex_injector::admission::{Operator, Outcome, Policy, PolicyObject, PolicySet, review};
-use vertex_injector::api::InjectionPolicy;
+use vertex_injector_core::admission::{Operator, Outcome, Policy, PolicyObject, PolicySet, review};
+use vertex_injector_core::api::InjectionPolicy;
 
 /// A Deployment's pod as the API server sends it: two containers and an init container, 32 variables, probes and
 /// managed fields; 10 KB.

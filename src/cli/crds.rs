@@ -1,10 +1,10 @@
 //! `crds`: the CustomResourceDefinitions.
 
 use super::{Ending, terminal};
-use crate::{api, manifest};
 use anyhow::Context;
 use std::fs;
 use std::path::PathBuf;
+use vertex_injector_core::{api, manifest};
 
 /// Print the CustomResourceDefinitions of the policies
 #[derive(clap::Args, Debug)]

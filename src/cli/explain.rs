@@ -3,11 +3,11 @@
 use super::inputs::{DecidedPod, Inputs};
 use super::terminal::clean;
 use super::{Ending, terminal};
-use crate::admission::{Change, Decision, Needed, Outcome, UnitState};
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::iter;
+use vertex_injector_core::admission::{Change, Decision, Needed, Outcome, UnitState};
 
 /// Say what the webhook would do to the pods of manifests, and why
 ///

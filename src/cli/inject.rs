@@ -2,9 +2,9 @@
 
 use super::inputs::{Decided, DecidedPod, Inputs};
 use super::{Ending, terminal};
-use crate::manifest;
 use anyhow::Context;
 use serde_json::{Value, json};
+use vertex_injector_core::manifest;
 
 /// Apply policies to manifests, as the webhook would in the cluster
 ///

@@ -1,16 +1,16 @@
 //! What `inject` and `explain` are asked about: manifests, policies, the operator's settings, and the decisions.
 
 use super::terminal::say;
-use crate::admission::{self, Decision, Namespaces, Operator, Outcome, Pod, Policy, PolicySet, Reason};
-use crate::manifest::policies::Policies;
-use crate::manifest::workload::{self, PodAt};
-use crate::manifest::{self, Document, ManifestError, Place};
-use crate::names::{INJECTION_ENABLED, NAMESPACE_INJECTION, NAMESPACE_NAME};
 use anyhow::{anyhow, bail};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use vertex_injector_core::admission::{self, Decision, Namespaces, Operator, Outcome, Pod, Policy, PolicySet, Reason};
+use vertex_injector_core::manifest::policies::Policies;
+use vertex_injector_core::manifest::workload::{self, PodAt};
+use vertex_injector_core::manifest::{self, Document, ManifestError, Place};
+use vertex_injector_core::names::{INJECTION_ENABLED, NAMESPACE_INJECTION, NAMESPACE_NAME};
 
 /// Which manifests and policies.
 #[derive(clap::Args, Debug)]

@@ -3,15 +3,15 @@
 use super::inputs::{read_all, read_operator};
 use super::terminal::clean;
 use super::{Ending, terminal};
-use crate::admission::{Operator, Policy, PolicyObject};
-use crate::api::FieldError;
-use crate::manifest::Place;
-use crate::manifest::policies::{Other, Policies, Unusable};
 use anstyle::{AnsiColor, Style};
 use anyhow::bail;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::PathBuf;
+use vertex_injector_core::admission::{Operator, Policy, PolicyObject};
+use vertex_injector_core::api::FieldError;
+use vertex_injector_core::manifest::Place;
+use vertex_injector_core::manifest::policies::{Other, Policies, Unusable};
 
 /// Check policies as the API server and the webhook do, all errors at once
 ///

@@ -1,8 +1,8 @@
 //! `webhook`: the runtime around the admission server.
 
 use super::Ending;
-use crate::webhook::{self, Args};
 use std::thread;
+use vertex_injector_webhook::{self as webhook, Args};
 
 /// Most threads that answer reviews. One answers some ten thousand a second; more only cost memory.
 const MAX_WORKERS: usize = 4;

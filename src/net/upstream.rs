@@ -18,6 +18,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::timeout;
 use tower::Service;
+use vertex_injector_core::allowed::Allowed;
 use zeroize::Zeroizing;
 
 /// What one call may take.
@@ -83,9 +84,12 @@ impl Endpoint {
         }
     }
 
-    /// A URL that [`super::allowed`] has checked against its list.
-    pub(super) fn checked(uri: Uri) -> Self {
-        Self(uri)
+    /// A URL that a list of hosts lets have a credential.
+    ///
+    /// # Errors
+    /// As [`Allowed::check`].
+    pub fn listed(allowed: &Allowed, url: &str) -> Result<Self, String> {
+        allowed.check(url).map(Self)
     }
 
     /// The host, for messages.

@@ -1,9 +1,9 @@
 //! The flags of `vertex-injector webhook`.
 
-use crate::telemetry::{DEFAULT_LEVELS, LogFormat};
 use rustls_pki_types::ServerName;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use vertex_injector_net::telemetry::{DEFAULT_LEVELS, LogFormat};
 
 /// Serve admission reviews over HTTPS.
 ///

@@ -17,10 +17,7 @@ use super::status::Queue;
 use super::tls::{self, Certificate, HotCert};
 use super::tls_files::TlsFiles;
 use super::{Addresses, Webhook};
-use crate::admission::PolicySet;
-use crate::manifest;
 use crate::metrics::Metrics;
-use crate::operator::Operator;
 use anyhow::{Context, anyhow, bail};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -30,6 +27,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use vertex_injector_core::admission::PolicySet;
+use vertex_injector_core::manifest;
+use vertex_injector_core::operator::Operator;
 
 /// Bounds of the HTTPS port. Every API server of a cluster holds some tens of connections.
 const HTTPS_LIMITS: Limits = Limits {

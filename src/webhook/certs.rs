@@ -6,7 +6,6 @@ mod bundle;
 use super::kubernetes::{CallError, Pause, Trouble, call, watch_config};
 use super::ready::Part;
 use super::tls::HotCert;
-use crate::names::FIELD_MANAGER;
 use anyhow::{Context, anyhow, bail};
 use bundle::{Bundle, Due};
 use futures::{Stream, StreamExt, stream};
@@ -25,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tracing::info;
+use vertex_injector_core::names::FIELD_MANAGER;
 
 /// How often everything is checked although nothing changed. By the wall clock in the end, because a certificate's
 /// lifetime is.

@@ -6,9 +6,7 @@
 use super::kubernetes::{CallError, Pause, Trouble, call, explain_watch, watch_config};
 use super::policies::Current;
 use super::table::Table;
-use crate::admission::PolicySet;
 use crate::metrics::Metrics;
-use crate::names::{FIELD_MANAGER, GKE_SERVICE_ACCOUNT};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -23,6 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
+use vertex_injector_core::admission::PolicySet;
+use vertex_injector_core::names::{FIELD_MANAGER, GKE_SERVICE_ACCOUNT};
 
 /// Pause between two writes: a policy for a thousand namespaces must not crowd out others.
 const WRITE_PAUSE: Duration = Duration::from_millis(20);

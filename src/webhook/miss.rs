@@ -6,10 +6,7 @@
 
 use super::kubernetes::explain;
 use super::policy_watch::decode;
-use crate::admission::{Namespaces, Policy, PolicyObject, PolicySet};
-use crate::api::{ClusterInjectionPolicy, InjectionPolicy};
 use crate::metrics::{LiveList as Outcome, LiveListLabels, Metrics};
-use crate::operator::Operator;
 use anyhow::{anyhow, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{ApiResource, DynamicObject, ListParams};
@@ -21,6 +18,9 @@ use std::time::Duration;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, timeout};
 use tracing::warn;
+use vertex_injector_core::admission::{Namespaces, Policy, PolicyObject, PolicySet};
+use vertex_injector_core::api::{ClusterInjectionPolicy, InjectionPolicy};
+use vertex_injector_core::operator::Operator;
 
 /// How long a live list may take. The API server waits five seconds for the review.
 const TIMEOUT: Duration = Duration::from_millis(1500);

@@ -3,7 +3,6 @@
 use super::body::{Bodies, BodyError};
 use super::miss::LiveList;
 use super::policies::Current;
-use crate::admission::{self, BadReview, PolicySet, Review};
 use crate::metrics::{BadRequest, BadRequestLabels, Metrics};
 use axum::Router;
 use axum::extract::{Request, State};
@@ -15,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info};
+use vertex_injector_core::admission::{self, BadReview, PolicySet, Review};
 
 /// How long a request may take, body included. The API server waits five seconds.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);

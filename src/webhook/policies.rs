@@ -1,10 +1,10 @@
 //! The policies of the moment, which reviews are decided by: an immutable snapshot behind one atomic pointer.
 
-use crate::admission::{Policy, PolicySet};
 use crate::metrics::{Metrics, PolicyLabels, PolicyState};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use tokio::sync::watch;
+use vertex_injector_core::admission::{Policy, PolicySet};
 
 /// The snapshot, and who waits for the next one.
 pub(crate) struct Current {

@@ -3,10 +3,7 @@
 
 use super::policies::Current;
 use super::ready::Part;
-use crate::admission::{Policy, PolicySet};
-use crate::manifest::{self, policies::Policies};
 use crate::metrics::Metrics;
-use crate::operator::Operator;
 use anyhow::{Context, bail, ensure};
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -15,6 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{error, info, warn};
+use vertex_injector_core::admission::{Policy, PolicySet};
+use vertex_injector_core::manifest::{self, policies::Policies};
+use vertex_injector_core::operator::Operator;
 
 /// How often the directory is looked at. By content, not by notification: a mounted ConfigMap is swapped by renaming a
 /// directory, which watches on the files miss.

@@ -8,10 +8,7 @@ use super::policies::Current;
 use super::ready::Part;
 use super::status::{Queue, Verdict};
 use super::table::{Changed, Table};
-use crate::admission::{Namespaces, Policy, PolicyName, PolicyObject, PolicySet};
-use crate::api::{ClusterInjectionPolicy, InjectionPolicy, PolicyStatus};
 use crate::metrics::PolicyState;
-use crate::operator::Operator;
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{ApiResource, DynamicObject, PartialObjectMeta};
@@ -25,6 +22,9 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 use tracing::{debug, info, warn};
+use vertex_injector_core::admission::{Namespaces, Policy, PolicyName, PolicyObject, PolicySet};
+use vertex_injector_core::api::{ClusterInjectionPolicy, InjectionPolicy, PolicyStatus};
+use vertex_injector_core::operator::Operator;
 
 /// Most events that are taken into one snapshot.
 const BATCH: usize = 1024;

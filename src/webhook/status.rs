@@ -2,10 +2,7 @@
 
 use super::kubernetes::{CallError, Pause, Trouble, call};
 use super::policies::state;
-use crate::admission::{Policy, PolicyName};
-use crate::api::{ClusterInjectionPolicy, InjectionPolicy, PolicyStatus};
 use crate::metrics::PolicyState;
-use crate::names::FIELD_MANAGER;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::{Api, Client};
@@ -15,6 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
+use vertex_injector_core::admission::{Policy, PolicyName};
+use vertex_injector_core::api::{ClusterInjectionPolicy, InjectionPolicy, PolicyStatus};
+use vertex_injector_core::names::FIELD_MANAGER;
 
 /// Type of the only condition.
 const READY: &str = "Ready";

@@ -4,7 +4,7 @@ use crate::support::cases::golden::Case;
 use crate::support::cases::view::list;
 use crate::support::cases::{Admission, Provided, pod_security};
 use serde_json::{Map, Value};
-use vertex_injector::admission::Reason;
+use vertex_injector_core::admission::Reason;
 
 const RUNNER: &str = "ambient-code-runner";
 const FILE: &str = "/var/run/secrets/vertex-injector/application_default_credentials.json";

@@ -7,8 +7,8 @@ use crate::support::cases::{Admission, Provided, World, pod_security, yaml};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use vertex_injector::admission::{Decision, Reason};
-use vertex_injector::operator::Operator;
+use vertex_injector_core::admission::{Decision, Reason};
+use vertex_injector_core::operator::Operator;
 
 const BROKER: &str = "vertex-injector-broker";
 const DIRECTORY: &str = "/var/run/secrets/vertex-injector";

@@ -6,8 +6,8 @@ use crate::support::cases::view::list;
 use crate::support::cases::{World, api_server, example, pod_security};
 use serde_json::{Value, json};
 use std::fs;
-use vertex_injector::admission::{Operator, Outcome, Reason};
-use vertex_injector::names;
+use vertex_injector_core::admission::{Operator, Outcome, Reason};
+use vertex_injector_core::names;
 
 #[test]
 fn x1_existing_duplicates_are_not_made_worse() {
@@ -444,7 +444,7 @@ fn x12_a_dry_run_is_answered_like_any_other_and_says_so() {
     let case = Case::named("x12-dry-run");
     let (world, pod) = (case.world(), case.pod());
     let ask = |dry_run| {
-        vertex_injector::admission::review(&api_server::review(&pod, "team", dry_run), &world.policies).unwrap()
+        vertex_injector_core::admission::review(&api_server::review(&pod, "team", dry_run), &world.policies).unwrap()
     };
     let (real, dry) = (ask(false), ask(true));
     assert!(!real.dry_run && dry.dry_run);

@@ -2,7 +2,7 @@
 
 use crate::support::cases::{World, yaml};
 use serde_json::{Value, json};
-use vertex_injector::admission::Reason;
+use vertex_injector_core::admission::Reason;
 
 /// A policy for every pod, with `conflicts` and more.
 fn world(conflicts: &str, rest: &str) -> World {

@@ -4,7 +4,7 @@ use crate::support::cases::golden::Case;
 use crate::support::cases::view::list;
 use crate::support::cases::{Provided, World, example};
 use serde_json::json;
-use vertex_injector::admission::Reason;
+use vertex_injector_core::admission::Reason;
 
 const HELPERS: &str = "/opt/fracta/auth-helpers";
 

@@ -3,7 +3,7 @@
 use crate::support::cases::view::list;
 use crate::support::cases::{Provided, World, yaml};
 use serde_json::{Value, json};
-use vertex_injector::admission::Reason;
+use vertex_injector_core::admission::Reason;
 
 const OPERATOR: &str = "endpointHosts: [sts.my-company.example, 'iam.my-company.example:8443']";
 

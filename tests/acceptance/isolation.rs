@@ -3,7 +3,7 @@
 use crate::support::cases::golden::Case;
 use crate::support::cases::{World, yaml};
 use serde_json::Value;
-use vertex_injector::admission::Reason;
+use vertex_injector_core::admission::Reason;
 
 const PROVIDER: &str = "projects/123456789/locations/global/workloadIdentityPools/agents/providers/cluster";
 

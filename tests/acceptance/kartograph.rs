@@ -5,7 +5,7 @@ use crate::support::cases::view::list;
 use crate::support::cases::{Injected, Provided, World, example, example_document, pod_security};
 use serde_json::Value;
 use std::fs;
-use vertex_injector::admission::{Operator, Reason};
+use vertex_injector_core::admission::{Operator, Reason};
 
 const PROVIDER: &str = "projects/123456789/locations/global/workloadIdentityPools/agents/providers/cluster";
 

@@ -4,7 +4,7 @@ use crate::support::cases::golden::Case;
 use crate::support::cases::view::list;
 use crate::support::cases::{Admission, Injected, World, example, pod_security};
 use serde_json::{Map, Value, json};
-use vertex_injector::admission::Reason;
+use vertex_injector_core::admission::Reason;
 
 /// O2: what makes the sandbox who it is.
 #[track_caller]

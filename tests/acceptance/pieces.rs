@@ -3,7 +3,7 @@
 use crate::support::cases::view::list;
 use crate::support::cases::{World, yaml};
 use serde_json::{Value, json};
-use vertex_injector::admission::Reason;
+use vertex_injector_core::admission::Reason;
 
 const POLICY: &str = "apiVersion: vertex-injector.dev/v1alpha1
 kind: InjectionPolicy

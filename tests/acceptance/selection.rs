@@ -2,7 +2,7 @@
 
 use crate::support::cases::{Admission, World, yaml};
 use serde_json::{Value, json};
-use vertex_injector::admission::Reason;
+use vertex_injector_core::admission::Reason;
 
 /// A policy that shows that it was chosen: the variable CHOSEN has its name.
 fn policy(name: &str, rest: &str) -> String {
@@ -493,7 +493,7 @@ fn what_is_no_creation_of_a_pod_is_admitted_as_it_is() {
         let mut review: Value =
             serde_json::from_slice(&crate::support::cases::api_server::review(&pod("{}"), "team", false)).unwrap();
         change(&mut review["request"]);
-        vertex_injector::admission::review(review.to_string().as_bytes(), &world.policies)
+        vertex_injector_core::admission::review(review.to_string().as_bytes(), &world.policies)
             .unwrap()
             .decision
     };

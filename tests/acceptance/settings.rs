@@ -2,7 +2,7 @@
 
 use crate::support::cases::{Admission, World, yaml};
 use serde_json::{Value, json};
-use vertex_injector::admission::Reason;
+use vertex_injector_core::admission::Reason;
 
 fn world(vertex: &str, rest: &str) -> World {
     World::under(

@@ -3,7 +3,7 @@
 use crate::support::cases::view::list;
 use crate::support::cases::{World, pod_security, yaml};
 use serde_json::{Value, json};
-use vertex_injector::admission::Reason;
+use vertex_injector_core::admission::Reason;
 
 fn world(sidecars: &str) -> World {
     World::under(

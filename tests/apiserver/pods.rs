@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use vertex_injector::manifest;
+use vertex_injector_core::manifest;
 
 use crate::difference::{changes, stored};
 use crate::support::process::{Ran, repository};

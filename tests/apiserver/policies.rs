@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use regex::Regex;
 use serde_json::{Value, json};
-use vertex_injector::manifest;
+use vertex_injector_core::manifest;
 
 use crate::pods::of_file;
 use crate::world::{vertex_injector, world};
@@ -38,7 +38,7 @@ fn the_definitions_are_established_and_explain_themselves() {
     assert!(explained.contains("provider\t<string> -required-"), "{explained}");
 }
 
-/// The cases are those of `tests/schema.rs`, which shows that the command line refuses them for these fields.
+/// The cases are those of `tests/schema`, which shows that the command line refuses them for these fields.
 #[test]
 fn what_the_schema_refuses_offline_the_api_server_refuses_for_the_same_fields() {
     let Some(world) = world() else { return };

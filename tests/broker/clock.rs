@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use vertex_injector::broker::token::{AccessToken, Supplier, Supply, fetch};
-use vertex_injector::secret::Secret;
+use vertex_injector_net::secret::Secret;
+use vertex_injector_sidecar::broker::token::{AccessToken, Supplier, Supply, fetch};
 
 /// A supplier over a scripted Google, as the broker makes it.
 fn supplier(google: &Google) -> Supplier {

@@ -2,7 +2,7 @@
 
 use rcgen::KeyPair;
 use serde_json::{Value, json};
-use vertex_injector::broker::credentials::Credentials;
+use vertex_injector_sidecar::broker::credentials::Credentials;
 
 const CANARY: &str = "canary-content-of-the-file";
 

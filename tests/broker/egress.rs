@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
-use vertex_injector::net::egress::Egress;
+use vertex_injector_net::egress::Egress;
 
 /// A name of Vertex AI that only the proxy knows.
 const HOST: &str = "vertex.example.com";

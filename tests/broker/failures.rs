@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use vertex_injector::broker::proxy::refusal::{Reason, Refusal};
-use vertex_injector::broker::proxy::target::{Query, Target};
-use vertex_injector::broker::proxy::vertex::Vertex as Client;
-use vertex_injector::net::upstream::Endpoint;
+use vertex_injector_net::upstream::Endpoint;
+use vertex_injector_sidecar::broker::proxy::refusal::{Reason, Refusal};
+use vertex_injector_sidecar::broker::proxy::target::{Query, Target};
+use vertex_injector_sidecar::broker::proxy::vertex::Vertex as Client;
 
 fn target() -> String {
     format!("{MODELS}/claude-x:rawPredict")

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
-use vertex_injector::net::upstream::Upstream;
+use vertex_injector_net::upstream::Upstream;
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
-use vertex_injector::broker::credentials::Credentials;
-use vertex_injector::broker::token::{IdTokens, NoIdToken};
-use vertex_injector::net::upstream::Endpoint;
+use vertex_injector_net::upstream::Endpoint;
+use vertex_injector_sidecar::broker::credentials::Credentials;
+use vertex_injector_sidecar::broker::token::{IdTokens, NoIdToken};
 
 const AUDIENCE: &str = "https://gateway.example";
 

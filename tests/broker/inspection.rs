@@ -1,10 +1,10 @@
 //! What bodies may hold: the agent's own tools and data pass, whatever they are called; each feature is told apart from the others.
 
 use serde_json::{Value, json};
-use vertex_injector::api::{Feature, Publisher};
-use vertex_injector::broker::proxy::inspect::{Purpose, inspect};
-use vertex_injector::broker::proxy::json::Json;
-use vertex_injector::broker::proxy::rules::Rules;
+use vertex_injector_core::api::{Feature, Publisher};
+use vertex_injector_sidecar::broker::proxy::inspect::{Purpose, inspect};
+use vertex_injector_sidecar::broker::proxy::json::Json;
+use vertex_injector_sidecar::broker::proxy::rules::Rules;
 
 pub fn rules(allow: &[Feature]) -> Rules {
     Rules {

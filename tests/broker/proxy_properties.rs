@@ -3,9 +3,9 @@
 use super::inspection::inspected;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
-use vertex_injector::api::Publisher;
-use vertex_injector::broker::proxy::json::{Json, Value as Walked};
-use vertex_injector::broker::proxy::target::{Query, Target};
+use vertex_injector_core::api::Publisher;
+use vertex_injector_sidecar::broker::proxy::json::{Json, Value as Walked};
+use vertex_injector_sidecar::broker::proxy::target::{Query, Target};
 
 /// JSON of the words that mean something, in places where they may and may not.
 fn body() -> impl Strategy<Value = Value> {

@@ -66,7 +66,7 @@ pub fn template(helm: &Path, arguments: &[&str]) -> Ran {
 /// The objects of a rendering that must succeed.
 #[track_caller]
 pub fn objects(helm: &Path, arguments: &[&str]) -> Vec<Value> {
-    vertex_injector::manifest::documents(&template(helm, arguments).output()).expect("well-formed objects")
+    vertex_injector_core::manifest::documents(&template(helm, arguments).output()).expect("well-formed objects")
 }
 
 /// The one object of this kind whose name ends so; a whole name goes first.

@@ -7,10 +7,12 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
-use vertex_injector::admission::{Outcome, Reason};
-use vertex_injector::api::{Preset, Selector, crds};
-use vertex_injector::operator::{Broker, CaConfigMap, Operator, PullPolicy};
-use vertex_injector::{manifest, metrics, names, telemetry};
+use vertex_injector_core::admission::{Outcome, Reason};
+use vertex_injector_core::api::{Preset, Selector, crds};
+use vertex_injector_core::operator::{Broker, CaConfigMap, Operator, PullPolicy};
+use vertex_injector_core::{manifest, names};
+use vertex_injector_net::telemetry;
+use vertex_injector_webhook::metrics;
 
 const IMAGE: [&str; 2] = ["--set", "image.repository=example.com/injector"];
 const EVERY: [&str; 2] = ["--values", "tests/chart/every-value.yaml"];

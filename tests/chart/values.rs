@@ -276,7 +276,7 @@ fn scratch() -> PathBuf {
 
 fn read_one(path: &Path) -> Value {
     let text = fs::read_to_string(path).expect("read the file");
-    vertex_injector::manifest::documents(&text)
+    vertex_injector_core::manifest::documents(&text)
         .expect("well-formed")
         .pop()
         .expect("one document")

@@ -2,7 +2,7 @@
 
 use crate::release::{RELEASE, Release, pod};
 use serde_json::{Value, json};
-use vertex_injector::names::{CREDENTIAL_CONFIGURATION, LOOPBACK_CONFIGURATION, POLICY_REF};
+use vertex_injector_core::names::{CREDENTIAL_CONFIGURATION, LOOPBACK_CONFIGURATION, POLICY_REF};
 
 const KEYS: [&str; 3] = [CREDENTIAL_CONFIGURATION, LOOPBACK_CONFIGURATION, POLICY_REF];
 

@@ -4,7 +4,7 @@ use crate::release::{OWN, RELEASE, Release, chart, helm, pod, upgrade};
 use crate::support::process::repository;
 use base64::Engine;
 use serde_json::{Value, json};
-use vertex_injector::manifest;
+use vertex_injector_core::manifest;
 
 const ACCOUNT: &str = "system:serviceaccount:injector-system:injector-vertex-injector";
 

@@ -4,9 +4,9 @@ use crate::release::Release;
 use regex::Regex;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use vertex_injector::admission::PolicyObject;
-use vertex_injector::api::validate;
-use vertex_injector::manifest::policies;
+use vertex_injector_core::admission::PolicyObject;
+use vertex_injector_core::api::validate;
+use vertex_injector_core::manifest::policies;
 
 /// By the policy's name: `None` when it is accepted, else the message.
 pub type Verdicts = BTreeMap<String, Option<String>>;

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
-use vertex_injector::manifest;
-use vertex_injector::operator::Operator;
+use vertex_injector_core::manifest;
+use vertex_injector_core::operator::Operator;
 
 /// The namespace of the release.
 pub const OWN: &str = "injector-system";

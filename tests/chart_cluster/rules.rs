@@ -416,7 +416,7 @@ fn what_the_readme_and_the_demo_show_is_accepted() {
     for file in ["policy", "metadata", "proxy"] {
         let path = repository().join("hack/demo").join(file).with_extension("yaml");
         let text = fs::read_to_string(path).expect("a policy of the demo");
-        let mut policies = vertex_injector::manifest::documents(&text).expect("well-formed");
+        let mut policies = vertex_injector_core::manifest::documents(&text).expect("well-formed");
         policies.retain(|object| object["apiVersion"] == "vertex-injector.dev/v1alpha1");
         assert!(!policies.is_empty());
         for policy in &mut policies {

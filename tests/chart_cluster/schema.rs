@@ -3,7 +3,7 @@
 use crate::judge::{api_server, cluster_policy, names, policy};
 use crate::release::RELEASE;
 use serde_json::{Value, json};
-use vertex_injector::manifest;
+use vertex_injector_core::manifest;
 
 const PROVIDER: &str = "projects/123/locations/global/workloadIdentityPools/pool/providers/prov";
 

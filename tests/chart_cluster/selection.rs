@@ -5,7 +5,7 @@ use crate::release::{OWN, RELEASE, Release, pod};
 use crate::support::process::repository;
 use regex::Regex;
 use serde_json::{Value, json};
-use vertex_injector::manifest::{self, workload};
+use vertex_injector_core::manifest::{self, workload};
 
 #[test]
 fn agents_of_the_known_systems_are_sent_where_the_namespace_opted_in() {

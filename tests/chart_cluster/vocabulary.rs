@@ -14,8 +14,8 @@ fn every_variable_that_code_or_chart_knows_is_judged_alike() {
     let Some(release) = &*RELEASE else { return };
     let mut names = words(
         &[
-            "src/api/validate/env.rs",
-            "src/clients.rs",
+            "src/core/api/validate/env.rs",
+            "src/core/clients.rs",
             "charts/vertex-injector/files/policy-rules.yaml",
         ],
         "[A-Za-z_][A-Za-z0-9_]{1,}",
@@ -58,7 +58,7 @@ fn every_path_that_code_or_chart_knows_is_judged_alike_wherever_it_is_mounted() 
     let Some(release) = &*RELEASE else { return };
     let mut paths = words(
         &[
-            "src/api/validate/paths.rs",
+            "src/core/api/validate/paths.rs",
             "src/names.rs",
             "charts/vertex-injector/files/policy-rules.yaml",
         ],
@@ -113,7 +113,7 @@ fn words(files: &[&str], form: &str) -> BTreeSet<String> {
             );
         } else {
             strings(
-                &vertex_injector::manifest::documents(&text).expect("well-formed")[0],
+                &vertex_injector_core::manifest::documents(&text).expect("well-formed")[0],
                 &mut words,
             );
         }

@@ -6,8 +6,8 @@ use crate::support::cases::golden::Case;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
-use vertex_injector::admission::Outcome;
-use vertex_injector::names::{INJECT, PIECE_PREFIX, POLICY_REF, RENDERED_ENV, SKIPPED};
+use vertex_injector_core::admission::Outcome;
+use vertex_injector_core::names::{INJECT, PIECE_PREFIX, POLICY_REF, RENDERED_ENV, SKIPPED};
 
 /// The namespace that opted in to a release whose webhook configuration somebody has deleted.
 const NAMESPACE: &str = "whole";

@@ -3,7 +3,7 @@
 use super::{Files, all, run};
 use serde_json::{Value, json};
 use std::fs;
-use vertex_injector::api;
+use vertex_injector_core::api;
 
 fn definitions() -> Vec<Value> {
     api::crds()

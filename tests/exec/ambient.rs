@@ -10,8 +10,8 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
-use vertex_injector::exec::source::ambient::Ambient;
-use vertex_injector::exec::source::{Credential, FetchError, Source};
+use vertex_injector_sidecar::exec::source::ambient::Ambient;
+use vertex_injector_sidecar::exec::source::{Credential, FetchError, Source};
 
 fn source(platform: &Platform) -> Source {
     let bootstrap = bootstrap(&environment()).unwrap_or_else(|problem| panic!("{problem}"));

@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use std::collections::HashMap;
 use std::sync::OnceLock;
-use vertex_injector::exec::source::ambient::bootstrap::{Bootstrap, VARIABLES};
-use vertex_injector::net::allowed::Allowed;
+use vertex_injector_core::allowed::Allowed;
+use vertex_injector_sidecar::exec::source::ambient::bootstrap::{Bootstrap, VARIABLES};
 
 pub const SESSION: &str = "session-0123456789";
 

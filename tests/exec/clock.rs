@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
-use vertex_injector::exec::fields::Fields;
-use vertex_injector::exec::mapping::{Mapping, Unusable};
-use vertex_injector::exec::refresh::{Outcome, Refresher, Request};
-use vertex_injector::exec::source::{Credential, FetchError};
+use vertex_injector_sidecar::exec::fields::Fields;
+use vertex_injector_sidecar::exec::mapping::{Mapping, Unusable};
+use vertex_injector_sidecar::exec::refresh::{Outcome, Refresher, Request};
+use vertex_injector_sidecar::exec::source::{Credential, FetchError};
 
 const MINUTES_5: Duration = Duration::from_mins(5);
 

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
-use vertex_injector::exec::control::{Control, GitCredentials};
-use vertex_injector::exec::fields::Fields;
-use vertex_injector::exec::refresh::{Asking, Outcome, Request as Asked};
-use vertex_injector::secret::Secret;
+use vertex_injector_net::secret::Secret;
+use vertex_injector_sidecar::exec::control::{Control, GitCredentials};
+use vertex_injector_sidecar::exec::fields::Fields;
+use vertex_injector_sidecar::exec::refresh::{Asking, Outcome, Request as Asked};
 
 /// A listener, and the other ends of what it sees.
 struct Wired {

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::tempdir;
-use vertex_injector::exec::source::file::FileSource;
-use vertex_injector::exec::source::{Credential, FetchError, Source};
+use vertex_injector_sidecar::exec::source::file::FileSource;
+use vertex_injector_sidecar::exec::source::{Credential, FetchError, Source};
 
 async fn fetch(path: &Path) -> Result<Credential, FetchError> {
     Source::File(FileSource::new(path.to_owned())).fetch().await

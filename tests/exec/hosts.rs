@@ -1,6 +1,7 @@
 //! Which URLs may be sent a credential.
 
-use vertex_injector::net::allowed::{Allowed, Listed};
+use vertex_injector_core::allowed::{Allowed, Listed};
+use vertex_injector_net::upstream::Endpoint;
 
 fn allowed(hosts: &[&str]) -> Allowed {
     Allowed::new(hosts.iter().map(|host| host.parse().expect("a host")).collect())
@@ -23,9 +24,7 @@ fn loopback_and_listed_hosts_are_accepted_as_they_are_written() {
         "http://cp.ambient.svc.cluster.local/token",
         "http://cp.ambient.svc.cluster.local:80/token",
     ] {
-        let endpoint = allowed
-            .endpoint(url)
-            .unwrap_or_else(|problem| panic!("{url} {problem}"));
+        let endpoint = Endpoint::listed(&allowed, url).unwrap_or_else(|problem| panic!("{url} {problem}"));
         assert!(endpoint.uri().to_string().eq_ignore_ascii_case(url), "{endpoint}");
     }
 }
@@ -106,7 +105,7 @@ fn what_only_looks_like_a_listed_host_is_refused() {
         ("https://api.example.com/./b", "'.'"),
         ("https://api.example.com/#fragment", "fragment"),
     ] {
-        match allowed.endpoint(url) {
+        match Endpoint::listed(&allowed, url) {
             Ok(endpoint) => panic!("{url} is accepted as {endpoint}"),
             Err(problem) => assert!(problem.contains(words), "{url}: {problem}"),
         }
@@ -122,7 +121,7 @@ fn a_refusal_shows_neither_user_nor_path() {
         "https://evil.example/canary-path?canary=1",
         "gopher://canary/",
     ] {
-        let problem = allowed(&[]).endpoint(url).expect_err("refused");
+        let problem = Endpoint::listed(&allowed(&[]), url).expect_err("refused");
         assert!(!problem.contains("canary"), "{problem}");
     }
 }

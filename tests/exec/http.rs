@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::{TempDir, tempdir};
 use tokio::time::Instant;
-use vertex_injector::exec::source::http::HttpSource;
-use vertex_injector::exec::source::{Credential, FetchError, Source};
-use vertex_injector::net::allowed::Allowed;
+use vertex_injector_core::allowed::Allowed;
+use vertex_injector_net::upstream;
+use vertex_injector_sidecar::exec::source::http::HttpSource;
+use vertex_injector_sidecar::exec::source::{Credential, FetchError, Source};
 
 struct Pod {
     directory: TempDir,
@@ -30,9 +31,7 @@ impl Pod {
 
     fn source(&self, endpoint: &Endpoint) -> Source {
         let allowed = Allowed::new(vec!["tokens.example.com".parse().unwrap()]);
-        let url = allowed
-            .endpoint("https://tokens.example.com/v1/github?scope=repo")
-            .unwrap();
+        let url = upstream::Endpoint::listed(&allowed, "https://tokens.example.com/v1/github?scope=repo").unwrap();
         Source::Http(HttpSource::over(url, self.token_file(), endpoint.upstream()))
     }
 }

@@ -4,9 +4,9 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use tempfile::tempdir;
-use vertex_injector::exec::fields::{Choice, Fields};
-use vertex_injector::exec::mapping::{Mapping, ToFile, ToVariable};
-use vertex_injector::secret::Secret;
+use vertex_injector_net::secret::Secret;
+use vertex_injector_sidecar::exec::fields::{Choice, Fields};
+use vertex_injector_sidecar::exec::mapping::{Mapping, ToFile, ToVariable};
 
 fn fields(pairs: &[(&str, &str)]) -> Fields {
     let mut fields = Fields::default();

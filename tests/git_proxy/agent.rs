@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use vertex_injector::git_config::{GitHost, git_config_env};
+use vertex_injector_core::git::config::{GitHost, git_config_env};
 
 use super::process::{Ran, run};
 

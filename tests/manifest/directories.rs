@@ -1,7 +1,7 @@
 //! Directories of manifests.
 
 use std::fs;
-use vertex_injector::manifest::{self, Document};
+use vertex_injector_core::manifest::{self, Document};
 
 #[test]
 fn manifests_are_read_in_the_order_of_their_names_and_nothing_else_is() {

@@ -2,7 +2,7 @@
 
 use super::{problem, told};
 use std::fs;
-use vertex_injector::manifest::{self, MAX_INPUT_BYTES, parse};
+use vertex_injector_core::manifest::{self, MAX_INPUT_BYTES, parse};
 
 #[test]
 fn a_duplicate_key_is_an_error_with_its_name_document_and_line() {

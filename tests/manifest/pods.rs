@@ -2,7 +2,7 @@
 
 use super::one;
 use serde_json::json;
-use vertex_injector::manifest::workload;
+use vertex_injector_core::manifest::workload;
 
 /// Pointers of the pods of a document, with their kinds and names.
 fn found(yaml: &str) -> Vec<(String, String, String)> {

@@ -2,7 +2,7 @@
 
 use super::one;
 use serde_json::{Value, json};
-use vertex_injector::manifest::{documents, parse};
+use vertex_injector_core::manifest::{documents, parse};
 
 #[test]
 fn scalars_mean_what_kubectl_takes_them_for() {

@@ -4,7 +4,7 @@ use super::one;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::fs;
-use vertex_injector::manifest::{self, Document, documents, parse};
+use vertex_injector_core::manifest::{self, Document, documents, parse};
 
 fn without_text(mut documents: Vec<Document>) -> Vec<Document> {
     for document in &mut documents {

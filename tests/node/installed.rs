@@ -5,7 +5,7 @@ use std::sync::{LazyLock, RwLock};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use vertex_injector::manifest;
+use vertex_injector_core::manifest;
 
 use crate::agent;
 use crate::support::node::{Node, build_image};

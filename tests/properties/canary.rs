@@ -2,7 +2,7 @@
 
 use crate::{envelope, model, policies};
 use serde_json::{Value, json};
-use vertex_injector::clients::{Setting, VARIABLES};
+use vertex_injector_core::clients::{Setting, VARIABLES};
 
 /// What is planted.
 const SECRET: &str = "c4n4ry-hunter2";

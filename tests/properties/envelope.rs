@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::OnceLock;
-use vertex_injector::admission::{Outcome, PolicySet, Review, review as answer};
+use vertex_injector_core::admission::{Outcome, PolicySet, Review, review as answer};
 
 /// A review of a small pod that reads most of what we read, and is injected.
 pub fn review() -> Vec<u8> {

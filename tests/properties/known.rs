@@ -2,8 +2,8 @@
 
 use crate::model::{containers, decided, environment, list, patched, text};
 use serde_json::{Value, json};
-use vertex_injector::admission::{Decision, Outcome, Reason, UnitState};
-use vertex_injector::names;
+use vertex_injector_core::admission::{Decision, Outcome, Reason, UnitState};
+use vertex_injector_core::names;
 
 const FEDERATION: &str = "projects/123/locations/global/workloadIdentityPools/pool/providers/prov";
 

@@ -5,9 +5,9 @@ use crate::policies::set_of;
 use json_patch::PatchOperation;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use vertex_injector::admission::{Decision, Outcome, Pod, PolicySet, UnitState, decide};
-use vertex_injector::clients::{self, API_KEYS, OTHER_PROVIDERS, VARIABLES};
-use vertex_injector::names;
+use vertex_injector_core::admission::{Decision, Outcome, Pod, PolicySet, UnitState, decide};
+use vertex_injector_core::clients::{self, API_KEYS, OTHER_PROVIDERS, VARIABLES};
+use vertex_injector_core::names;
 
 pub const OPENSHELL: &str = "OPENSHELL_USER_ENVIRONMENT";
 
@@ -160,7 +160,7 @@ pub fn remainder(
 ) -> String {
     let mut pod = pod.clone();
     let spec = &policy["spec"];
-    let changed = |changes: &[vertex_injector::admission::Change]| -> BTreeSet<String> {
+    let changed = |changes: &[vertex_injector_core::admission::Change]| -> BTreeSet<String> {
         changes.iter().map(|change| change.name.clone()).collect()
     };
     let (env, volumes, sidecars) = (
@@ -497,7 +497,7 @@ fn check_broker(
 /// what the pod said.
 fn check_vertex(spec: &Value, was: &BTreeMap<String, String>, env: &BTreeMap<String, String>) {
     let vertex = &spec["vertex"];
-    let read_by = |names: &[vertex_injector::api::Client]| {
+    let read_by = |names: &[vertex_injector_core::api::Client]| {
         names
             .iter()
             .any(|client| list(vertex, "clients").contains(&json!(format!("{client:?}"))))

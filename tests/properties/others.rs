@@ -4,8 +4,8 @@
 use crate::model::list;
 use crate::tape::Tape;
 use serde_json::{Value, json};
-use vertex_injector::admission::Decision;
-use vertex_injector::names::PIECE_PREFIX;
+use vertex_injector_core::admission::Decision;
+use vertex_injector_core::names::PIECE_PREFIX;
 
 /// The API server's way of writing: what is empty or false is left out, quantities have one form, references have a
 /// version. Only in what the decision added; the rest came from the API server already.

@@ -3,8 +3,10 @@
 
 use crate::tape::Tape;
 use serde_json::{Map, Value, json};
-use vertex_injector::clients::{API_KEYS, CREDENTIAL_SOURCES, METADATA_FENCES, OTHER_PROVIDERS, ROUTES, VARIABLES};
-use vertex_injector::names;
+use vertex_injector_core::clients::{
+    API_KEYS, CREDENTIAL_SOURCES, METADATA_FENCES, OTHER_PROVIDERS, ROUTES, VARIABLES,
+};
+use vertex_injector_core::names;
 
 /// Directories in which pods and policies mount things; few, so that they meet.
 pub const PATHS: &[&str] = &[
@@ -313,15 +315,17 @@ fn usual_value(tape: &mut Tape<'_>, name: &str) -> String {
             .to_owned(),
         "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE" => file(names::CREDENTIAL_DIRECTORY),
         _ => match form.map(|variable| variable.setting) {
-            Some(vertex_injector::clients::Setting::Project) => tape.pick(&["my-project", "own-project"]).to_owned(),
-            Some(vertex_injector::clients::Setting::Region) => tape.pick(&["us-east5", "global"]).to_owned(),
-            Some(vertex_injector::clients::Setting::Endpoint) => tape
+            Some(vertex_injector_core::clients::Setting::Project) => {
+                tape.pick(&["my-project", "own-project"]).to_owned()
+            }
+            Some(vertex_injector_core::clients::Setting::Region) => tape.pick(&["us-east5", "global"]).to_owned(),
+            Some(vertex_injector_core::clients::Setting::Endpoint) => tape
                 .pick(&[
                     "https://us-east5-aiplatform.googleapis.com/v1",
                     "https://proxy.example.com/v1/",
                 ])
                 .to_owned(),
-            Some(vertex_injector::clients::Setting::Switch) => tape.pick(&["1", "true", "0"]).to_owned(),
+            Some(vertex_injector_core::clients::Setting::Switch) => tape.pick(&["1", "true", "0"]).to_owned(),
             Some(_) => tape.pick(&["1", "true"]).to_owned(),
             None => tape.pick(&["plain", "other"]).to_owned(),
         },

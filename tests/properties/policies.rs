@@ -3,9 +3,9 @@
 use crate::tape::Tape;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use vertex_injector::admission::{Namespaces, Operator, Policy, PolicySet};
-use vertex_injector::manifest::policies::policy as read;
-use vertex_injector::operator::{Broker, CaConfigMap};
+use vertex_injector_core::admission::{Namespaces, Operator, Policy, PolicySet};
+use vertex_injector_core::manifest::policies::policy as read;
+use vertex_injector_core::operator::{Broker, CaConfigMap};
 
 /// The Secret with which the broker's image is pulled.
 pub const PULL_SECRET: &str = "broker-registry";

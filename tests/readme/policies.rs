@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use vertex_injector::manifest;
+use vertex_injector_core::manifest;
 
 use crate::support::process::{Ran, repository, run};
 use crate::text::{Block, blocks};

@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use regex::Regex;
-use vertex_injector::admission::{Outcome, Reason};
-use vertex_injector::api::{Publisher, crds};
-use vertex_injector::broker::metrics::Counters;
-use vertex_injector::broker::metrics::calls::{self, Counted};
-use vertex_injector::broker::proxy::refusal;
-use vertex_injector::broker::proxy::target::Call;
-use vertex_injector::broker::proxy::usage::Tokens;
-use vertex_injector::clients::{Setting, VARIABLES};
-use vertex_injector::metrics::Metrics;
-use vertex_injector::names;
+use vertex_injector_core::admission::{Outcome, Reason};
+use vertex_injector_core::api::{Publisher, crds};
+use vertex_injector_core::clients::{Setting, VARIABLES};
+use vertex_injector_core::names;
+use vertex_injector_sidecar::broker::metrics::Counters;
+use vertex_injector_sidecar::broker::metrics::calls::{self, Counted};
+use vertex_injector_sidecar::broker::proxy::refusal;
+use vertex_injector_sidecar::broker::proxy::target::Call;
+use vertex_injector_sidecar::broker::proxy::usage::Tokens;
+use vertex_injector_webhook::metrics::Metrics;
 
 use crate::text::{README, prose, quoted, table};
 
@@ -70,7 +70,7 @@ fn the_fields_of_a_policy_are_those_of_its_definition() {
 #[test]
 fn the_reasons_exist() {
     // Where the code lists them; an enum cannot be asked.
-    let source = include_str!("../../src/admission/decision.rs");
+    let source = include_str!("../../src/core/admission/decision.rs");
     let (_, source) = source.split_once("pub enum Reason {").expect("the reasons");
     let (source, _) = source.split_once("\n}").expect("their end");
     let variant = Regex::new(r"(?m)^    ([A-Z][A-Za-z]+),").expect("a pattern");

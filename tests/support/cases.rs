@@ -23,9 +23,9 @@ pub mod view;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use vertex_injector::admission::{Namespaces, Operator, Policy, PolicySet};
-use vertex_injector::manifest::policies::Policies;
-use vertex_injector::manifest::{self, Document, Place};
+use vertex_injector_core::admission::{Namespaces, Operator, Policy, PolicySet};
+use vertex_injector_core::manifest::policies::Policies;
+use vertex_injector_core::manifest::{self, Document, Place};
 
 #[allow(unused_imports, reason = "each test program uses its own part")]
 pub use admission::Admission;

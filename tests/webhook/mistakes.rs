@@ -93,7 +93,7 @@ async fn without_a_cluster_the_error_says_what_to_give() {
         "--kubeconfig",
         &path,
     ]);
-    let Err(error) = vertex_injector::webhook::Webhook::bind(args).await else {
+    let Err(error) = vertex_injector_webhook::Webhook::bind(args).await else {
         panic!("it started")
     };
     let error = format!("{error:#}");
@@ -106,7 +106,7 @@ fn half_of_a_certificate_pair_is_refused_by_the_flags() {
     #[derive(Parser, Debug)]
     struct Flags {
         #[command(flatten)]
-        _args: vertex_injector::webhook::Args,
+        _args: vertex_injector_webhook::Args,
     }
     let error = Flags::try_parse_from(["webhook", "--tls-cert-file=a"])
         .unwrap_err()

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use vertex_injector::webhook::{Addresses, Args, Webhook};
+use vertex_injector_webhook::{Addresses, Args, Webhook};
 
 /// The policy of a new folder: it selects the pod of [`crate::client::agent_review`].
 pub const POLICY: &str = r"

@@ -5,7 +5,7 @@ use crate::world::{TEAM, World, agent, eventually, greeting, within};
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::json;
 use std::time::Duration;
-use vertex_injector::api::InjectionPolicy;
+use vertex_injector_core::api::InjectionPolicy;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_edit_reaches_the_next_pod_within_a_second() {

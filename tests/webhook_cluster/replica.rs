@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
-use vertex_injector::webhook::{Addresses, Args, Webhook};
+use vertex_injector_webhook::{Addresses, Args, Webhook};
 
 /// Stopped when it is dropped.
 pub struct Replica {

@@ -9,7 +9,7 @@ use kube::{Api, Client, Config};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use vertex_injector::api::{InjectionPolicy, crds};
+use vertex_injector_core::api::{InjectionPolicy, crds};
 
 /// Our own namespace.
 pub const SYSTEM: &str = "system";

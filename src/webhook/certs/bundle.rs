@@ -2,7 +2,7 @@
 //!
 //! Pure but for the randomness of keys: callers give the time, in seconds since 1970.
 
-use crate::webhook::tls::{Certificate, not_after};
+use crate::tls::{Certificate, not_after};
 use anyhow::{Context, anyhow, ensure};
 use k8s_openapi::ByteString;
 use rcgen::{

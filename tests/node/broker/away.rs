@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::broker_world::{Access, PATIENCE, Told, asking, broker_status, namespace, told, until_told};
+use super::world::{Access, PATIENCE, Told, asking, broker_status, namespace, told, until_told};
 use crate::fake_google::{FakeGoogle, HOSTS};
 use crate::installed::{WELL, node};
 

@@ -4,9 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::broker_world::{
-    Access, BROKER, PATIENCE, Told, asking, broker_status, google, namespace, pod, told, until_told,
-};
+use super::world::{Access, BROKER, PATIENCE, Told, asking, broker_status, google, namespace, pod, told, until_told};
 use crate::container::Container;
 use crate::installed::{WELL, node};
 

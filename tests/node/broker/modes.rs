@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use crate::broker_world::{ACCESS, Access, BROKER, PATIENCE, Told, asking, google, namespace_of, until_told};
+use super::world::{ACCESS, Access, BROKER, PATIENCE, Told, asking, google, namespace_of, until_told};
 use crate::container::Container;
 use crate::fake_google::{PROVIDER, SERVICE_ACCOUNT};
 use crate::installed::{Agents, WELL, node};
@@ -153,10 +153,10 @@ fn with_a_file_the_agent_has_its_own_identity_token_and_there_is_no_broker() {
 fn a_pod_beside_them_that_opted_out_or_is_no_agent_is_left_as_it_is() {
     let Some(agents) = agents() else { return };
     let _well = WELL.read();
-    let mut out = crate::broker_world::pod("opted-out", Access::Metadata, "true");
+    let mut out = super::world::pod("opted-out", Access::Metadata, "true");
     out["metadata"]["labels"] = json!({"vertex-injector.dev/inject": "false"});
     out["metadata"]["annotations"] = json!({});
-    let mut none = crate::broker_world::pod("no-agent", Access::Metadata, "true");
+    let mut none = super::world::pod("no-agent", Access::Metadata, "true");
     none["metadata"]["labels"] = json!({});
     none["metadata"]["annotations"] = json!({});
     for (pod, label) in [(out, "vertex-injector.dev/inject"), (none, "nothing of ours")] {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::broker_world::{Access, BROKER, broker_status, google, namespace, pod};
+use super::world::{Access, BROKER, broker_status, google, namespace, pod};
 use crate::installed::{Agents, WELL, node};
 
 /// Asks a model once.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::broker_world::{Access, PATIENCE, Told, asking, broker_status, google, namespace, told, until_told};
+use super::world::{Access, PATIENCE, Told, asking, broker_status, google, namespace, told, until_told};
 use crate::installed::{WELL, node};
 
 #[test]

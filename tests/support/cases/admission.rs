@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use json_patch::Patch;
 use serde_json::Value;
-use vertex_injector::admission::{Decision, Outcome, Reason, review};
+use vertex_injector_core::admission::{Decision, Outcome, Reason, review};
 
 /// A pod, the answer about it, and what it became.
 #[derive(Debug)]

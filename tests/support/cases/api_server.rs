@@ -1,7 +1,7 @@
 //! What the API server and its controllers make of objects on the way to the webhook.
 
 use serde_json::{Map, Value, json};
-use vertex_injector::manifest::workload::{self, PodAt};
+use vertex_injector_core::manifest::workload::{self, PodAt};
 
 const API_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 

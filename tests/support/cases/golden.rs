@@ -2,14 +2,14 @@
 //!
 //! `pod.yaml` and `policy.yaml` are written by people, and `config.yaml` where the operator's settings matter.
 //! `patch.json` is what `inject -o patch` prints (absent when the pod is denied), `explanation.json` what
-//! `explain -o json` prints. `UPDATE_CASES=1 cargo test --test cases` writes these two.
+//! `explain -o json` prints. `UPDATE_CASES=1 cargo test --test golden` writes these two.
 
 use super::command_line::{self, Ran};
 use super::{Admission, World, api_server, read, root};
 use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
-use vertex_injector::admission::{Operator, Outcome};
+use vertex_injector_core::admission::{Operator, Outcome};
 
 const WRITTEN: [&str; 3] = ["pod.yaml", "policy.yaml", "config.yaml"];
 
@@ -90,7 +90,7 @@ impl Case {
     pub fn world(&self) -> World {
         let config = self.directory.join("config.yaml");
         let operator = if config.exists() {
-            vertex_injector::manifest::operator(&config).expect("the operator's settings")
+            vertex_injector_core::manifest::operator(&config).expect("the operator's settings")
         } else {
             Operator::default()
         };
@@ -204,7 +204,7 @@ impl Case {
         let kept = fs::read_to_string(&path).ok();
         assert!(
             kept.as_deref() == actual,
-            "{}/{file} differs; if that is right: UPDATE_CASES=1 cargo test --test cases, and read the difference\n\
+            "{}/{file} differs; if that is right: UPDATE_CASES=1 cargo test --test golden, and read the difference\n\
              --- kept\n{}\n--- now\n{}",
             path.parent().expect("a folder").display(),
             kept.as_deref().unwrap_or("(no such file)"),

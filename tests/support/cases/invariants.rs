@@ -5,7 +5,7 @@ use super::{Admission, World, api_server};
 use json_patch::PatchOperation;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use vertex_injector::admission::{Outcome, review};
+use vertex_injector_core::admission::{Outcome, review};
 
 /// Checks an answer, and the answer about the same pod as the API server completes it.
 #[track_caller]

@@ -1,0 +1,102 @@
+//! Sends the agent's git to the sidecars' proxies, by configuration in variables that is added to what the pod has.
+
+use super::container::Placed;
+use crate::admission::draft::{ContainerDraft, Draft};
+use crate::admission::env::Given;
+use crate::admission::render;
+use crate::git::config::{COUNT, GitHost, KEY, MAX_PAIRS, VALUE, git_config_env};
+use std::collections::BTreeMap;
+
+/// Plans the variables of every chosen container.
+pub(super) fn plan(draft: &mut Draft<'_>, placed: &[Placed<'_>]) {
+    let proxies: Vec<(u16, Vec<GitHost>)> = placed
+        .iter()
+        .filter_map(|placed| {
+            let hosts = &placed.server.whole.git.as_ref()?.hosts;
+            let port = u16::try_from(placed.git?).ok()?;
+            Some((port, hosts.iter().filter_map(|host| host.parse().ok()).collect()))
+        })
+        .collect();
+    let plan = |draft: &mut Draft<'_>| {
+        for container in 0..draft.containers.len() {
+            if let Err(problem) = configure(draft, container, &proxies) {
+                draft.problems.push(problem);
+            }
+        }
+    };
+    if proxies.is_empty() {
+        plan(draft);
+    } else {
+        let hosts: Vec<String> = proxies
+            .iter()
+            .flat_map(|(_, hosts)| hosts)
+            .map(GitHost::to_string)
+            .collect();
+        draft.unit(
+            "git",
+            format!("git with {} goes through the sidecars", hosts.join(", ")),
+            plan,
+        );
+    }
+}
+
+fn configure(draft: &mut Draft<'_>, container: usize, proxies: &[(u16, Vec<GitHost>)]) -> Result<(), String> {
+    let Some(target) = draft.containers.get(container) else {
+        return Ok(());
+    };
+    let had = target.is_previous(COUNT);
+    if proxies.is_empty() && !had {
+        return Ok(());
+    }
+    let name = target.name();
+    let own = own_configuration(target)?;
+    let mut whole = own.clone();
+    for (port, hosts) in proxies {
+        let added = git_config_env(|name| whole.get(name).map(String::as_str), *port, hosts)
+            .map_err(|problem| format!("container {name:?}: {problem}"))?;
+        whole.extend(added);
+    }
+    if proxies.is_empty() {
+        if let Some(count) = own.get(COUNT) {
+            draft.restore_env(container, COUNT, render::literal(COUNT, count));
+        }
+        return Ok(());
+    }
+    for (variable, value) in &whole {
+        if own.get(variable) != Some(value) {
+            draft.set_env(container, variable, render::literal(variable, value));
+        }
+    }
+    Ok(())
+}
+
+/// The configuration of the pod's own: without what an earlier injection added, and with the count that it had.
+fn own_configuration(target: &ContainerDraft<'_>) -> Result<BTreeMap<String, String>, String> {
+    let is_git = |name: &str| name == COUNT || name.starts_with(KEY) || name.starts_with(VALUE);
+    let mut own = BTreeMap::new();
+    for name in target.environment.positions_of(is_git).into_keys() {
+        if name != COUNT && target.is_previous(&name) {
+            continue;
+        }
+        match target.environment.given(&name) {
+            Some(Given::Literal(text)) => drop(own.insert(name, text.to_string())),
+            _ => {
+                return Err(format!(
+                    "container {:?} takes {name} from a valueFrom, so git's configuration cannot be extended; give it a value",
+                    target.name()
+                ));
+            }
+        }
+    }
+    if target.is_previous(COUNT) {
+        let count = (0..MAX_PAIRS)
+            .take_while(|n| own.contains_key(&format!("{KEY}{n}")))
+            .count();
+        if count == 0 {
+            own.remove(COUNT);
+        } else {
+            own.insert(COUNT.to_owned(), count.to_string());
+        }
+    }
+    Ok(own)
+}

@@ -1,0 +1,58 @@
+//! Logs and metrics. Logs are one line per event on standard error, for people or as JSON for machines.
+
+use anyhow::Context;
+use clap::ValueEnum;
+use std::io::{self, IsTerminal};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Levels unless others are asked for: rustls tells every handshake and kube every request at `info` and below.
+pub const DEFAULT_LEVELS: &str = "info,rustls=warn,kube=warn";
+
+/// Content type of metrics as `prometheus_client` encodes them.
+pub const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One readable line per event.
+    Human,
+    /// One JSON object per event.
+    Json,
+}
+
+/// Starts logging on standard error. Without a `format`, a terminal gets [`LogFormat::Human`] and a pipe
+/// [`LogFormat::Json`]. `levels` is a comma-separated list of `LEVEL` and `TARGET=LEVEL`.
+///
+/// A panic is logged with its place only: its message might quote input.
+///
+/// # Errors
+/// When `levels` cannot be understood, or logging was started before.
+pub fn init(format: Option<LogFormat>, levels: &str) -> anyhow::Result<()> {
+    // EnvFilter would do more, but it compiles regular expressions first, in every broker.
+    let levels: Targets = levels.parse().with_context(|| {
+        format!("invalid --log {levels:?}: expected levels such as `info` or `info,vertex_injector=debug,rustls=warn`")
+    })?;
+    let terminal = io::stderr().is_terminal();
+    let lines = layer().with_writer(io::stderr);
+    let started = match format.unwrap_or(if terminal { LogFormat::Human } else { LogFormat::Json }) {
+        LogFormat::Human => {
+            let lines = lines.with_ansi(terminal).with_target(false);
+            registry().with(levels).with(lines).try_init()
+        }
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true);
+            let lines = lines.with_current_span(false).with_span_list(false);
+            registry().with(levels).with(lines).try_init()
+        }
+    };
+    started.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))?;
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a task panicked; this is a bug in vertex-injector");
+    }));
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! The broker: holds a pod's Google credential, so that its agent does not have to.
+//!
+//! [`credentials`] says what can be exchanged, [`token`] exchanges it over [`vertex_injector_net::upstream`] and keeps one access token fresh,
+//! [`metadata`] hands it out as the metadata server of Google Compute Engine does, [`loopback`] to clients that demand a file, or
+//! [`proxy`] adds it to model calls and keeps it from the agent altogether. Everything listens on loopback, except [`metrics`], from
+//! which no token can be reached.
+
+pub mod args;
+pub mod credentials;
+pub mod loopback;
+pub mod metadata;
+pub mod metrics;
+pub mod probe;
+pub mod proxy;
+pub mod signing;
+pub mod token;
+
+use anyhow::Context;
+use args::ProxyArgs;
+use http::Request;
+use hyper::body::Incoming;
+use loopback::Loopback;
+use metadata::Metadata;
+use metrics::Counters;
+use proxy::Proxy;
+use proxy::vertex::Vertex;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use token::{IdTokens, Supplier, Tokens};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::field::DisplayValue;
+use tracing::info;
+use vertex_injector_net::egress::Egress;
+use vertex_injector_net::listen;
+use vertex_injector_net::telemetry;
+use vertex_injector_net::upstream::{self, Upstream};
+
+pub use args::Args;
+
+/// Most connections of the agent at a time.
+const CONNECTIONS: usize = 1024;
+
+/// Most connections of those who collect metrics.
+const METRICS_CONNECTIONS: usize = 16;
+
+/// Serves until SIGTERM or SIGINT, then ends at once: what is open is cut, because the agent is gone or going.
+///
+/// # Errors
+/// When the flags or the credential cannot be used, or a port cannot be bound.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    // One agent's calls do not need a second thread, nor its memory.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")?;
+    let outcome = runtime.block_on(async {
+        // First of all: as a container's first process, a signal without handler would be ignored.
+        let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
+        tokio::select! {
+            outcome = serve(args) => outcome,
+            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+        }
+    });
+    // A name that is being resolved must not keep the process.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(args: Args) -> anyhow::Result<()> {
+    telemetry::init(args.log_format, &args.log)?;
+    let proxy = args.proxy()?;
+    let credentials = Arc::new(args.read_credentials()?);
+    let listener = listen::bind((Ipv4Addr::LOCALHOST, args.metadata_port).into(), "--metadata-port")?;
+    let proxy_listener = match &proxy {
+        Some(proxy) => Some(listen::bind((Ipv4Addr::LOCALHOST, proxy.port).into(), "--proxy-port")?),
+        None => None,
+    };
+    let metrics_listener = match args.metrics_listen {
+        Some(address) => Some(listen::bind(address, "--metrics-listen")?),
+        None => None,
+    };
+
+    let egress = Egress::from_env()?;
+    let transport = upstream::google(&egress).context("cannot find the system's trusted certificates")?;
+    let upstream = Upstream::new(transport.clone());
+    let counters = Arc::new(Counters::new());
+    // The account's name on GKE when it is no service account's, which google-auth then does not look up.
+    let email = credentials
+        .email()
+        .map_or_else(|| format!("{}.svc.id.goog", args.project), str::to_owned);
+    let number = args.project_number.map(|number| number.to_string());
+    let supplier = supplier(&credentials, &upstream, &counters);
+    let metadata = Arc::new(Metadata {
+        project_number: number.or_else(|| credentials.project_number().map(str::to_owned)),
+        tokens: match &proxy {
+            Some(_) => Tokens::Placeholder,
+            None => Tokens::Real(supplier.clone()),
+        },
+        id_tokens: IdTokens::new(Arc::clone(&credentials), upstream, args.id_token_audiences),
+        counters: Arc::clone(&counters),
+        project: args.project,
+        email,
+    });
+    info!(
+        mode = if proxy.is_some() { "proxy" } else { "metadata" },
+        project = metadata.project,
+        project_number = metadata.project_number,
+        credentials = credentials.kind(),
+        account = metadata.email,
+        metadata = %listener.local_addr()?,
+        proxy = address(proxy_listener.as_ref()),
+        metrics = address(metrics_listener.as_ref()),
+        rules = proxy.as_ref().map(|proxy| tracing::field::display(proxy.rules.to_string())),
+        https_proxy = egress.proxy(),
+        endpoint = proxy.as_ref().and_then(|proxy| Some(tracing::field::display(proxy.endpoint.as_ref()?))),
+        "serving"
+    );
+
+    if let Some(listener) = metrics_listener {
+        let counters = Arc::clone(&counters);
+        let answer = move |request: Request<Incoming>| {
+            let counters = Arc::clone(&counters);
+            async move { counters.answer(&request.into_parts().0) }
+        };
+        tokio::spawn(listen::serve(listener, METRICS_CONNECTIONS, answer));
+    }
+    if let (Some(listener), Some(ProxyArgs { rules, endpoint, .. })) = (proxy_listener, proxy) {
+        let proxy = Arc::new(Proxy::new(rules, supplier, Vertex::new(endpoint, &transport), counters));
+        let answer = move |request: Request<Incoming>| {
+            let proxy = Arc::clone(&proxy);
+            async move { proxy.answer(request).await }
+        };
+        tokio::spawn(listen::serve(listener, CONNECTIONS, answer));
+    }
+    let loopback = Arc::new(Loopback::new(metadata)?);
+    listen::serve(listener, CONNECTIONS, move |request: Request<Incoming>| {
+        let loopback = Arc::clone(&loopback);
+        async move { loopback.answer(request).await }
+    })
+    .await;
+    Ok(())
+}
+
+/// Where a port listens, for the log.
+fn address(listener: Option<&TcpListener>) -> Option<DisplayValue<SocketAddr>> {
+    listener?.local_addr().ok().map(tracing::field::display)
+}
+
+fn supplier(credentials: &Arc<credentials::Credentials>, upstream: &Upstream, counters: &Arc<Counters>) -> Supplier {
+    let (credentials, upstream, counters) = (Arc::clone(credentials), upstream.clone(), Arc::clone(counters));
+    let fetch = move || {
+        let (credentials, upstream, counters) = (Arc::clone(&credentials), upstream.clone(), Arc::clone(&counters));
+        async move {
+            let result = token::fetch(&credentials, &upstream).await;
+            counters.fetched(&result);
+            result
+        }
+    };
+    Supplier::start(fetch, upstream::jitter)
+}

@@ -1,0 +1,339 @@
+//! A credential configuration file, parsed into what can be exchanged for tokens.
+//!
+//! The kinds are those of Google's client libraries (AIP-4110 to AIP-4117). An unusable file is an error that names the
+//! field, never its content.
+
+use super::signing::SigningKey;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::path::PathBuf;
+use vertex_injector_net::secret::Secret;
+use vertex_injector_net::upstream::Endpoint;
+
+/// Most bytes of a credential file.
+pub const MAX_FILE: usize = 64 * 1024;
+
+/// How deep an impersonated credential may nest.
+const MAX_DEPTH: usize = 4;
+
+/// What a credential file describes.
+#[derive(Debug)]
+pub enum Credentials {
+    /// A token from a file, exchanged at the Security Token Service (RFC 8693).
+    ExternalAccount(ExternalAccount),
+    /// A key that signs its own assertions (RFC 7523).
+    ServiceAccount(ServiceAccount),
+    /// A person's refresh token (RFC 6749 section 6).
+    AuthorizedUser(AuthorizedUser),
+    /// Another credential that acts as a service account.
+    Impersonated(Box<Impersonated>),
+    /// The metadata server below us, on GKE: the base of its URLs.
+    Metadata(Endpoint),
+}
+
+/// `external_account`.
+#[derive(Debug)]
+pub struct ExternalAccount {
+    /// The provider's resource name, `//iam.googleapis.com/projects/…`.
+    pub audience: String,
+    /// `subject_token_type`.
+    pub subject_token_type: String,
+    /// Where the token is exchanged.
+    pub token_url: Endpoint,
+    /// The file with the subject token, read at every exchange.
+    pub token_file: PathBuf,
+    /// Field of the file when it is JSON.
+    pub token_field: Option<String>,
+    /// The service account to act as.
+    pub impersonation: Option<Impersonation>,
+}
+
+/// `service_account`.
+#[derive(Debug)]
+pub struct ServiceAccount {
+    /// `client_email`.
+    pub email: String,
+    /// `private_key`, with `private_key_id`.
+    pub key: SigningKey,
+    /// `token_uri`.
+    pub token_url: Endpoint,
+}
+
+/// `authorized_user`.
+#[derive(Debug)]
+pub struct AuthorizedUser {
+    /// `client_id`.
+    pub client_id: String,
+    /// `client_secret`.
+    pub client_secret: Secret,
+    /// `refresh_token`.
+    pub refresh_token: Secret,
+    /// Where it is refreshed.
+    pub token_url: Endpoint,
+}
+
+/// `impersonated_service_account`.
+#[derive(Debug)]
+pub struct Impersonated {
+    /// The credential that acts.
+    pub source: Credentials,
+    /// Whom it acts as.
+    pub impersonation: Impersonation,
+}
+
+/// A service account to act as.
+#[derive(Debug, Clone)]
+pub struct Impersonation {
+    /// `…:generateAccessToken`.
+    pub url: Endpoint,
+    /// `…:generateIdToken`.
+    pub id_token_url: Endpoint,
+    /// The account's e-mail, from the URL.
+    pub email: String,
+    /// The chain of delegates.
+    pub delegates: Vec<String>,
+    /// Lifetime of its tokens in seconds.
+    pub lifetime: u32,
+}
+
+/// Lifetime of impersonated tokens unless the file says otherwise, in seconds: a stolen one is soon worth nothing.
+const IMPERSONATED_LIFETIME: u32 = 1800;
+
+/// Why a credential file cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadCredentials(String);
+
+impl Credentials {
+    /// Reads a credential file's content.
+    ///
+    /// # Errors
+    /// Names the field that is missing or unusable, and what would be valid.
+    pub fn parse(json: &[u8]) -> Result<Self, BadCredentials> {
+        if json.len() > MAX_FILE {
+            return Err(BadCredentials(format!(
+                "the credential file is longer than {MAX_FILE} bytes"
+            )));
+        }
+        let Ok(Value::Object(file)) = serde_json::from_slice(json) else {
+            return Err(BadCredentials("the credential file is not a JSON object".to_owned()));
+        };
+        Self::of(
+            &File {
+                fields: &file,
+                within: String::new(),
+            },
+            0,
+        )
+    }
+
+    fn of(file: &File<'_>, depth: usize) -> Result<Self, BadCredentials> {
+        if depth > MAX_DEPTH {
+            return Err(BadCredentials(format!(
+                "source_credentials nests deeper than {MAX_DEPTH}"
+            )));
+        }
+        if !matches!(file.optional("universe_domain")?, None | Some("googleapis.com")) {
+            return Err(file.bad("universe_domain", "has another value than googleapis.com"));
+        }
+        match file.text("type")? {
+            "external_account" => external_account(file).map(Self::ExternalAccount),
+            "service_account" => Ok(Self::ServiceAccount(ServiceAccount {
+                email: file.email("client_email")?.to_owned(),
+                key: SigningKey::parse(
+                    file.text("private_key")?,
+                    file.optional("private_key_id")?.map(str::to_owned),
+                )
+                .ok_or_else(|| file.bad("private_key", "is no RSA key in PEM"))?,
+                token_url: file.endpoint("token_uri", Some("https://oauth2.googleapis.com/token"))?,
+            })),
+            "authorized_user" => Ok(Self::AuthorizedUser(AuthorizedUser {
+                client_id: file.text("client_id")?.to_owned(),
+                client_secret: Secret::new(file.text("client_secret")?),
+                refresh_token: Secret::new(file.text("refresh_token")?),
+                token_url: file.endpoint("token_uri", Some("https://oauth2.googleapis.com/token"))?,
+            })),
+            "impersonated_service_account" => {
+                let source = file.object("source_credentials")?;
+                Ok(Self::Impersonated(Box::new(Impersonated {
+                    source: Self::of(&source, depth + 1)?,
+                    impersonation: impersonation(file)?
+                        .ok_or_else(|| file.bad("service_account_impersonation_url", "is missing"))?,
+                })))
+            }
+            _ => Err(file.bad(
+                "type",
+                "has none of the values external_account, service_account, authorized_user, impersonated_service_account",
+            )),
+        }
+    }
+
+    /// The kind, as the file names it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::ExternalAccount(_) => "external_account",
+            Self::ServiceAccount(_) => "service_account",
+            Self::AuthorizedUser(_) => "authorized_user",
+            Self::Impersonated(_) => "impersonated_service_account",
+            Self::Metadata(_) => "metadata_server",
+        }
+    }
+
+    /// The e-mail of the account that calls are made as, when the file tells it.
+    pub fn email(&self) -> Option<&str> {
+        match self {
+            Self::ExternalAccount(account) => account.impersonation.as_ref().map(|account| account.email.as_str()),
+            Self::ServiceAccount(account) => Some(&account.email),
+            Self::Impersonated(account) => Some(&account.impersonation.email),
+            Self::AuthorizedUser(_) | Self::Metadata(_) => None,
+        }
+    }
+
+    /// The number of the project that a workload identity provider belongs to.
+    pub fn project_number(&self) -> Option<&str> {
+        let Self::ExternalAccount(account) = self else {
+            return None;
+        };
+        let (number, _) = account
+            .audience
+            .strip_prefix("//iam.googleapis.com/projects/")?
+            .split_once('/')?;
+        (!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())).then_some(number)
+    }
+}
+
+fn external_account(file: &File<'_>) -> Result<ExternalAccount, BadCredentials> {
+    let source = file.object("credential_source")?;
+    for other in ["environment_id", "url", "executable", "certificate"] {
+        if source.fields.contains_key(other) {
+            return Err(source.bad(
+                other,
+                "is not supported: the subject token must come from credential_source.file",
+            ));
+        }
+    }
+    let token_field = match source.fields.get("format") {
+        None | Some(Value::Null) => None,
+        Some(_) => {
+            let format = source.object("format")?;
+            match format.optional("type")? {
+                None | Some("text") => None,
+                Some("json") => Some(format.text("subject_token_field_name")?.to_owned()),
+                Some(_) => return Err(format.bad("type", "is neither text nor json")),
+            }
+        }
+    };
+    Ok(ExternalAccount {
+        audience: file.text("audience")?.to_owned(),
+        subject_token_type: file.text("subject_token_type")?.to_owned(),
+        token_url: file.endpoint("token_url", Some("https://sts.googleapis.com/v1/token"))?,
+        token_file: source.text("file")?.into(),
+        token_field,
+        impersonation: impersonation(file)?,
+    })
+}
+
+fn impersonation(file: &File<'_>) -> Result<Option<Impersonation>, BadCredentials> {
+    let name = "service_account_impersonation_url";
+    let Some(url) = file.optional(name)? else {
+        return Ok(None);
+    };
+    let account = url
+        .strip_suffix(":generateAccessToken")
+        .and_then(|url| url.rsplit_once("/serviceAccounts/"))
+        .map(|(_, email)| email.replace("%40", "@"))
+        .filter(|email| is_email(email));
+    let email = account.ok_or_else(|| file.bad(name, "does not end in /serviceAccounts/EMAIL:generateAccessToken"))?;
+    let lifetime = match file.fields.get("service_account_impersonation") {
+        None | Some(Value::Null) => IMPERSONATED_LIFETIME,
+        Some(_) => lifetime(&file.object("service_account_impersonation")?)?,
+    };
+    let delegates = match file.fields.get("delegates") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(value) => {
+            Vec::<String>::deserialize(value).map_err(|_| file.bad("delegates", "is not a list of strings"))?
+        }
+    };
+    let url = file.endpoint(name, None)?;
+    let id_token_url = url.sibling(":generateAccessToken", ":generateIdToken");
+    Ok(Some(Impersonation {
+        url,
+        id_token_url,
+        email,
+        delegates,
+        lifetime,
+    }))
+}
+
+fn lifetime(settings: &File<'_>) -> Result<u32, BadCredentials> {
+    let name = "token_lifetime_seconds";
+    match settings.fields.get(name) {
+        None | Some(Value::Null) => Ok(IMPERSONATED_LIFETIME),
+        Some(value) => value
+            .as_u64()
+            .and_then(|seconds| u32::try_from(seconds).ok())
+            .filter(|seconds| (600..=43200).contains(seconds))
+            .ok_or_else(|| settings.bad(name, "is not a number between 600 and 43200")),
+    }
+}
+
+/// Access to the fields of a file by name.
+struct File<'f> {
+    fields: &'f Map<String, Value>,
+    /// The names of the objects around, each with a dot.
+    within: String,
+}
+
+impl<'f> File<'f> {
+    fn optional(&self, name: &str) -> Result<Option<&'f str>, BadCredentials> {
+        match self.fields.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(self.bad(name, "is not a string")),
+        }
+    }
+
+    fn text(&self, name: &str) -> Result<&'f str, BadCredentials> {
+        self.optional(name)?
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| self.bad(name, "is missing or empty"))
+    }
+
+    fn email(&self, name: &str) -> Result<&'f str, BadCredentials> {
+        let text = self.text(name)?;
+        if is_email(text) {
+            Ok(text)
+        } else {
+            Err(self.bad(name, "is not an e-mail address"))
+        }
+    }
+
+    fn object(&self, name: &str) -> Result<Self, BadCredentials> {
+        match self.fields.get(name) {
+            Some(Value::Object(fields)) => Ok(Self {
+                fields,
+                within: format!("{}{name}.", self.within),
+            }),
+            _ => Err(self.bad(name, "is missing or not an object")),
+        }
+    }
+
+    fn endpoint(&self, name: &str, default: Option<&str>) -> Result<Endpoint, BadCredentials> {
+        let url = match (self.optional(name)?, default) {
+            (Some(url), _) => url,
+            (None, Some(default)) => default,
+            (None, None) => return Err(self.bad(name, "is missing")),
+        };
+        Endpoint::parse(url).map_err(|problem| self.bad(name, problem))
+    }
+
+    fn bad(&self, name: &str, problem: &str) -> BadCredentials {
+        BadCredentials(format!("field {}{name} of the credential file {problem}", self.within))
+    }
+}
+
+/// Whether a text can stand in a URL's path as an account's name.
+fn is_email(text: &str) -> bool {
+    let known = |b: u8| b.is_ascii_alphanumeric() || b"@.-_+:".contains(&b);
+    text.contains('@') && text.len() <= 256 && text.bytes().all(known)
+}

@@ -1,0 +1,210 @@
+//! The Vertex proxy on loopback: model calls that the rules allow go to Vertex AI with the token that the agent never sees.
+//!
+//! A request is checked in the order of what costs least: [`head`], [`target`], [`rules`], then its [`body`], which is read whole,
+//! parsed as strict [`json`] and [`inspect`]ed. What is sent on is built from the parsed parts, not copied from the request.
+//! The [`answer`] streams back. Every request but the kubelet's probes ends in one [`record`].
+
+pub mod answer;
+pub mod body;
+pub mod head;
+pub mod inspect;
+pub mod json;
+pub mod record;
+pub mod refusal;
+pub mod rules;
+pub mod spelling;
+pub mod target;
+pub mod tools;
+pub mod usage;
+pub mod vertex;
+
+use super::metrics::Counters;
+use super::token::{AccessToken, Supplier, Supply};
+use axum::body::Body;
+use body::Room;
+use http::header::{AUTHORIZATION, EXPECT};
+use http::request::Parts;
+use http::{Request, Response, StatusCode};
+use hyper::body::{Bytes, Incoming};
+use inspect::Purpose;
+use json::Json;
+use record::Record;
+use refusal::{Reason, Refusal};
+use rules::Rules;
+use std::sync::Arc;
+use target::{Query, Target};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use vertex::{Place, Vertex};
+use vertex_injector_core::api::Publisher;
+use vertex_injector_net::upstream::authorization;
+
+/// `Server` of the proxy's own answers, by which the probe knows it.
+pub const SERVER_NAME: &str = "vertex-injector";
+
+/// Bodies up to this many bytes are inspected where they are: it takes less time than another thread.
+const INSPECTED_AT_ONCE: usize = 256 * 1024;
+
+/// How many larger ones are inspected at a time.
+const INSPECTIONS: usize = 2;
+
+/// The proxy.
+#[derive(Debug)]
+pub struct Proxy {
+    rules: Arc<Rules>,
+    tokens: Supplier,
+    vertex: Vertex,
+    counters: Arc<Counters>,
+    room: Room,
+    inspections: Arc<Semaphore>,
+}
+
+impl Proxy {
+    /// A proxy that enforces `rules` and calls `vertex` with `tokens`.
+    pub fn new(rules: Rules, tokens: Supplier, vertex: Vertex, counters: Arc<Counters>) -> Self {
+        Self {
+            rules: Arc::new(rules),
+            tokens,
+            vertex,
+            counters,
+            room: Room::default(),
+            inspections: Arc::new(Semaphore::new(INSPECTIONS)),
+        }
+    }
+
+    /// Answers one request.
+    pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let (head, mut body) = request.into_parts();
+        if head::is_probe(&head) {
+            return no_call().response();
+        }
+        let mut record = Record::begin(Arc::clone(&self.counters));
+        match self.forward(&head, &mut body, &mut record).await {
+            Ok(forwarded) => {
+                record.answered(forwarded.answer.status());
+                forwarded.pass_on(record).await
+            }
+            Err(refusal) => {
+                record.refused(&refusal);
+                // Reading would ask for a body that is held back until then.
+                if !head.headers.contains_key(EXPECT) {
+                    body::drain(body).await;
+                }
+                refusal.response()
+            }
+        }
+    }
+
+    async fn forward(&self, head: &Parts, body: &mut Incoming, record: &mut Record) -> Result<Forwarded, Refusal> {
+        head::check(head)?;
+        let target = Target::parse(head.uri.path()).ok_or_else(no_call)?;
+        record.target(&target);
+        let query = Query::parse(head.uri.query().unwrap_or_default())
+            .ok_or_else(|| Refusal::denied(Reason::MethodOverride, "the method cannot be overridden"))?;
+        if let Some(glob) = self.rules.check(&target)? {
+            record.allowed_by(glob.as_str());
+        }
+        head::check_media_type(&head.headers)?;
+        let body = self.room.read(&head.headers, body).await?;
+        record.counts.request_bytes = body.len() as u64;
+        let purpose = Purpose {
+            publisher: target.publisher,
+            names_model: target.counts_tokens_of_another(),
+        };
+        if let Some(Counted { model, glob }) = self.inspect(&body, purpose).await? {
+            record.counts_tokens_of(model);
+            record.allowed_by(&glob);
+        }
+        let token = self.token().await?;
+        let mut headers = head::request(&head.headers);
+        headers.insert(AUTHORIZATION, authorization(&token.secret).ok_or_else(no_token)?);
+        let (answer, place) = self.vertex.call(&target, query, headers, body).await?;
+        if answer.status() == StatusCode::UNAUTHORIZED {
+            self.tokens.distrust(&token);
+        }
+        answer::check(answer.status())?;
+        Ok(Forwarded {
+            answer,
+            publisher: target.publisher,
+            place,
+            token,
+        })
+    }
+
+    async fn inspect(&self, body: &Bytes, purpose: Purpose) -> Result<Option<Counted>, Refusal> {
+        if body.len() <= INSPECTED_AT_ONCE {
+            return inspect(body, purpose, &self.rules);
+        }
+        let turn = Arc::clone(&self.inspections).acquire_owned().await;
+        let (body, rules) = (body.clone(), Arc::clone(&self.rules));
+        let inspected = spawn_blocking(move || {
+            let _turn = turn;
+            inspect(&body, purpose, &rules)
+        });
+        inspected.await.unwrap_or_else(|_| {
+            let message = "the body could not be inspected";
+            Err(Refusal::new(Reason::Json, StatusCode::INTERNAL_SERVER_ERROR, message))
+        })
+    }
+
+    async fn token(&self) -> Result<AccessToken, Refusal> {
+        match self.tokens.get().await {
+            Supply::Token(token) => Ok(token),
+            Supply::Refused(error) => Err(Refusal::denied(
+                Reason::TokenRefused,
+                format!("Google gives this pod no access token: {error}"),
+            )),
+            Supply::Later(seconds) => {
+                let message = "there is no access token for Vertex AI at the moment; try again";
+                Err(Refusal::later(Reason::NoToken, message, seconds))
+            }
+        }
+    }
+}
+
+/// An answer to pass on.
+struct Forwarded {
+    answer: Response<Incoming>,
+    publisher: Publisher,
+    place: Place,
+    token: AccessToken,
+}
+
+impl Forwarded {
+    async fn pass_on(self, record: Record) -> Response<Body> {
+        if self.answer.status().is_success() {
+            answer::stream(self.answer, record, self.publisher, self.place)
+        } else {
+            answer::error(self.answer, record, &self.token.secret).await
+        }
+    }
+}
+
+/// The model whose tokens are counted, when only the body names it, and the pattern that it matches.
+struct Counted {
+    model: String,
+    glob: String,
+}
+
+fn inspect(body: &[u8], purpose: Purpose, rules: &Rules) -> Result<Option<Counted>, Refusal> {
+    let json =
+        Json::parse(body).map_err(|error| Refusal::new(Reason::Json, StatusCode::BAD_REQUEST, error.to_string()))?;
+    let named = inspect::inspect(&json, purpose, rules)?.filter(|_| purpose.names_model);
+    Ok(named.map(|named| Counted {
+        model: named.model.to_owned(),
+        glob: named.glob.as_str().to_owned(),
+    }))
+}
+
+fn no_call() -> Refusal {
+    Refusal::denied(
+        Reason::Target,
+        "only model calls are answered: POST /v1/projects/PROJECT/locations/REGION/publishers/anthropic/models/MODEL:rawPredict \
+         (or streamRawPredict), and POST /v1/… or /v1beta1/…/publishers/google/models/MODEL:generateContent \
+         (or streamGenerateContent, countTokens)",
+    )
+}
+
+fn no_token() -> Refusal {
+    Refusal::later(Reason::NoToken, "the access token cannot be sent; try again", 5)
+}

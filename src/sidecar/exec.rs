@@ -1,0 +1,162 @@
+//! The credential wrapper: `vertex-injector exec` holds a sidecar's credential and runs its server.
+//!
+//! [`source`] fetches a credential, [`refresh`] keeps it fresh and publishes its [`fields`]. [`supervise`] runs the [`child`] with
+//! what [`mapping`] gives it of them, and [`signals`] tells it of everything else that happens. [`control`] shows how all this
+//! goes, to [`probe`] for one. [`git`] uses the credential for the agent's git. [`args`] makes it all from flags.
+//!
+//! What it cannot do: all containers of a pod share its loopback, so the agent can use the server, though it cannot see the
+//! credential; and the server, in the same container, can read what the credential is fetched with from a file.
+
+pub mod args;
+pub mod child;
+pub mod control;
+pub mod fields;
+pub mod git;
+pub mod mapping;
+pub mod probe;
+pub mod refresh;
+pub mod signals;
+pub mod source;
+pub mod supervise;
+
+use anyhow::Context;
+use control::Control;
+use hyper::body::Incoming;
+use refresh::{Asking, Refresher};
+use source::Source;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use supervise::Supervisor;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tracing::info;
+use vertex_injector_net::egress::Egress;
+use vertex_injector_net::telemetry;
+use vertex_injector_net::{listen, upstream};
+
+pub use args::Args;
+
+/// Most connections to the control listener at a time.
+const CONNECTIONS: usize = 64;
+
+/// Runs until the child ends or a signal asks for the end; returns the exit code.
+///
+/// # Errors
+/// When the flags, the environment or the credential do not fit each other, a port cannot be bound, or the child cannot be
+/// started.
+pub fn run(args: Args) -> anyhow::Result<u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")?;
+    let outcome = runtime.block_on(serve(args));
+    // A file that is being read, or a name that is being resolved, must not keep the process.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(args: Args) -> anyhow::Result<u8> {
+    let signals = signals::listen().context("cannot handle signals")?;
+    telemetry::init(args.log_format, &args.log)?;
+    // All of the configuration, before anything else happens.
+    let mapping = args.mapping()?;
+    let source = args.source(|name| std::env::var(name).ok())?;
+    let launch = args.launch(std::env::vars_os())?;
+    let helpers = args.git_credentials();
+    let git = args.git.settings()?;
+    let listener = bind(args.control_port, "--control-port")?;
+    let git_listener = bind(git.as_ref().map(|git| git.port), "--git-port")?;
+    info!(
+        source = source.kind(),
+        place = source.place(),
+        provider = provider(&source),
+        env = mapping.variable_names(),
+        files = mapping.file_names(),
+        on_refresh = ?args.on_refresh,
+        git_credentials = helpers.as_ref().map(|helpers| helpers.hosts.join(", ")),
+        git_rules = git.as_ref().map(git::Settings::rules_text),
+        command = %launch.program.display(),
+        control = address(listener.as_ref()),
+        git = address(git_listener.as_ref()),
+        "serving"
+    );
+
+    let (publish, credential) = watch::channel(None);
+    let (ask, requests) = mpsc::channel(1);
+    let (running, runs) = watch::channel(false);
+    let asking = Asking::new(ask);
+    let control = Control::new(credential.clone(), runs, asking.clone(), helpers);
+    let interval = source.interval();
+    let (needs, login) = (mapping.clone(), git.clone());
+    let proxy = match git {
+        Some(git) => Some(
+            git::Proxy::new(git, credential.clone(), asking, &Egress::from_env()?)
+                .context("cannot find the system's trusted certificates")?,
+        ),
+        None => None,
+    };
+    let refresher = Refresher {
+        fetch: async || source.fetch().await,
+        check: move |fields: &fields::Fields| {
+            needs.of(fields)?;
+            login.as_ref().map_or(Ok(()), |git| Ok(git.check(fields)?))
+        },
+        interval,
+        jitter: upstream::jitter,
+        publish,
+        requests,
+    };
+    let supervisor = Supervisor {
+        launch,
+        mapping,
+        on_refresh: args.on_refresh,
+        grace: args.grace(),
+        credential,
+        running,
+        signals,
+    };
+    tokio::select! {
+        code = supervisor.run() => code,
+        unusable = refresher.run() => unusable.context("the credential and the flags do not fit each other").map(|()| 0),
+        () = answer(listener, control) => Ok(0),
+        () = proxy_git(git_listener, proxy) => Ok(0),
+    }
+}
+
+fn bind(port: Option<u16>, flag: &str) -> anyhow::Result<Option<TcpListener>> {
+    port.map(|port| listen::bind((Ipv4Addr::LOCALHOST, port).into(), flag))
+        .transpose()
+}
+
+/// Where it listens, for the log.
+fn address(listener: Option<&TcpListener>) -> Option<String> {
+    Some(listener?.local_addr().ok()?.to_string())
+}
+
+/// Serves until dropped, be it nothing.
+async fn answer(listener: Option<TcpListener>, control: Control) {
+    let Some(listener) = listener else {
+        return std::future::pending().await;
+    };
+    let control = Arc::new(control);
+    listen::serve(listener, CONNECTIONS, move |request: http::Request<Incoming>| {
+        let control = Arc::clone(&control);
+        async move { control.answer(&request.into_parts().0).await }
+    })
+    .await;
+}
+
+/// The same for git.
+async fn proxy_git(listener: Option<TcpListener>, proxy: Option<git::Proxy>) {
+    match (listener, proxy) {
+        (Some(listener), Some(proxy)) => proxy.serve(listener).await,
+        _ => std::future::pending().await,
+    }
+}
+
+fn provider(source: &Source) -> Option<&str> {
+    match source {
+        Source::Ambient(ambient) => Some(ambient.provider()),
+        Source::File(_) | Source::Http(_) => None,
+    }
+}

@@ -1,0 +1,11 @@
+//! What runs beside agents: [`broker`] holds a pod's Google credential, [`exec`] those of integrations, both in the
+//! agent's place. The verbs are the same in `vertex-injector` and in `vertex-injector-sidecar`, the small program that
+//! stands in pods.
+
+pub mod broker;
+mod copy;
+pub mod exec;
+mod probe;
+mod verbs;
+
+pub use verbs::{Ending, Verb, exit_code};

@@ -1,0 +1,28 @@
+//! The product around a real kube-apiserver: the chart installed by Helm, the webhook started as the
+//! chart's notes say, and what kubectl then does to pods.
+//!
+//! A pod's injection is shown as the difference to the same pod in a namespace that has not opted
+//! in, so every list of changes below is complete: whatever is not in it is as it was.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test, helpers included, fails by panicking"
+)]
+
+mod again;
+mod brokers;
+mod difference;
+mod failure;
+mod guard;
+mod pods;
+mod policies;
+mod selection;
+mod sidecars;
+#[path = "../support/mod.rs"]
+mod support;
+mod systems;
+mod webhook;
+mod world;

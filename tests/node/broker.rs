@@ -1,0 +1,8 @@
+//! Brokers of pods that run.
+
+mod away;
+mod ends;
+mod modes;
+mod pods;
+mod rotation;
+mod world;
