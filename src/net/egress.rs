@@ -1,6 +1,5 @@
 //! The way out of networks that let programs out by an HTTP proxy only.
 
-use super::upstream::is_loopback;
 use anyhow::Context;
 use futures::future::{BoxFuture, TryFutureExt};
 use http::Uri;
@@ -13,6 +12,7 @@ use std::sync::Arc;
 use std::task::{Context as Task, Poll};
 use tokio::net::TcpStream;
 use tower::Service;
+use vertex_injector_core::endpoint::is_loopback;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

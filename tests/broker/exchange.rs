@@ -9,7 +9,7 @@ use rcgen::PublicKeyData;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
-use vertex_injector_net::upstream::Endpoint;
+use vertex_injector_core::endpoint::Endpoint;
 use vertex_injector_sidecar::broker::credentials::Credentials;
 use vertex_injector_sidecar::broker::token::{AccessToken, Hop, TokenError, fetch};
 use x509_parser::prelude::FromDer;

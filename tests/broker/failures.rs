@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use vertex_injector_net::upstream::Endpoint;
+use vertex_injector_core::endpoint::Endpoint;
 use vertex_injector_sidecar::broker::proxy::refusal::{Reason, Refusal};
 use vertex_injector_sidecar::broker::proxy::target::{Query, Target};
 use vertex_injector_sidecar::broker::proxy::vertex::Vertex as Client;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
-use vertex_injector_net::upstream::Endpoint;
+use vertex_injector_core::endpoint::Endpoint;
 use vertex_injector_sidecar::broker::credentials::Credentials;
 use vertex_injector_sidecar::broker::token::{IdTokens, NoIdToken};
 

@@ -1,7 +1,7 @@
 //! Which URLs may be sent a credential.
 
 use vertex_injector_core::allowed::{Allowed, Listed};
-use vertex_injector_net::upstream::Endpoint;
+use vertex_injector_core::endpoint::Endpoint;
 
 fn allowed(hosts: &[&str]) -> Allowed {
     Allowed::new(hosts.iter().map(|host| host.parse().expect("a host")).collect())

@@ -6,6 +6,7 @@ use crate::api::{
     Access, Broker as Wishes, GkeWorkloadIdentity, Identity, PolicySpec, Proxy, Publisher, Vertex,
     WorkloadIdentityFederation,
 };
+use crate::endpoint::NODE_METADATA;
 use crate::glob::Glob;
 use crate::names;
 use crate::operator::{self, CaConfigMap};
@@ -17,9 +18,6 @@ const METADATA_PORT: i32 = 8470;
 
 /// Port of the Vertex proxy where the pod does not use it.
 const PROXY_PORT: i32 = 8471;
-
-/// The address of a node's metadata server, which the broker asks on GKE.
-const NODE_METADATA: &str = "169.254.169.254";
 
 /// What is rendered once.
 #[derive(Debug)]

@@ -10,9 +10,9 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use vertex_injector_core::api::{Feature, Publisher};
+use vertex_injector_core::endpoint::Endpoint;
 use vertex_injector_core::glob::Glob;
 use vertex_injector_net::telemetry::{DEFAULT_LEVELS, LogFormat};
-use vertex_injector_net::upstream::Endpoint;
 use zeroize::Zeroizing;
 
 /// Port of the metadata server unless another is chosen.

@@ -7,8 +7,8 @@ use super::signing::SigningKey;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
+use vertex_injector_core::endpoint::Endpoint;
 use vertex_injector_net::secret::Secret;
-use vertex_injector_net::upstream::Endpoint;
 
 /// Most bytes of a credential file.
 pub const MAX_FILE: usize = 64 * 1024;

@@ -14,9 +14,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 use vertex_injector_core::allowed::{Allowed, Listed};
+use vertex_injector_core::endpoint::Endpoint;
 use vertex_injector_net::egress::Egress;
 use vertex_injector_net::telemetry::{DEFAULT_LEVELS, LogFormat};
-use vertex_injector_net::upstream::Endpoint;
 
 /// Every variable of ours begins so.
 const OURS: &str = "VERTEX_INJECTOR_";

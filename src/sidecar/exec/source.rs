@@ -11,8 +11,9 @@ use file::FileSource;
 use http::HttpSource;
 use std::time::Duration;
 use tokio::time::Instant;
+use vertex_injector_core::endpoint::Endpoint;
 use vertex_injector_net::egress::Egress;
-use vertex_injector_net::upstream::{self, Answer, Endpoint, Limits, Unanswered, Upstream};
+use vertex_injector_net::upstream::{self, Answer, Limits, Unanswered, Upstream};
 
 /// What one call may take; Ambient's own client has the same limits.
 const LIMITS: Limits = Limits {

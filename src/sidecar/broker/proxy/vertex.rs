@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::timeout;
-use vertex_injector_net::upstream::Endpoint;
+use vertex_injector_core::endpoint::Endpoint;
 
 /// How long Vertex AI may take to begin its answer; models think for minutes.
 const FIRST_BYTE: Duration = Duration::from_mins(10);

@@ -15,9 +15,10 @@ use bootstrap::Bootstrap;
 use std::time::Duration;
 use tokio::time::sleep;
 use tracing::debug;
+use vertex_injector_core::endpoint::Endpoint;
 use vertex_injector_net::egress::Egress;
 use vertex_injector_net::secret::Secret;
-use vertex_injector_net::upstream::{Answer, Endpoint, Upstream};
+use vertex_injector_net::upstream::{Answer, Upstream};
 
 /// Pauses between attempts at the control plane, as its own client makes them.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];

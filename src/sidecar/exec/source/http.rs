@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
+use vertex_injector_core::endpoint::Endpoint;
 use vertex_injector_net::egress::Egress;
 use vertex_injector_net::secret::Secret;
-use vertex_injector_net::upstream::{Endpoint, Upstream};
+use vertex_injector_net::upstream::Upstream;
 
 /// Longest that reading the token may take.
 const READ: Duration = Duration::from_secs(5);
