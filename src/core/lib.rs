@@ -1,7 +1,7 @@
 //! The decision of vertex-injector, pure: no socket, no clock, no client of the API server.
 //!
 //! Data flows one way. [`api`] holds the policies as people write them, [`clients`] the variables that each client
-//! reads, [`names`] everything that we own in a pod, [`operator`] what the operator of the cluster allows. [`admission`]
+//! reads, [`names`] everything that we own in a pod, [`reserved`] what no policy may take of it, [`operator`] what the operator of the cluster allows. [`admission`]
 //! decides, [`manifest`] finds pods and policies in files. [`presets`] knows the servers of credential sidecars, [`git`]
 //! what their git proxies let through.
 
@@ -17,3 +17,4 @@ pub mod names;
 pub mod operator;
 pub mod presets;
 pub mod quantity;
+pub mod reserved;

@@ -422,7 +422,7 @@ fn x11_an_unusable_policy_refuses_its_pods_with_its_name_and_every_field() {
         "spec.agents[0].credentialDirectory",
         "spec.identity.workloadIdentityFederation.audience",
         "spec.identity.workloadIdentityFederation.endpoints.sts",
-        "spec.env[0].name: \"LD_PRELOAD\"",
+        "spec.env[0].name: \"ANTHROPIC_BASE_URL\"",
         "spec.env[1].value: \"DEPLOY_TOKEN\"",
         "spec.sidecars[0].image",
         "spec.sidecars[0].port",

@@ -609,9 +609,9 @@ fn what_a_policy_may_not_say_of_a_credential_is_refused_with_its_field() {
             "wrapper",
         ),
         (
-            format!("[{{preset: github, {HTTP}, credentialEnv: [{{name: LD_PRELOAD, field: token}}]}}]"),
+            format!("[{{preset: github, {HTTP}, credentialEnv: [{{name: VERTEX_INJECTOR_LOG, field: token}}]}}]"),
             "credentialEnv[0].name",
-            "LD_PRELOAD",
+            "injector's own",
         ),
         (
             format!("[{{preset: github, {HTTP}, env: [{{name: VERTEX_INJECTOR_LOG, value: trace}}]}}]"),
@@ -624,9 +624,11 @@ fn what_a_policy_may_not_say_of_a_credential_is_refused_with_its_field() {
             "directory of its own",
         ),
         (
-            format!("[{{preset: github, {HTTP}, credentialFiles: [{{path: /usr/lib/token, field: token}}]}}]"),
+            format!(
+                "[{{preset: github, {HTTP}, credentialFiles: [{{path: /var/run/vertex-injector/credential/token, field: token}}]}}]"
+            ),
             "credentialFiles[0].path",
-            "/usr",
+            "/run/vertex-injector",
         ),
         (
             format!(
@@ -676,6 +678,15 @@ fn what_a_policy_may_not_say_of_a_credential_is_refused_with_its_field() {
             "{sidecars}: {message}"
         );
     }
+}
+
+#[test]
+fn what_a_server_reads_of_its_credential_is_its_authors_to_say() {
+    let sidecars = format!(
+        "[{{preset: github, {HTTP}, credentialEnv: [{{name: LD_PRELOAD, field: token}}],
+            credentialFiles: [{{path: /usr/lib/token, field: token}}]}}]"
+    );
+    of_sidecars(&sidecars).admit(&pod("[]")).injected();
 }
 
 #[test]

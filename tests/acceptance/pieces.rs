@@ -547,6 +547,92 @@ fn a_template_that_brings_a_key_later_loses_what_was_injected() {
 }
 
 #[test]
+fn what_the_author_of_a_policy_could_give_a_pod_anyway_the_policy_may_give_it() {
+    let mut policy = yaml(POLICY);
+    let names = [
+        "PATH",
+        "LD_PRELOAD",
+        "NODE_OPTIONS",
+        "PYTHONPATH",
+        "SSL_CERT_FILE",
+        "GIT_SSH_COMMAND",
+    ];
+    policy["spec"]["env"] = names
+        .map(|name| json!({"name": name, "value": "x"}))
+        .into_iter()
+        .collect();
+    let paths = [
+        "/usr/bin",
+        "/etc/ssl/certs",
+        "/etc/passwd",
+        "/opt",
+        "/run/secrets",
+        "/var/run/secrets/kubernetes.io",
+    ];
+    let mounts = paths.map(|path| json!({"name": "settings", "mountPath": path}));
+    policy["spec"]["volumeMounts"] = mounts.into_iter().collect();
+    let admission = World::under("sidecarImages: ['*']", &policy.to_string()).admit(&pod());
+    let agent = admission.injected().container("agent");
+    for name in names {
+        assert_eq!(agent.env(name), "x");
+    }
+    for path in paths {
+        assert!(agent.mount_paths().contains(&path), "{path}");
+    }
+}
+
+#[test]
+fn what_a_promise_of_ours_stands_on_no_policy_takes() {
+    let env = |name: &str| json!({"env": [{"name": name, "value": "x"}]});
+    let helper = |path: &str| json!({"authHelpers": [{"configMapName": "c", "mountPath": path}]});
+    for (spec, field) in [
+        (env("VERTEX_INJECTOR_LOG"), "spec.env[0].name"),
+        (env("GOOGLE_APPLICATION_CREDENTIALS"), "spec.env[0].name"),
+        (env("ANTHROPIC_BASE_URL"), "spec.env[0].name"),
+        (env("CREDENTIAL_MCP_URLS"), "spec.env[0].name"),
+        (env("GIT_CONFIG_COUNT"), "spec.env[0].name"),
+        (env("GIT_CONFIG_KEY_0"), "spec.env[0].name"),
+        (env("DEPLOY_TOKEN"), "spec.env[0].value"),
+        (
+            json!({"agents": [{"podSelector": {}, "env": env("GIT_CONFIG_VALUE_0")["env"]}]}),
+            "spec.agents[0].env[0].name",
+        ),
+        (
+            json!({"tokens": [{"name": "a", "audience": "b", "mountPath": "/a", "envName": "GCE_METADATA_HOST"}]}),
+            "spec.tokens[0].envName",
+        ),
+        (
+            json!({"tokens": [{"name": "a", "audience": "b", "mountPath": "/run/vertex-injector/a"}]}),
+            "spec.tokens[0].mountPath",
+        ),
+        (
+            helper("/var/run/secrets/vertex-injector"),
+            "spec.authHelpers[0].mountPath",
+        ),
+        (
+            helper("/run/secrets/vertex-injector/a"),
+            "spec.authHelpers[0].mountPath",
+        ),
+        (
+            helper("/run/secrets/kubernetes.io/serviceaccount"),
+            "spec.authHelpers[0].mountPath",
+        ),
+        (helper("/etc/vertex-injector"), "spec.authHelpers[0].mountPath"),
+        (
+            json!({"podVolumes": ["vertex-injector-credentials"]}),
+            "spec.podVolumes[0]",
+        ),
+    ] {
+        let mut policy = yaml(POLICY);
+        let fields = spec.as_object().unwrap().clone();
+        policy["spec"].as_object_mut().unwrap().extend(fields);
+        let denied = World::under("sidecarImages: ['*']", &policy.to_string()).admit(&pod());
+        let message = denied.denied(Reason::PolicyUnusable);
+        assert!(message.contains(&format!("{field}: ")), "{spec}: {message}");
+    }
+}
+
+#[test]
 fn helpers_of_any_name_get_a_volume_name_that_kubernetes_accepts_and_their_own() {
     let long = "a".repeat(253);
     let names = [

@@ -91,14 +91,14 @@ fn a_policy_that_breaks_a_rule_beyond_the_schema_is_refused_with_the_field_offli
             "tools",
         ),
         (
-            json!({"env": [{"name": "LD_PRELOAD", "value": "/tmp/x.so"}]}),
+            json!({"env": [{"name": "ANTHROPIC_BASE_URL", "value": "https://example.com"}]}),
             "spec.env[0].name",
-            "LD_PRELOAD",
+            "ANTHROPIC_BASE_URL",
         ),
         (
-            json!({"authHelpers": [{"configMapName": "helpers", "mountPath": "/usr/bin"}]}),
+            json!({"authHelpers": [{"configMapName": "helpers", "mountPath": "/run/vertex-injector/program"}]}),
             "spec.authHelpers[0].mountPath",
-            "/usr/bin",
+            "/run/vertex-injector",
         ),
         (
             json!({"tokens": [{"name": "api", "audience": "https://kubernetes.default.svc", "mountPath": "/var/run/x"}]}),

@@ -68,22 +68,22 @@ fn a_mount_of_no_volume_is_refused_with_its_place_its_name_and_the_valid_names()
 fn everything_that_is_wrong_is_said_in_one_message_and_no_value_of_a_variable_is() {
     let Some(release) = &*RELEASE else { return };
     let spec = json!({
-        "agents": [{"podSelector": {}, "env": [{"name": "LD_PRELOAD", "value": "/tmp/canary-1.so"}]}],
+        "agents": [{"podSelector": {}, "env": [{"name": "ANTHROPIC_BASE_URL", "value": "https://canary-1"}]}],
         "env": [{"name": "MY_TOKEN", "value": "canary-2"}],
         "sidecars": [{"name": "a", "image": "docker.io/evil:1", "port": 8090, "env": [{"name": "API_KEY", "value": "canary-3"}]}],
-        "volumeMounts": [{"name": "x", "mountPath": "/usr/bin"}],
+        "volumeMounts": [{"name": "x", "mountPath": "/run/vertex-injector/a"}],
     });
     let message = api_server(release, &[policy("all", spec)])["all"]
         .clone()
         .expect("a refusal");
     for part in [
-        r#"spec.agents[0].env[0].name: "LD_PRELOAD" may not be set by a policy: it can make a process run other code"#,
+        r#"spec.agents[0].env[0].name: "ANTHROPIC_BASE_URL" may not be set by a policy: it routes or authenticates model calls"#,
         r#"spec.env[0].value: "MY_TOKEN" looks like a secret"#,
         r#"spec.sidecars[0].env[0].value: "API_KEY" looks like a secret"#,
         r#"spec.sidecars[0].image: "docker.io/evil:1" is not allowed: the operator's list of sidecarImages has registry.example.com/acme/mcp-*, "#,
         "spec.sidecars[0].port: 8090 is taken by Ambient's own MCP server",
         r#"spec.volumeMounts[0].name: "x" references no volume of this policy; valid names: []"#,
-        r#"spec.volumeMounts[0].mountPath: "/usr/bin" is not for policies: nothing may be mounted at or below /usr"#,
+        r#"spec.volumeMounts[0].mountPath: "/run/vertex-injector/a" is not for policies: nothing may be mounted at or below /run/vertex-injector"#,
     ] {
         assert!(message.contains(part), "{part} is missing in:\n{message}");
     }
@@ -109,7 +109,7 @@ fn what_does_not_fit_together_is_refused_by_both() {
         json!({"sidecars": [sidecar("a", 8787, "a")]}),
         json!({"sidecars": [sidecar("a", 8100, "a"), with_resources(json!({"requests": {"cpu": "1"}, "limits": {"cpu": "999m"}}))]}),
         json!({"sidecars": [with_resources(json!({"requests": {"memory": "1Gi", "cpu": "1"}, "limits": {"memory": "1000Mi", "cpu": "1"}}))]}),
-        json!({"tokens": [{"name": "a", "audience": "b", "mountPath": "/a", "envName": "NODE_OPTIONS"}]}),
+        json!({"tokens": [{"name": "a", "audience": "b", "mountPath": "/a", "envName": "GCE_METADATA_HOST"}]}),
         json!({"tokens": [{"name": "a", "audience": "b", "mountPath": "/run/a"}], "authHelpers": [{"configMapName": "c", "mountPath": "/var/run/a"}]}),
         json!({"agents": [{"podSelector": {}, "credentialDirectory": "/a"}], "authHelpers": [{"configMapName": "c", "mountPath": "/a"}]}),
         json!({"authHelpers": [{"configMapName": "c", "mountPath": "/var/run/secrets/vertex-injector/helpers"}]}),

@@ -14,7 +14,7 @@ fn every_variable_that_code_or_chart_knows_is_judged_alike() {
     let Some(release) = &*RELEASE else { return };
     let mut names = words(
         &[
-            "src/core/api/validate/env.rs",
+            "src/core/reserved.rs",
             "src/core/clients.rs",
             "charts/vertex-injector/files/policy-rules.yaml",
         ],
@@ -58,8 +58,8 @@ fn every_path_that_code_or_chart_knows_is_judged_alike_wherever_it_is_mounted() 
     let Some(release) = &*RELEASE else { return };
     let mut paths = words(
         &[
-            "src/core/api/validate/paths.rs",
-            "src/names.rs",
+            "src/core/reserved.rs",
+            "src/core/names.rs",
             "charts/vertex-injector/files/policy-rules.yaml",
         ],
         "/[a-z0-9./-]*",

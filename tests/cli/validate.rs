@@ -28,7 +28,7 @@ fn a_valid_policy_is_told_so() {
 fn errors_of_the_schema_and_of_the_policy_are_told_together() {
     let policy = TEAM_POLICY.replace("us-east5", "us east").replace(
         "  authHelpers:",
-        "  env: [{name: LD_PRELOAD, value: x}]\n  volumeMounts: [{name: missing, mountPath: /m}]\n  authHelpers:",
+        "  env: [{name: ANTHROPIC_BASE_URL, value: x}]\n  volumeMounts: [{name: missing, mountPath: /m}]\n  authHelpers:",
     );
     let files = Files::new(&[("policy.yaml", &policy)]);
     let ran = run(&["validate", "-f", &files.path("policy.yaml")]);

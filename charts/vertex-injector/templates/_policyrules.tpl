@@ -62,9 +62,7 @@ strings.quote({{ . }}) + " is an audience of the API server: such a token would 
 {{ include "vertex-injector.cel.each" (dict "list" .paths "when" (printf "!%s[i].matches(variables.plainPath)" .paths)
   "say" (printf "%s + %s" $field (toJson " is not a plain absolute path: no empty, '.' or '..' part, no '/' at the end"))) }} +
 {{ include "vertex-injector.cel.each" (dict "list" .paths "when" (printf "variables.closedPaths.exists(closed, %s[i] == closed || %s[i].startsWith(closed + \"/\"))" .real .real)
-  "say" (printf "%s + %s + variables.closedPaths.filter(closed, %s[i] == closed || %s[i].startsWith(closed + \"/\"))[0]" $field (toJson " is not for policies: nothing may be mounted at or below ") .real .real)) }} +
-{{ include "vertex-injector.cel.each" (dict "list" .paths "when" (printf "%s[i] in variables.coveredPaths" .real)
-  "say" (printf "%s + %s" $field (toJson " is not for policies: a mount there would hide what is in it; choose a directory of its own"))) }}
+  "say" (printf "%s + %s + variables.closedPaths.filter(closed, %s[i] == closed || %s[i].startsWith(closed + \"/\"))[0]" $field (toJson " is not for policies: nothing may be mounted at or below ") .real .real)) }}
 {{- end }}
 
 {{- /* The mounts that a policy adds: as paths, with offset (their place in variables.mountedAt, CEL): not where credentials are, nor where an earlier one is. */ -}}

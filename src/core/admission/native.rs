@@ -6,9 +6,8 @@ use super::ours::is_ours;
 use super::pod::{Pod, Projected, Quantity, Volume};
 use super::select;
 use crate::api::Resources;
-use crate::api::validate::changes_a_process;
-use crate::names;
 use crate::quantity::thousandths as quantity;
+use crate::{names, reserved};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -271,16 +270,11 @@ fn is_rendering(pod: &Pod<'_>, index: usize, name: &str, rendered: &Value, seale
             .any(|volume| volume.starts_with(names::PIECE_PREFIX))
         && draft::previous(pod, name).is_disjoint(&variables)
         && !(sealed
-            && (variables.iter().any(|name| breaks_a_seal(name))
+            && (variables.iter().any(|name| reserved::steers_us(name))
                 || added("volumeMounts", "mountPath").iter().any(|path| covers(path))
                 || ["livenessProbe", "readinessProbe", "volumeDevices"]
                     .iter()
                     .any(|field| found.get(*field).is_some())))
-}
-
-/// Whether a variable would configure one of our programs, or change what a process loads or trusts.
-fn breaks_a_seal(name: &str) -> bool {
-    name.starts_with("VERTEX_INJECTOR_") || changes_a_process(name)
 }
 
 /// Whether a mount at this path would take the place of something that our program is or reads.

@@ -13,20 +13,6 @@ use crate::clients::{MODEL_REGION_CLIENTS, MODEL_REGION_PREFIX, Setting};
 use crate::operator::Operator;
 use std::collections::HashSet;
 
-pub use env::{changes_a_process, is_secret_name};
-
-/// Ports that agent systems use on loopback in every pod of theirs; a sidecar there would take a client's place.
-pub const TAKEN_PORTS: [(i32, &str); 8] = [
-    (8001, "the Ambient runner"),
-    (8090, "Ambient's own MCP server"),
-    (8091, "Ambient's GitHub sidecar"),
-    (8092, "Ambient's Jira sidecar"),
-    (8093, "Ambient's Kubernetes sidecar"),
-    (8094, "Ambient's Google sidecar"),
-    (8174, "OpenShell's metadata server"),
-    (8787, "Kartograph's runtime"),
-];
-
 /// Everything that makes a policy unusable, with the field of each.
 pub fn errors(spec: &PolicySpec, namespaces: Option<&Selector>, operator: &Operator) -> FieldErrors {
     let mut errors = FieldErrors::default();

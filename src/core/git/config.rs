@@ -16,6 +16,11 @@ pub const KEY: &str = "GIT_CONFIG_KEY_";
 /// Prefix of the variables of values, before the pair's number.
 pub const VALUE: &str = "GIT_CONFIG_VALUE_";
 
+/// Whether a variable of this name is one of the configuration.
+pub fn is_owned(name: &str) -> bool {
+    name == COUNT || name.starts_with(KEY) || name.starts_with(VALUE)
+}
+
 /// Most pairs that a pod may have; git has no use for so many, and nobody should have to count them.
 pub const MAX_PAIRS: usize = 1000;
 

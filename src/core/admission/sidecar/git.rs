@@ -4,7 +4,7 @@ use super::container::Placed;
 use crate::admission::draft::{ContainerDraft, Draft};
 use crate::admission::env::Given;
 use crate::admission::render;
-use crate::git::config::{COUNT, GitHost, KEY, MAX_PAIRS, VALUE, git_config_env};
+use crate::git::config::{COUNT, GitHost, KEY, MAX_PAIRS, git_config_env, is_owned};
 use std::collections::BTreeMap;
 
 /// Plans the variables of every chosen container.
@@ -72,9 +72,8 @@ fn configure(draft: &mut Draft<'_>, container: usize, proxies: &[(u16, Vec<GitHo
 
 /// The configuration of the pod's own: without what an earlier injection added, and with the count that it had.
 fn own_configuration(target: &ContainerDraft<'_>) -> Result<BTreeMap<String, String>, String> {
-    let is_git = |name: &str| name == COUNT || name.starts_with(KEY) || name.starts_with(VALUE);
     let mut own = BTreeMap::new();
-    for name in target.environment.positions_of(is_git).into_keys() {
+    for name in target.environment.positions_of(is_owned).into_keys() {
         if name != COUNT && target.is_previous(&name) {
             continue;
         }

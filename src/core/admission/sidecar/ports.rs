@@ -6,7 +6,7 @@ use crate::admission::draft::Draft;
 use crate::admission::native;
 use crate::admission::plan::taken_ports;
 use crate::admission::policy::Policy;
-use crate::api::validate::TAKEN_PORTS;
+use crate::reserved;
 use std::collections::BTreeSet;
 
 /// First port of the wrappers' control listeners.
@@ -28,7 +28,7 @@ impl Free {
             let ports = broker.ports(&taken);
             taken.extend([Some(ports.metadata), ports.proxy, ports.metrics].into_iter().flatten());
         }
-        taken.extend(TAKEN_PORTS.iter().map(|(port, _)| *port));
+        taken.extend(reserved::PORTS.iter().map(|(port, _)| *port));
         for server in &policy.sidecars.servers {
             let git = server.whole.git.as_ref().and_then(|git| git.port);
             taken.extend(server.whole.fixed_port().into_iter().chain(git));

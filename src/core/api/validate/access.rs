@@ -1,13 +1,14 @@
 //! What an access mode needs and excludes: whether the broker can do its work, and whether the proxy lets through what the
 //! policy itself sends agents to.
 
+use super::Setting;
 use super::pieces::{check_bounds, matches};
-use super::{Setting, TAKEN_PORTS};
 use crate::api::{
     Access, Broker, Client, FieldErrors, Isolation, OpenShell, PolicySpec, Proxy, Publisher, Vertex,
     WorkloadIdentityFederation,
 };
 use crate::clients::CLAUDE;
+use crate::reserved;
 
 pub(super) fn check(spec: &PolicySpec, errors: &mut FieldErrors) {
     if spec.access.has_broker() {
@@ -150,7 +151,7 @@ fn check_container(broker: &Broker, spec: &PolicySpec, errors: &mut FieldErrors)
         if let Some((other, _)) = ports.iter().take(i).find(|(_, other)| *other == Some(port)) {
             errors.add(&*field, format!("{port} is {other} already; the ports must differ"));
         }
-        if let Some((_, user)) = TAKEN_PORTS.iter().find(|(taken, _)| *taken == port) {
+        if let Some(user) = reserved::user_of_port(port) {
             errors.add(&*field, format!("{port} is taken by {user}; choose another"));
         }
         if let Some(sidecar) = spec.sidecars.iter().find(|sidecar| sidecar.port == Some(port)) {

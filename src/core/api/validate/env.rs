@@ -1,58 +1,8 @@
-//! Which variables a policy may set: none that makes a process run or trust something else, none that routes or
-//! authenticates (those have fields of their own), no literal secret.
+//! Which variables a policy may set: none that the injector itself sets (see [`reserved`]), no literal secret.
 
 use crate::api::{EnvVar, FieldErrors, PolicySpec};
-use crate::clients;
+use crate::reserved;
 use std::collections::HashMap;
-
-/// Variables by which a process loads or runs code that it otherwise would not.
-const LOADERS: &[&str] = &[
-    "PATH",
-    "NODE_OPTIONS",
-    "NODE_PATH",
-    "BASH_ENV",
-    "ENV",
-    "SHELLOPTS",
-    "BASHOPTS",
-    "PS4",
-    "PROMPT_COMMAND",
-    "IFS",
-    "JAVA_TOOL_OPTIONS",
-    "_JAVA_OPTIONS",
-    "JDK_JAVA_OPTIONS",
-    "CLASSPATH",
-    "RUBYOPT",
-    "RUBYLIB",
-    "PERL5OPT",
-    "PERL5LIB",
-    "PERL5DB",
-    "GCONV_PATH",
-    "LOCPATH",
-    "GLIBC_TUNABLES",
-    "EDITOR",
-    "VISUAL",
-    "PAGER",
-    "BROWSER",
-    "CLOUDSDK_PYTHON",
-    "CLOUDSDK_PYTHON_ARGS",
-    "CLOUDSDK_PYTHON_SITEPACKAGES",
-    "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES",
-];
-
-/// Prefixes of such variables.
-const LOADER_PREFIXES: &[&str] = &["LD_", "DYLD_", "PYTHON", "GIT_", "BASH_FUNC_"];
-
-/// Variables by which a process trusts other certificates.
-const TRUST: &[&str] = &[
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "NODE_EXTRA_CA_CERTS",
-    "NODE_TLS_REJECT_UNAUTHORIZED",
-    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
-    "CLOUDSDK_AUTH_DISABLE_SSL_VALIDATION",
-];
 
 pub(super) fn check(spec: &PolicySpec, errors: &mut FieldErrors) {
     check_list(&spec.env, "spec.env", errors);
@@ -82,41 +32,6 @@ pub(super) fn check(spec: &PolicySpec, errors: &mut FieldErrors) {
     }
 }
 
-/// Whether a variable of this name can make a process run other code or trust other certificates.
-pub fn changes_a_process(name: &str) -> bool {
-    is_loader(name) || TRUST.contains(&name)
-}
-
-/// Whether a variable of this name holds a secret by all appearance: it ends in a word such as `TOKEN` or `API_KEY`.
-pub fn is_secret_name(name: &str) -> bool {
-    const WORDS: [&str; 13] = [
-        "TOKEN",
-        "SECRET",
-        "PASSWORD",
-        "PASSWD",
-        "PASSPHRASE",
-        "APIKEY",
-        "API_KEY",
-        "ACCESS_KEY",
-        "SECRET_KEY",
-        "PRIVATE_KEY",
-        "AUTH_KEY",
-        "CREDENTIAL",
-        "CREDENTIALS",
-    ];
-    let upper = name.to_ascii_uppercase();
-    WORDS.iter().any(|word| {
-        upper
-            .strip_suffix(word)
-            .is_some_and(|rest| rest.is_empty() || rest.ends_with('_'))
-    })
-}
-
-/// Whether a variable of this name configures one of our own programs.
-pub(super) fn is_ours(name: &str) -> bool {
-    name.starts_with("VERTEX_INJECTOR_")
-}
-
 fn check_list(env: &[EnvVar], field: &str, errors: &mut FieldErrors) {
     check_unique(env, field, errors);
     for (i, var) in env.iter().enumerate() {
@@ -134,27 +49,16 @@ fn check_unique(env: &[EnvVar], field: &str, errors: &mut FieldErrors) {
 }
 
 fn check_name(name: &str, field: &str, errors: &mut FieldErrors) {
-    let why = if is_loader(name) {
-        "it can make a process run other code"
-    } else if TRUST.contains(&name) {
-        "it can make a process trust other certificates"
-    } else if clients::is_owned(name) {
-        "it routes or authenticates model calls; use the policy's own fields (vertex, identity, conflicts)"
-    } else {
-        return;
-    };
-    errors.add(field, format!("{name:?} may not be set by a policy: {why}"));
-}
-
-fn is_loader(name: &str) -> bool {
-    LOADERS.contains(&name) || LOADER_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    if let Some(because) = reserved::variable(name) {
+        errors.add(field, format!("{name:?} may not be set by a policy: {because}"));
+    }
 }
 
 fn check_shape(var: &EnvVar, field: &str, errors: &mut FieldErrors) {
     if var.value.is_some() == var.value_from.is_some() {
         errors.add(field, "exactly one of value and valueFrom must be set");
     }
-    if var.value.as_deref().is_some_and(|value| !value.is_empty()) && is_secret_name(&var.name) {
+    if var.value.as_deref().is_some_and(|value| !value.is_empty()) && reserved::is_secret(&var.name) {
         errors.add(
             format!("{field}.value"),
             format!("{:?} looks like a secret, and a literal is readable by everyone who may read the policy or the pod; use valueFrom.secretKeyRef", var.name),

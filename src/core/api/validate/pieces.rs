@@ -5,6 +5,7 @@ use crate::api::{DownwardApiItem, FieldErrors, KeyToPath, PolicySpec, Projection
 use crate::glob::Glob;
 use crate::operator::Operator;
 use crate::quantity::thousandths;
+use crate::{names, reserved};
 
 pub(super) fn check(spec: &PolicySpec, operator: &Operator, errors: &mut FieldErrors) {
     for (i, helper) in spec.auth_helpers.iter().enumerate() {
@@ -72,6 +73,7 @@ fn check_mounts(spec: &PolicySpec, errors: &mut FieldErrors) {
         }
     }
     for (i, name) in spec.pod_volumes.iter().enumerate() {
+        check_volume_name(name, &format!("spec.podVolumes[{i}]"), errors);
         if spec.volumes.iter().any(|volume| volume.name == *name) {
             errors.add(
                 format!("spec.podVolumes[{i}]"),
@@ -81,16 +83,20 @@ fn check_mounts(spec: &PolicySpec, errors: &mut FieldErrors) {
     }
 }
 
-fn check_volume(volume: &Volume, field: &str, operator: &Operator, errors: &mut FieldErrors) {
-    if volume.name.starts_with(crate::names::PIECE_PREFIX) {
+fn check_volume_name(name: &str, field: &str, errors: &mut FieldErrors) {
+    if reserved::is_our_volume(name) {
         errors.add(
-            format!("{field}.name"),
+            field,
             format!(
                 "names that begin with {} are reserved for the injector's own volumes",
-                crate::names::PIECE_PREFIX
+                names::PIECE_PREFIX
             ),
         );
     }
+}
+
+fn check_volume(volume: &Volume, field: &str, operator: &Operator, errors: &mut FieldErrors) {
+    check_volume_name(&volume.name, &format!("{field}.name"), errors);
     let Volume {
         name: _,
         config_map,

@@ -2,7 +2,7 @@
 
 use super::identity::check_audience;
 use super::pieces::{check_bounds, matches};
-use super::{TAKEN_PORTS, check_object_name, env, paths};
+use super::{check_object_name, paths};
 use crate::allowed::{Allowed, is_service};
 use crate::api::{CredentialHttp, CredentialSource, FieldErrors, Git, Isolation, PolicySpec, Sidecar};
 use crate::git::config::GitHost;
@@ -10,10 +10,8 @@ use crate::git::rules::Rule;
 use crate::names;
 use crate::operator::Operator;
 use crate::presets::Complete;
+use crate::reserved;
 use std::collections::HashMap;
-
-/// Names of sidecars whose containers would be called like ones of ours.
-const OURS: [&str; 2] = [names::BROKER_CONTAINER, names::COPY_CONTAINER];
 
 /// Below this nothing of a credential is written: it is the sidecar's own scratch space, on the node's disk.
 const TEMPORARY: &str = "/tmp";
@@ -92,7 +90,7 @@ fn check_distinct(whole: &Complete, earlier: &[Complete], field: &str, errors: &
         );
     }
     let container = format!("{}{name}", names::PIECE_PREFIX);
-    if OURS.contains(&container.as_str()) {
+    if reserved::is_our_container(&container) {
         errors.add(
             format!("{field}.name"),
             format!("{container} is a container of the injector's own; choose another name"),
@@ -118,7 +116,7 @@ fn check_distinct(whole: &Complete, earlier: &[Complete], field: &str, errors: &
 }
 
 fn check_taken(port: i32, field: &str, errors: &mut FieldErrors) {
-    if let Some((_, user)) = TAKEN_PORTS.iter().find(|(taken, _)| *taken == port) {
+    if let Some(user) = reserved::user_of_port(port) {
         errors.add(field, format!("{port} is taken by {user}; choose another"));
     }
 }
@@ -177,15 +175,7 @@ fn names_a_version(image: &str) -> bool {
 /// What the server gets of the credential.
 fn check_mapping(sidecar: &Sidecar, whole: &Complete, field: &str, errors: &mut FieldErrors) {
     for (i, var) in sidecar.env.iter().enumerate() {
-        if env::is_ours(&var.name) {
-            errors.add(
-                format!("{field}.env[{i}].name"),
-                format!(
-                    "{:?} may not be set by a policy: it configures the injector's own programs",
-                    var.name
-                ),
-            );
-        }
+        check_variable(&var.name, &format!("{field}.env[{i}].name"), errors);
         if whole.variables.iter().any(|mapped| mapped.name == var.name) {
             errors.add(
                 format!("{field}.env[{i}].name"),
@@ -198,15 +188,7 @@ fn check_mapping(sidecar: &Sidecar, whole: &Complete, field: &str, errors: &mut 
     }
     for (i, var) in sidecar.credential_env.iter().enumerate() {
         let field = format!("{field}.credentialEnv[{i}].name");
-        if env::is_ours(&var.name) || env::changes_a_process(&var.name) {
-            errors.add(
-                &*field,
-                format!(
-                    "{:?} can make a process run or trust something else, which no credential may do",
-                    var.name
-                ),
-            );
-        }
+        check_variable(&var.name, &field, errors);
         if sidecar
             .credential_env
             .iter()
@@ -228,15 +210,6 @@ fn check_mapping(sidecar: &Sidecar, whole: &Complete, field: &str, errors: &mut 
             );
         } else {
             paths::check_path(parent, &field, errors);
-        }
-        if [names::PROGRAM_DIRECTORY, names::SIDECAR_CREDENTIAL_DIRECTORY].contains(&parent) {
-            errors.add(
-                &*field,
-                format!(
-                    "{:?} is where the injector mounts what it needs itself; choose another directory",
-                    file.path
-                ),
-            );
         }
         if *directory.get_or_insert(parent) != parent {
             errors.add(
@@ -271,6 +244,13 @@ fn check_mapping(sidecar: &Sidecar, whole: &Complete, field: &str, errors: &mut 
                 );
             }
         }
+    }
+}
+
+/// The variables of a server are its author's; those of the program that starts it are not.
+fn check_variable(name: &str, field: &str, errors: &mut FieldErrors) {
+    if let Some(because) = reserved::variable_of_sidecar(name) {
+        errors.add(field, format!("{name:?} may not be set by a policy: {because}"));
     }
 }
 
