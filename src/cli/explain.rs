@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::iter;
-use vertex_injector_core::admission::{Change, Decision, Needed, Outcome, UnitState};
+use vertex_injector_core::admission::{Change, Class, Decision, Needed, Outcome, UnitState};
 
 /// Say what the webhook would do to the pods of manifests, and why
 ///
@@ -133,6 +133,7 @@ fn rows(decision: &Decision) -> Vec<(String, String)> {
         containers,
         needs,
         warnings,
+        problems: _,
         patch: _,
     } = decision;
     let mut rows = Vec::new();
@@ -146,9 +147,10 @@ fn rows(decision: &Decision) -> Vec<(String, String)> {
             UnitState::Skipped => "skipped",
         };
         let reason = unit.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+        // What decides about the pod stands above.
         let detail = match unit.detail.as_str() {
             "" => String::new(),
-            said if said == message => String::new(),
+            _ if unit.decides => String::new(),
             detail => format!(": {detail}"),
         };
         rows.push((unit.name.clone(), format!("{state}{reason}{detail}")));
@@ -161,10 +163,8 @@ fn rows(decision: &Decision) -> Vec<(String, String)> {
         rows.extend(wrapped(label, "", names));
     }
     rows.extend(needs.iter().map(|needed| ("needs".to_owned(), need(needed))));
-    let news = warnings
-        .iter()
-        .filter(|warning| *outcome == Outcome::Injected || !warning.contains(message));
-    rows.extend(news.map(|warning| ("warning".to_owned(), warning.clone())));
+    let news = warnings.iter().filter(|warning| warning.class != Class::Outcome);
+    rows.extend(news.map(|warning| ("warning".to_owned(), warning.to_string())));
     rows
 }
 

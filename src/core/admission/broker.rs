@@ -13,12 +13,6 @@ use crate::operator::{self, CaConfigMap};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// Port of the metadata server where the pod does not use it.
-const METADATA_PORT: i32 = 8470;
-
-/// Port of the Vertex proxy where the pod does not use it.
-const PROXY_PORT: i32 = 8471;
-
 /// What is rendered once.
 #[derive(Debug)]
 pub(super) struct Broker {
@@ -47,14 +41,6 @@ pub(super) struct Limits {
     pub(super) project: String,
     pub(super) regions: Vec<String>,
     pub(super) models: Vec<Glob>,
-}
-
-/// Where a pod's broker listens.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ports {
-    pub(super) metadata: i32,
-    pub(super) proxy: Option<i32>,
-    pub(super) metrics: Option<i32>,
 }
 
 impl Broker {
@@ -101,29 +87,6 @@ impl Broker {
                 cpu: ("10m", "100m"),
                 memory: ("16Mi", "64Mi"),
             },
-        }
-    }
-
-    /// The ports in a pod that uses `taken` itself: what the policy says, else the first from the default on that nobody
-    /// uses.
-    pub(super) fn ports(&self, taken: &BTreeSet<i32>) -> Ports {
-        let Wishes {
-            metadata_port,
-            proxy_port,
-            metrics_port,
-            resources: _,
-        } = self.wishes;
-        let mut used = taken.clone();
-        used.extend([metadata_port, proxy_port, metrics_port].into_iter().flatten());
-        let mut choose = |wish: Option<i32>, default: i32| {
-            let port = wish.unwrap_or_else(|| (default..=65535).find(|port| !used.contains(port)).unwrap_or(default));
-            used.insert(port);
-            port
-        };
-        Ports {
-            metadata: choose(metadata_port, METADATA_PORT),
-            proxy: (self.access == Access::Proxy).then(|| choose(proxy_port, PROXY_PORT)),
-            metrics: metrics_port,
         }
     }
 }

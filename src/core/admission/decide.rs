@@ -1,7 +1,8 @@
 //! The whole decision about one pod.
 
-use super::decision::{Decision, Needed, Outcome, Reason, UnitState};
-use super::draft::{self, Draft};
+use super::decision::{Decision, Outcome, Reason, UnitState};
+use super::draft::Draft;
+use super::finding::{Class, Finding};
 use super::pod::Pod;
 use super::policy::{Kind, Policy};
 use super::set::PolicySet;
@@ -141,50 +142,58 @@ fn serve(pod: &Pod<'_>, namespace: &str, policy: &Policy, kind: &Kind, asks: boo
         Ok(draft) => draft,
         Err(problem) => return Decision::denied(Reason::MalformedPod, format!("the pod cannot be read: {problem}")),
     };
-    plan::plan(&mut draft, policy, kind, open_shell);
-    if draft.problems.is_empty() && draft.exposures.is_empty() {
+    plan::plan_policy(&mut draft, policy, kind, open_shell);
+    if draft.notes.problems.is_empty() && draft.notes.exposures.is_empty() {
         conclude(draft, namespace, policy, asks)
     } else {
-        let isolated = draft.exposures.is_empty();
-        let mut problems = std::mem::take(&mut draft.problems);
-        let reason = if problems.is_empty() {
-            Reason::NotIsolated
-        } else {
-            Reason::Conflict
-        };
-        problems.append(&mut draft.exposures);
-        let remedy = if isolated { "" } else { NOT_ISOLATED };
-        let message = match problems.as_slice() {
-            [problem] => format!("policy {name} cannot be applied to this pod: {problem}{remedy}"),
-            _ => {
-                let numbered: Vec<String> = problems
-                    .iter()
-                    .enumerate()
-                    .map(|(i, problem)| format!("({}) {problem}", i + 1))
-                    .collect();
-                format!(
-                    "policy {name} cannot be applied to this pod, for {} reasons: {}{remedy}",
-                    problems.len(),
-                    numbered.join("; ")
-                )
-            }
-        };
-        Decision::denied(reason, message)
+        refuse(draft, policy)
+    }
+}
+
+/// The decision of a draft with problems.
+fn refuse(draft: Draft<'_>, policy: &Policy) -> Decision {
+    let name = policy.name();
+    let (mut problems, exposures) = (draft.notes.problems, draft.notes.exposures);
+    let reason = if problems.is_empty() {
+        Reason::NotIsolated
+    } else {
+        Reason::Conflict
+    };
+    let remedy = if exposures.is_empty() { "" } else { NOT_ISOLATED };
+    problems.extend(exposures);
+    let message = match problems.as_slice() {
+        [problem] => format!("policy {name} cannot be applied to this pod: {problem}{remedy}"),
+        _ => {
+            let numbered: Vec<String> = problems
+                .iter()
+                .enumerate()
+                .map(|(i, problem)| format!("({}) {problem}", i + 1))
+                .collect();
+            format!(
+                "policy {name} cannot be applied to this pod, for {} reasons: {}{remedy}",
+                problems.len(),
+                numbered.join("; ")
+            )
+        }
+    };
+    Decision {
+        problems,
+        ..Decision::denied(reason, message)
     }
 }
 
 /// The decision of a draft without problems.
 fn conclude(mut draft: Draft<'_>, namespace: &str, policy: &Policy, asks: bool) -> Decision {
     let name = policy.name();
-    let skip = draft
-        .units
-        .iter()
-        .find_map(|unit| Some((unit.reason?, unit.detail.clone())));
-    if draft.units.iter().all(|unit| unit.reason.is_some()) {
+    let skip = { draft.notes.units.iter() }.find_map(|unit| Some((unit.reason?, unit.detail.clone())));
+    if draft.notes.units.iter().all(|unit| unit.reason.is_some()) {
         let (reason, detail) = skip.unwrap_or((
             Reason::NothingToInject,
             format!("policy {name} adds nothing to this pod"),
         ));
+        for unit in &mut draft.notes.units {
+            unit.decides = unit.detail == detail;
+        }
         // What an earlier injection left goes all the same.
         draft.annotate(names::RENDERED_ENV, None);
         draft.annotate(names::POLICY_REF, None);
@@ -201,29 +210,27 @@ fn conclude(mut draft: Draft<'_>, namespace: &str, policy: &Policy, asks: bool) 
         names::SKIPPED,
         skip.as_ref().filter(|_| asks).map(|(reason, _)| reason.to_string()),
     );
+    let notes = &mut draft.notes;
     if let Some((reason, detail)) = skip {
-        let skipped = draft.units.iter().filter(|unit| unit.reason.is_some());
+        let skipped = notes.units.iter().filter(|unit| unit.reason.is_some());
         let names: Vec<&str> = skipped.map(|unit| unit.name.as_str()).collect();
-        draft.warnings.push(format!(
-            "vertex-injector left out {} ({reason}): {detail}",
-            names.join(" and ")
-        ));
+        let names = names.join(" and ");
+        let text = format!("vertex-injector left out {names} ({reason}): {detail}");
+        notes.warnings.push(Finding::new(Class::LeftOut, None, &names, text));
     }
-    let needs = draft::settle(&draft.needs);
-    let required: Vec<String> = needs
-        .iter()
+    let needs = notes.needs();
+    let required: Vec<String> = { needs.iter() }
         .filter(|need| !need.optional)
         .map(|need| format!("{} {}", need.kind, need.name))
         .collect();
     if !required.is_empty() {
-        draft.warnings.push(format!(
-            "this pod needs {} in namespace {namespace}; until all of it exists the pod waits in ContainerCreating",
-            list(&required)
-        ));
+        let required = list(&required);
+        let text = format!(
+            "this pod needs {required} in namespace {namespace}; until all of it exists the pod waits in ContainerCreating"
+        );
+        notes.warnings.push(Finding::new(Class::Needs, None, &required, text));
     }
-    let units: Vec<&str> = draft
-        .units
-        .iter()
+    let units: Vec<&str> = { notes.units.iter() }
         .filter(|unit| unit.state != UnitState::Skipped)
         .map(|unit| unit.name.as_str())
         .collect();
@@ -235,11 +242,7 @@ fn conclude(mut draft: Draft<'_>, namespace: &str, policy: &Policy, asks: bool) 
             format!("everything of policy {name} was there already: {}", units.join(", ")),
         )
     };
-    let decision = draft.finish(Outcome::Injected, reason, message);
-    Decision {
-        needs: needs.into_iter().collect::<Vec<Needed>>(),
-        ..decision
-    }
+    draft.finish(Outcome::Injected, reason, message)
 }
 
 /// Leaves the pod alone; one that asked is told so, and marked for the backstop.
@@ -258,9 +261,9 @@ fn skipped_with(mut draft: Draft<'_>, reason: Reason, detail: String, asks: bool
             Reason::OwnApiKey | Reason::OwnCredentials | Reason::OtherProvider | Reason::VertexSwitchedOff
         )
     {
-        draft
-            .warnings
-            .push(format!("vertex-injector left this pod alone ({reason}): {detail}"));
+        let text = format!("vertex-injector left this pod alone ({reason}): {detail}");
+        let finding = Finding::new(Class::Outcome, None, "metadata.labels", text);
+        draft.notes.warnings.push(finding);
     }
     draft.finish(Outcome::Skipped, reason, detail)
 }

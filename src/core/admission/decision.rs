@@ -1,5 +1,6 @@
 //! The decision about one pod, as one value.
 
+use super::finding::Finding;
 use json_patch::PatchOperation;
 use serde::Serialize;
 use std::fmt;
@@ -27,8 +28,11 @@ pub struct Decision {
     /// ConfigMaps, Secrets and claims that the injected pod refers to because of the policy. A missing one keeps the
     /// pod waiting in `ContainerCreating`.
     pub needs: Vec<Needed>,
-    /// Sentences for the person who created the pod; the API server shows them as warnings.
-    pub warnings: Vec<String>,
+    /// For the person who created the pod; the API server shows them as warnings.
+    pub warnings: Vec<Finding>,
+    /// What a refused pod is refused for; the message says it in words.
+    #[serde(skip)]
+    pub problems: Vec<Finding>,
     /// The JSON Patch (RFC 6902), empty when nothing changes.
     #[serde(skip)]
     pub patch: Vec<PatchOperation>,
@@ -129,6 +133,9 @@ pub struct Unit {
     /// What it consists of, or why it was left out, in words.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// Whether the decision's message says the detail: the pod is skipped because this unit is.
+    #[serde(skip)]
+    pub decides: bool,
 }
 
 /// What became of a unit.
@@ -165,6 +172,13 @@ pub struct Needed {
     pub optional: bool,
 }
 
+impl Change {
+    pub(super) fn new(op: &'static str, name: &str) -> Self {
+        let name = name.to_owned();
+        Self { op, name }
+    }
+}
+
 impl Decision {
     /// The pod is admitted as it is.
     pub fn skipped(reason: Reason, message: impl Into<String>) -> Self {
@@ -188,6 +202,7 @@ impl Decision {
             containers: Vec::new(),
             needs: Vec::new(),
             warnings: Vec::new(),
+            problems: Vec::new(),
             patch: Vec::new(),
         }
     }

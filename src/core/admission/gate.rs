@@ -1,105 +1,141 @@
 //! Whether Vertex and identity are injected at all: a pod may bring a key, a credential file or another provider, or
 //! switch Vertex off.
 
-use super::draft::Draft;
+use super::decision::Reason;
+use super::draft::{ContainerDraft, Notes};
 use super::env::Known;
-use super::{decision::Reason, settings};
+use super::finding::Class;
+use super::settings;
 use crate::api::{OnKey, OnValue, PolicySpec};
 use crate::clients::{self, API_KEYS, CREDENTIALS, OTHER_PROVIDERS};
 use crate::names;
 
-/// The answer.
-pub(super) enum Gate {
-    /// Inject; the variables to remove first, each with its container.
-    Open { remove: Vec<(usize, &'static str)> },
-    /// Leave both out.
-    Shut { reason: Reason, detail: String },
+/// Why both are left out.
+pub(super) struct Shut {
+    /// The code.
+    pub(super) reason: Reason,
+    /// In words, with the container and what it brings.
+    pub(super) detail: String,
 }
 
 /// Asks every chosen container; the first that shuts the gate decides for the pod, because its variables and the
-/// identity belong together. `file` is the path that the policy gives the credential file.
-pub(super) fn gate(draft: &mut Draft<'_>, spec: &PolicySpec, file: Option<&str>) -> Gate {
-    let mut remove = Vec::new();
-    let mut shut: Option<(Reason, String)> = None;
-    // What the policy refuses outright, and what only stands in the way of Vertex.
-    let mut refusals = Vec::new();
-    let mut problems = Vec::new();
-    let mut warnings = Vec::new();
-    for (i, target) in draft.containers.iter().enumerate() {
+/// identity belong together. `file` is the path that the policy gives the credential file. An open gate is none.
+pub(super) fn shut_by(
+    containers: &[ContainerDraft<'_>],
+    spec: &PolicySpec,
+    file: Option<&str>,
+    notes: &mut Notes,
+) -> Option<Shut> {
+    let mut shut: Option<Shut> = None;
+    let mut close = |reason, detail| shut = shut.take().or(Some(Shut { reason, detail }));
+    // What only stands in the way of Vertex.
+    let mut further = Notes::default();
+    for target in containers {
         let name = target.name();
-        let present = |variable: &str| target.environment.known(variable).is_some() && !target.is_previous(variable);
         if let Some(vertex) = &spec.vertex {
-            for key in API_KEYS.iter().copied().filter(|key| present(key)) {
+            for key in foreign_keys(target) {
                 match spec.conflicts.api_keys {
-                    OnKey::Keep => {
-                        let detail = format!("container {name} keeps its own {key} (conflicts.apiKeys: Keep), so nothing of Vertex is injected");
-                        shut = shut.or(Some((Reason::OwnApiKey, detail)));
-                    }
-                    OnKey::Remove => remove.push((i, key)),
-                    OnKey::Deny => refusals.push(format!(
-                        "container {name:?} sets {key} beside Vertex, and conflicts.apiKeys is Deny; remove the variable from the pod"
-                    )),
+                    OnKey::Keep => close(
+                        Reason::OwnApiKey,
+                        format!("container {name} keeps its own {key} (conflicts.apiKeys: Keep), so nothing of Vertex is injected"),
+                    ),
+                    OnKey::Remove => {}
+                    OnKey::Deny => notes.deny(
+                        Some(name),
+                        key,
+                        format!("container {name:?} sets {key} beside Vertex, and conflicts.apiKeys is Deny; remove the variable from the pod"),
+                    ),
                 }
             }
-            for switch in OTHER_PROVIDERS.iter().copied().filter(|switch| present(switch)) {
-                // What cannot be read may be on.
-                let on = !matches!(target.environment.known(switch), Some(Known::Text(text)) if !clients::is_on(text));
+            for switch in other_providers(target) {
                 match spec.conflicts.providers {
-                    _ if !on => {}
-                    OnKey::Keep => {
-                        let detail = format!("container {name} uses another provider by {switch} (conflicts.providers: Keep), so nothing of Vertex is injected");
-                        shut = shut.or(Some((Reason::OtherProvider, detail)));
-                    }
-                    OnKey::Remove => remove.push((i, switch)),
-                    OnKey::Deny => refusals.push(format!(
-                        "container {name:?} switches to another provider with {switch}, and conflicts.providers is Deny; remove the variable from the pod"
-                    )),
+                    OnKey::Keep => close(
+                        Reason::OtherProvider,
+                        format!("container {name} uses another provider by {switch} (conflicts.providers: Keep), so nothing of Vertex is injected"),
+                    ),
+                    OnKey::Remove => {}
+                    OnKey::Deny => notes.deny(
+                        Some(name),
+                        switch,
+                        format!("container {name:?} switches to another provider with {switch}, and conflicts.providers is Deny; remove the variable from the pod"),
+                    ),
                 }
             }
             if spec.conflicts.values == OnValue::Keep {
                 match settings::switched_off(target, vertex) {
-                    Ok(Some(switch)) => {
-                        let detail = format!(
+                    Ok(Some(switch)) => close(
+                        Reason::VertexSwitchedOff,
+                        format!(
                             "container {name} switches Vertex off with {switch} (conflicts.values: Keep), so nothing of Vertex is injected"
-                        );
-                        shut = shut.or(Some((Reason::VertexSwitchedOff, detail)));
-                    }
+                        ),
+                    ),
                     Ok(None) => {}
-                    Err(problem) => problems.push(problem),
+                    Err(problem) => further.problems.push(problem),
                 }
             }
-            hidden_sources(target, spec, &mut refusals, &mut warnings);
+            note_hidden_sources(target, spec, notes);
         }
         // In OpenShell's JSON the credential file is one setting among others: it stays and the others are added. Beside a
         // broker it never stays.
-        if target.json.is_none() && !spec.access.has_broker() && present(CREDENTIALS) && !is_our_file(target, file) {
+        if target.json.is_none() && !spec.access.has_broker() && has_own_file(target, file) {
             match spec.conflicts.values {
-                OnValue::Keep => {
-                    let detail = format!("container {name} keeps its own {CREDENTIALS} (conflicts.values: Keep), so nothing of Vertex and identity is injected");
-                    shut = shut.or(Some((Reason::OwnCredentials, detail)));
-                }
+                OnValue::Keep => close(
+                    Reason::OwnCredentials,
+                    format!("container {name} keeps its own {CREDENTIALS} (conflicts.values: Keep), so nothing of Vertex and identity is injected"),
+                ),
                 OnValue::Override => {}
-                OnValue::Deny => problems.push(format!(
-                    "container {name:?} sets {CREDENTIALS} to another file than the policy's, and conflicts.values is Deny; remove the variable from the pod"
-                )),
+                OnValue::Deny => further.deny(
+                    Some(name),
+                    CREDENTIALS,
+                    format!("container {name:?} sets {CREDENTIALS} to another file than the policy's, and conflicts.values is Deny; remove the variable from the pod"),
+                ),
             }
         }
     }
-    draft.warnings.append(&mut warnings);
-    draft.problems.append(&mut refusals);
-    match shut {
-        // A pod that keeps its own is not asked whether the rest would fit.
-        Some((reason, detail)) => Gate::Shut { reason, detail },
-        None => {
-            draft.problems.append(&mut problems);
-            Gate::Open { remove }
-        }
+    // A pod that keeps its own is not asked whether the rest would fit.
+    if shut.is_none() {
+        notes.problems.append(&mut further.problems);
     }
+    shut
+}
+
+/// Removes the keys and switches that the policy does not let a container keep.
+pub(super) fn remove_others(target: &mut ContainerDraft<'_>, spec: &PolicySpec) {
+    let keys = foreign_keys(target).filter(|_| spec.conflicts.api_keys == OnKey::Remove);
+    let switches = other_providers(target).filter(|_| spec.conflicts.providers == OnKey::Remove);
+    let all: Vec<&str> = keys.chain(switches).collect();
+    for variable in all {
+        target.remove_env(variable);
+    }
+}
+
+/// Whether the container brings a credential file that is neither the policy's nor of an earlier injection.
+pub(super) fn has_own_file(target: &ContainerDraft<'_>, file: Option<&str>) -> bool {
+    is_foreign(target, CREDENTIALS) && !is_our_file(target, file)
+}
+
+fn is_foreign(target: &ContainerDraft<'_>, variable: &str) -> bool {
+    target.environment.known(variable).is_some() && !target.is_previous(variable)
+}
+
+fn foreign_keys(target: &ContainerDraft<'_>) -> impl Iterator<Item = &'static str> {
+    API_KEYS.iter().copied().filter(|key| is_foreign(target, key))
+}
+
+/// The switches to other providers that are on. What cannot be read may be on.
+fn other_providers(target: &ContainerDraft<'_>) -> impl Iterator<Item = &'static str> {
+    let is_on =
+        |switch: &str| !matches!(target.environment.known(switch), Some(Known::Text(text)) if !clients::is_on(text));
+    let foreign = OTHER_PROVIDERS
+        .iter()
+        .copied()
+        .filter(|switch| is_foreign(target, switch));
+    foreign.filter(move |switch| is_on(switch))
 }
 
 /// Whether the pod's credential file is the policy's, or lies in a volume of ours from an earlier injection. The policy's
 /// path is the pod's own file when the pod mounts something right there.
-pub(super) fn is_our_file(target: &super::draft::ContainerDraft<'_>, file: Option<&str>) -> bool {
+fn is_our_file(target: &ContainerDraft<'_>, file: Option<&str>) -> bool {
     let Some(Known::Text(path)) = target.environment.known(CREDENTIALS) else {
         return false;
     };
@@ -123,30 +159,13 @@ pub(super) fn is_our_file(target: &super::draft::ContainerDraft<'_>, file: Optio
 }
 
 /// `envFrom` may bring keys and switches that nobody sees here.
-fn hidden_sources(
-    target: &super::draft::ContainerDraft<'_>,
-    spec: &PolicySpec,
-    problems: &mut Vec<String>,
-    warnings: &mut Vec<String>,
-) {
-    let sources: Vec<String> = target
-        .chosen
-        .container
-        .env_from
-        .iter()
-        .flat_map(|source| {
-            let config_map = source
-                .config_map_ref
-                .as_ref()
-                .map(|reference| format!("ConfigMap {}", &*reference.name));
-            config_map.into_iter().chain(
-                source
-                    .secret_ref
-                    .as_ref()
-                    .map(|reference| format!("Secret {}", &*reference.name)),
-            )
-        })
-        .collect();
+fn note_hidden_sources(target: &ContainerDraft<'_>, spec: &PolicySpec, notes: &mut Notes) {
+    let mut sources: Vec<String> = Vec::new();
+    for source in &target.chosen.container.env_from {
+        let of_kind = |kind, name: &str| format!("{kind} {name}");
+        sources.extend(source.config_map_ref.as_ref().map(|it| of_kind("ConfigMap", &it.name)));
+        sources.extend(source.secret_ref.as_ref().map(|it| of_kind("Secret", &it.name)));
+    }
     if sources.is_empty() {
         return;
     }
@@ -154,22 +173,25 @@ fn hidden_sources(
     let conflicts = &spec.conflicts;
     let brokered = spec.access.has_broker();
     if brokered && conflicts.values == OnValue::Deny {
-        problems.push(format!(
+        let problem = format!(
             "container {name:?} takes variables from {sources} with envFrom, which may hold {CREDENTIALS} or another way past the broker; conflicts.values is Deny, so list the variables one by one"
-        ));
+        );
+        notes.deny(Some(name), "envFrom", problem);
     }
     if conflicts.api_keys == OnKey::Deny || conflicts.providers == OnKey::Deny {
-        problems.push(format!(
+        let problem = format!(
             "container {name:?} takes variables from {sources} with envFrom, which may hold an API key or another provider's switch; conflicts.apiKeys or conflicts.providers is Deny, so list the variables one by one"
-        ));
+        );
+        notes.deny(Some(name), "envFrom", problem);
     } else {
         let more = if brokered {
             format!(", {CREDENTIALS} or another route")
         } else {
             String::new()
         };
-        warnings.push(format!(
+        let warning = format!(
             "container {name} takes variables from {sources} with envFrom; an API key or provider switch{more} in there is not seen by the injector and would win over Vertex"
-        ));
+        );
+        notes.warn(Class::Unseen, name, "envFrom", warning);
     }
 }

@@ -5,11 +5,11 @@
 //! credential by another way.
 
 use super::broker::Broker;
-use super::draft::Draft;
-use super::pod::{Container, Pod, Text};
-use super::select::{self, Place};
-use crate::api::EnvVar;
+use super::finding::Finding;
+use super::pod::{Pod, Text};
+use super::resulting::{Origin, Resulting, ResultingContainer};
 use crate::clients::CREDENTIALS;
+use crate::names;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -30,104 +30,120 @@ const BASELINE: [&str; 13] = [
     "SYS_CHROOT",
 ];
 
-/// Every way around, each as a sentence that names the field. `own` and `env` are the volumes and variables that the policy
-/// adds beside the broker's.
-pub(super) fn exposures(draft: &Draft<'_>, broker: &Broker, own: &[(String, Value)], env: &[EnvVar]) -> Vec<String> {
-    let mut found = of_boundaries(draft);
-    for (_, container) in select::all(draft.pod).filter(|(place, container)| !select::is_ours(*place, container)) {
-        if let Some(secret) = &broker.key_secret {
-            let name = &*container.name;
-            if takes_from(container, secret) {
-                found.push(format!(
-                    "container {name:?} takes variables from Secret {secret:?}, which holds the identity's key"
-                ));
+/// Every way around the broker, each with the field.
+pub(super) fn around_broker(resulting: &Resulting<'_, '_>, broker: &Broker) -> Vec<Finding> {
+    let mut found = of_boundaries(resulting);
+    if let Some(secret) = &broker.key_secret {
+        for container in resulting.containers().filter(|container| takes_from(container, secret)) {
+            let name = container.name();
+            let text =
+                format!("container {name:?} takes variables from Secret {secret:?}, which holds the identity's key");
+            found.push(Finding::exposure(Some(name), "env", text));
+        }
+    }
+    for volume in resulting.volumes() {
+        let Some(what) = credential_in(&volume.content, broker) else {
+            continue;
+        };
+        let name = volume.name;
+        match volume.origin {
+            Origin::Pod => found.extend(resulting.users(name).map(|user| {
+                let user = user.name();
+                let text = format!("container {user:?} mounts volume {name:?}, which holds {what}");
+                Finding::exposure(Some(user), "volumeMounts", text)
+            })),
+            Origin::Policy => {
+                let text = format!("the policy's own volume {name:?} holds {what}, and is not the broker's alone");
+                found.push(Finding::exposure(None, name, text));
             }
         }
     }
-    for (i, (volume, raw)) in draft.volumes.iter().enumerate() {
-        let Some(what) = credential_in(raw, broker) else {
-            continue;
-        };
-        if draft.volume_edits.remove.contains(&i) || draft.volume_edits.replace.contains_key(&i) {
-            continue;
-        }
-        for name in users(draft, &volume.name) {
-            found.push(format!(
-                "container {name:?} mounts volume {:?}, which holds {what}",
-                &*volume.name
-            ));
-        }
-    }
-    for (name, volume) in own {
-        if let Some(what) = credential_in(&volume.to_string(), broker) {
-            found.push(format!(
-                "the policy's own volume {name:?} holds {what}, and is not the broker's alone"
-            ));
-        }
-    }
-    for var in env {
-        let reference = var
-            .value_from
-            .as_ref()
-            .and_then(|source| source.secret_key_ref.as_ref());
+    for var in resulting.policy_env() {
+        let source = var.value_from.as_ref();
+        let reference = source.and_then(|source| source.secret_key_ref.as_ref());
         if let (Some(reference), Some(secret)) = (reference, &broker.key_secret)
             && reference.name == *secret
         {
-            found.push(format!(
-                "the policy's own variable {} comes from Secret {secret:?}, which holds the identity's key",
-                var.name
-            ));
+            let name = &var.name;
+            let text = format!(
+                "the policy's own variable {name} comes from Secret {secret:?}, which holds the identity's key"
+            );
+            found.push(Finding::exposure(None, name, text));
         }
     }
-    found.extend(draft.left_files.iter().map(|name| {
-        format!("container {name:?} has a credential file of its own ({CREDENTIALS}) that is in no volume for such files, so it stays")
+    found.extend(resulting.with_own_credential_file().map(|name| {
+        let text = format!("container {name:?} has a credential file of its own ({CREDENTIALS}) that is in no volume for such files, so it stays");
+        Finding::exposure(Some(name), CREDENTIALS, text)
     }));
     if broker.volume.is_none() {
-        found.push(
-            "identity.gkeWorkloadIdentity gives every container of the pod the identity, at the node's metadata server"
-                .to_owned(),
-        );
-    }
-    found
-}
-
-/// What loosens the boundaries of containers, so that the agent could look into one of ours.
-pub(super) fn of_boundaries(draft: &Draft<'_>) -> Vec<String> {
-    let mut found = Vec::new();
-    of_pod(draft.pod, &mut found);
-    for (place, container) in select::all(draft.pod).filter(|(place, container)| !select::is_ours(*place, container)) {
-        of_container(place, container, &mut found);
-    }
-    for (volume, _) in draft.volumes.iter().filter(|(volume, _)| volume.host_path.is_some()) {
-        found.push(format!(
-            "volume {:?} is a hostPath: it leads to the node",
-            &*volume.name
+        found.push(Finding::exposure(
+            None,
+            "identity.gkeWorkloadIdentity",
+            "identity.gkeWorkloadIdentity gives every container of the pod the identity, at the node's metadata server",
         ));
     }
     found
 }
 
-/// Which containers of the pod read a Secret that is the credential of a sidecar. `own` are the volumes that the policy adds.
-pub(super) fn readers(draft: &Draft<'_>, secrets: &BTreeSet<String>, own: &[(String, Value)]) -> Vec<String> {
+/// What loosens the boundaries of containers, so that the agent could look into one of ours.
+pub(super) fn of_boundaries(resulting: &Resulting<'_, '_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    of_pod(resulting.pod(), &mut found);
+    for container in resulting.containers() {
+        of_container(&container, &mut found);
+    }
+    for volume in resulting.own_volumes().filter(|volume| volume.host_path.is_some()) {
+        let text = format!("volume {:?} is a hostPath: it leads to the node", &*volume.name);
+        found.push(Finding::exposure(None, &volume.name, text));
+    }
+    found
+}
+
+/// Which containers of the pod read a Secret that is the credential of a sidecar.
+pub(super) fn readers(resulting: &Resulting<'_, '_>, secrets: &BTreeSet<String>) -> Vec<Finding> {
     let mut found = Vec::new();
     for secret in secrets {
         let why = format!("Secret {secret:?}, which is a sidecar's credential");
-        for (_, container) in select::all(draft.pod).filter(|(place, container)| !select::is_ours(*place, container)) {
-            if takes_from(container, secret) {
-                found.push(format!("container {:?} takes variables from {why}", &*container.name));
+        for container in resulting.containers().filter(|container| takes_from(container, secret)) {
+            let name = container.name();
+            let text = format!("container {name:?} takes variables from {why}");
+            found.push(Finding::exposure(Some(name), "env", text));
+        }
+        for volume in resulting
+            .volumes()
+            .filter(|volume| holds_secret(&volume.content, secret))
+        {
+            let name = volume.name;
+            match volume.origin {
+                Origin::Pod => found.extend(resulting.users(name).map(|user| {
+                    let user = user.name();
+                    let text = format!("container {user:?} mounts volume {name:?} of {why}");
+                    Finding::exposure(Some(user), "volumeMounts", text)
+                })),
+                Origin::Policy => {
+                    let text = format!("the policy's own volume {name:?} is of {why}");
+                    found.push(Finding::exposure(None, name, text));
+                }
             }
         }
-        for (volume, raw) in &draft.volumes {
-            let holds = serde_json::from_str(raw).is_ok_and(|volume: Value| holds_secret(&volume, secret));
-            if holds {
-                let name = &*volume.name;
-                found.extend(
-                    users(draft, name).map(|user| format!("container {user:?} mounts volume {name:?} of {why}")),
-                );
-            }
-        }
-        for (name, _) in own.iter().filter(|(_, volume)| holds_secret(volume, secret)) {
-            found.push(format!("the policy's own volume {name:?} is of {why}"));
+    }
+    found
+}
+
+/// Volumes of ours in containers that the policy does not serve: they would hand the credential to them.
+pub(super) fn foreign_mounts(resulting: &Resulting<'_, '_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for container in resulting.containers().filter(|container| !container.is_served()) {
+        let name = container.name();
+        for mount in container
+            .mounts()
+            .filter(|mount| mount.name.starts_with(names::PIECE_PREFIX))
+        {
+            let problem = format!(
+                "container {name:?} mounts volume {:?}, which belongs to the injector, and the policy does not serve this container; remove the mount",
+                &*mount.name
+            );
+            found.push(Finding::conflict(Some(name), "volumeMounts", problem));
         }
     }
     found
@@ -146,7 +162,7 @@ fn holds_secret(volume: &Value, secret: &str) -> bool {
         .any(|name| name.as_str() == Some(secret))
 }
 
-fn of_pod(pod: &Pod<'_>, found: &mut Vec<String>) {
+fn of_pod(pod: &Pod<'_>, found: &mut Vec<Finding>) {
     let spec = &pod.spec;
     let windows = spec.security_context.windows_options.host_process;
     for (field, is_set, why) in [
@@ -169,15 +185,19 @@ fn of_pod(pod: &Pod<'_>, found: &mut Vec<String>) {
         ),
     ] {
         if is_set {
-            found.push(format!("spec.{field} is true: {why}"));
+            let text = format!("spec.{field} is true: {why}");
+            found.push(Finding::exposure(None, field, text));
         }
     }
 }
 
-fn of_container(place: Place, container: &Container<'_>, found: &mut Vec<String>) {
-    let name = &*container.name;
-    let context = &container.security_context;
-    let mut add = |field: &str, what: &str| found.push(format!("securityContext.{field} of container {name:?} {what}"));
+fn of_container(resulting: &ResultingContainer<'_, '_>, found: &mut Vec<Finding>) {
+    let name = resulting.name();
+    let context = &resulting.container.security_context;
+    let mut add = |field: &str, what: &str| {
+        let text = format!("securityContext.{field} of container {name:?} {what}");
+        found.push(Finding::exposure(Some(name), field, text));
+    };
     if context.privileged {
         add("privileged", "is true: it can do what the node can");
     }
@@ -192,7 +212,6 @@ fn of_container(place: Place, container: &Container<'_>, found: &mut Vec<String>
         add("procMount", "is not Default: the kernel's files are unmasked");
     }
     // What ends before the agent starts (a mesh's init, for example) sets the pod up and is gone.
-    let ends = place.list == "initContainers" && container.restart_policy.as_deref() != Some("Always");
     let beyond: Vec<&str> = context
         .capabilities
         .add
@@ -201,7 +220,7 @@ fn of_container(place: Place, container: &Container<'_>, found: &mut Vec<String>
         .filter(|capability| !BASELINE.contains(&capability.strip_prefix("CAP_").unwrap_or(capability)))
         .take(8)
         .collect();
-    if !ends && !beyond.is_empty() {
+    if !resulting.ends() && !beyond.is_empty() {
         add(
             "capabilities.add",
             &format!("has {}, beyond the Pod Security Standard baseline", beyond.join(", ")),
@@ -209,21 +228,8 @@ fn of_container(place: Place, container: &Container<'_>, found: &mut Vec<String>
     }
 }
 
-/// The containers of the pod that mount a volume when all edits are made, ours excepted.
-fn users<'d>(draft: &'d Draft<'_>, volume: &'d str) -> impl Iterator<Item = &'d str> {
-    let others = select::all(draft.pod).filter(|(place, container)| !select::is_ours(*place, container));
-    others
-        .filter(move |(place, container)| {
-            let chosen = draft.containers.iter().find(|target| target.chosen.place == *place);
-            let mut mounts = container.volume_mounts.iter().flatten().enumerate();
-            mounts.any(|(i, mount)| *mount.name == *volume && !chosen.is_some_and(|target| target.removes_mount(i)))
-        })
-        .map(|(_, container)| &*container.name)
-}
-
 /// What of the identity's credential a volume holds.
-fn credential_in(volume: &str, broker: &Broker) -> Option<String> {
-    let volume: Value = serde_json::from_str(volume).ok()?;
+fn credential_in(volume: &Value, broker: &Broker) -> Option<String> {
     let sources = volume.pointer("/projected/sources").and_then(Value::as_array);
     let sources = || sources.into_iter().flatten();
     let text = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
@@ -234,20 +240,19 @@ fn credential_in(volume: &str, broker: &Broker) -> Option<String> {
         return Some(format!("a token of the identity's audience {audience:?}"));
     }
     let secret = broker.key_secret.as_ref()?;
-    holds_secret(&volume, secret).then(|| format!("Secret {secret:?} with the identity's key"))
+    holds_secret(volume, secret).then(|| format!("Secret {secret:?} with the identity's key"))
 }
 
 /// Whether variables of a container come from a Secret.
-fn takes_from(container: &Container<'_>, secret: &str) -> bool {
-    let whole = container
+fn takes_from(resulting: &ResultingContainer<'_, '_>, secret: &str) -> bool {
+    let whole = resulting
+        .container
         .env_from
         .iter()
         .filter_map(|source| source.secret_ref.as_ref())
         .any(|reference| *reference.name == *secret);
-    let single = container
-        .env
-        .iter()
-        .flatten()
+    let single = resulting
+        .env()
         .filter_map(|env| serde_json::from_str::<Value>(env.value_from?.get()).ok())
         .any(|source| source.pointer("/secretKeyRef/name").and_then(Value::as_str) == Some(secret));
     whole || single

@@ -2,34 +2,39 @@
 //! first by a call that fails.
 
 use super::broker::Limits;
-use super::draft::{ContainerDraft, Draft};
+use super::draft::{ContainerDraft, Notes};
 use super::env::Known;
+use super::finding::Class;
 use super::settings::given;
 use crate::api::{OnValue, Vertex};
 use crate::clients::{MODEL_REGION_PREFIX, Setting};
 use crate::glob::Glob;
 
 /// Denies what a chosen container keeps of its own and the proxy does not let through.
-pub(super) fn check(draft: &mut Draft<'_>, container: usize, vertex: &Vertex, limits: &Limits, on_value: OnValue) {
-    let Some(target) = draft.containers.get(container) else {
-        return;
-    };
-    let mut problems = Vec::new();
-    let mut warnings = Vec::new();
-    let mut judge = |name: &str, setting: Setting| {
-        match target.environment.known(name) {
-        Some(Known::Text(text)) if !limits.allow(setting, text.trim()) => problems.push(format!(
-            "container {:?} sets {name} to what access: Proxy does not let through: {}; remove it from the pod, or allow it in the policy",
-            target.name(),
-            limits.describe(setting)
-        )),
-        Some(Known::Opaque { .. }) => warnings.push(format!(
-            "container {} takes {name} from what cannot be read at admission; its calls are refused unless {}",
-            target.name(),
-            limits.describe(setting)
-        )),
+pub(super) fn check(
+    target: &ContainerDraft<'_>,
+    vertex: &Vertex,
+    limits: &Limits,
+    on_value: OnValue,
+    notes: &mut Notes,
+) {
+    let container = target.name();
+    let mut judge = |name: &str, setting: Setting| match target.environment.known(name) {
+        Some(Known::Text(text)) if !limits.allow(setting, text.trim()) => {
+            let allowed = limits.describe(setting);
+            let problem = format!(
+                "container {container:?} sets {name} to what access: Proxy does not let through: {allowed}; remove it from the pod, or allow it in the policy"
+            );
+            notes.deny(Some(container), name, problem);
+        }
+        Some(Known::Opaque { .. }) => {
+            let allowed = limits.describe(setting);
+            let warning = format!(
+                "container {container} takes {name} from what cannot be read at admission; its calls are refused unless {allowed}"
+            );
+            notes.warn(Class::Unseen, container, name, warning);
+        }
         _ => {}
-    }
     };
     if on_value == OnValue::Keep {
         for setting in [
@@ -55,8 +60,6 @@ pub(super) fn check(draft: &mut Draft<'_>, container: usize, vertex: &Vertex, li
             judge(&name, Setting::Region);
         }
     }
-    draft.problems.append(&mut problems);
-    draft.warnings.append(&mut warnings);
 }
 
 /// The pod's own variables of single models' regions.

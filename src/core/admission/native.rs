@@ -1,9 +1,9 @@
 //! What every container of ours has in common, whatever it runs: a native sidecar under rules that keep the pod's own
 //! behaviour as it was.
 
-use super::draft::{self, Draft};
+use super::draft::{self, Draft, Volumes};
 use super::ours::is_ours;
-use super::pod::{Pod, Projected, Quantity, Volume};
+use super::pod::{Pod, Projected, Quantity};
 use super::select;
 use crate::api::Resources;
 use crate::quantity::thousandths as quantity;
@@ -23,9 +23,9 @@ pub(super) struct Defaults {
     pub(super) memory: (&'static str, &'static str),
 }
 
-/// What differs between containers of ours, in terms of the API.
+/// A container of ours: what differs between them, in terms of the API.
 #[derive(Debug)]
-pub(super) struct Native<'n> {
+pub(super) struct InjectedContainer<'n> {
     /// Name, with our prefix.
     pub(super) name: &'n str,
     pub(super) image: &'n str,
@@ -49,55 +49,37 @@ pub(super) struct Native<'n> {
     pub(super) sealed: bool,
 }
 
-/// Plans a native sidecar: before the pod's own init containers when it is new, where it is when it is there. A stale or
-/// forged one under the same name is replaced by ours.
-pub(super) fn plan(draft: &mut Draft<'_>, native: Native<'_>) {
-    let pod = draft.pod;
-    let (name, sealed) = (native.name.to_owned(), native.sealed);
-    draft.wanted_containers.insert(name.clone());
-    if pod.spec.containers.iter().any(|container| *container.name == *name) {
-        draft.problems.push(format!(
-            "the pod has a container {name:?} of its own, which is the name of a sidecar"
-        ));
-        return;
-    }
-    draft.add_volume(names::NO_API_TOKEN_VOLUME, &json!({"emptyDir": {"sizeLimit": "1Mi"}}));
-    // What others may not add needs no telling apart.
-    if !sealed {
-        let variables = native.env.iter().filter_map(|entry| entry.get("name")?.as_str());
-        let variables: Vec<String> = variables.map(|variable| format!("{name}/{variable}")).collect();
-        draft.sidecar_env.extend(variables);
-    }
-    let rendered = container(pod, native);
-    let found = pod
-        .spec
-        .init_containers
-        .iter()
-        .position(|container| *container.name == *name);
-    match found {
-        None => {
-            draft.init_edits.prepend.push(rendered);
-            draft.change_container("add", &name);
+impl InjectedContainer<'_> {
+    /// Adds the container: before the pod's own init containers when it is new, where it is when it is there. A stale or
+    /// forged one under the same name is replaced by ours.
+    pub(super) fn add_to(self, draft: &mut Draft<'_>) {
+        let pod = draft.pod;
+        let (name, sealed) = (self.name, self.sealed);
+        draft.init_containers.want(name);
+        if pod.spec.containers.iter().any(|container| *container.name == *name) {
+            let problem = format!("the pod has a container {name:?} of its own, which is the name of a sidecar");
+            draft.notes.deny(Some(name), "spec.containers", problem);
+            return;
         }
-        Some(i) if is_rendering(pod, i, &name, &rendered, sealed) => {}
-        Some(i) => {
-            draft.init_edits.replace.insert(i, rendered);
-            draft.change_container("replace", &name);
+        draft.add_volume(names::NO_API_TOKEN_VOLUME, &json!({"emptyDir": {"sizeLimit": "1Mi"}}));
+        // What others may not add needs no telling apart.
+        if !sealed {
+            let variables = self.env.iter().filter_map(|entry| entry.get("name")?.as_str());
+            let variables = variables.map(|variable| format!("{name}/{variable}"));
+            draft.init_containers.rendered_env.extend(variables);
+        }
+        let rendered = render(pod, &draft.volumes, self);
+        let mut init_containers = pod.spec.init_containers.iter();
+        match init_containers.position(|container| *container.name == *name) {
+            None => draft.init_containers.prepend(name, rendered),
+            Some(i) if is_rendering(pod, i, name, &rendered, sealed) => {}
+            Some(i) => draft.init_containers.replace(i, name, rendered),
         }
     }
 }
 
-/// The container of the pod that declares this port, if one does. Those under our prefix are brought up to date or
-/// removed, and their ports are the policy's.
-pub(super) fn user_of_port<'p>(pod: &'p Pod<'p>, port: i32) -> Option<&'p str> {
-    let others = select::all(pod).filter(|(place, container)| !select::is_ours(*place, container));
-    { others }
-        .find(|(_, container)| container.ports.iter().any(|p| p.container_port == i64::from(port)))
-        .map(|(_, container)| &*container.name)
-}
-
-fn container(pod: &Pod<'_>, native: Native<'_>) -> Value {
-    let Native {
+fn render(pod: &Pod<'_>, volumes: &Volumes<'_>, container: InjectedContainer<'_>) -> Value {
+    let InjectedContainer {
         name,
         image,
         pull_policy,
@@ -112,7 +94,7 @@ fn container(pod: &Pod<'_>, native: Native<'_>) -> Value {
         defaults,
         mut mounts,
         sealed: _,
-    } = native;
+    } = container;
     let mut container = Map::new();
     container.insert("name".into(), name.into());
     container.insert("image".into(), image.into());
@@ -141,7 +123,7 @@ fn container(pod: &Pod<'_>, native: Native<'_>) -> Value {
     if let Some(resources) = resources(pod, wanted, defaults) {
         container.insert("resources".into(), resources);
     }
-    container.insert("securityContext".into(), security_context(pod));
+    container.insert("securityContext".into(), security_context(pod, volumes));
     mounts.push(json!({"name": names::NO_API_TOKEN_VOLUME, "mountPath": names::API_TOKEN_PATH, "readOnly": true}));
     container.insert("volumeMounts".into(), mounts.into());
     Value::Object(container)
@@ -149,7 +131,7 @@ fn container(pod: &Pod<'_>, native: Native<'_>) -> Value {
 
 /// The Pod Security Standard *restricted*. No `runAsUser` (OpenShift assigns one), except where that would run the
 /// sidecar as root, or would take the pod's token files away from its one common user.
-fn security_context(pod: &Pod<'_>) -> Value {
+fn security_context(pod: &Pod<'_>, volumes: &Volumes<'_>) -> Value {
     let mut context = json!({
         "allowPrivilegeEscalation": false,
         "capabilities": {"drop": ["ALL"]},
@@ -157,7 +139,7 @@ fn security_context(pod: &Pod<'_>) -> Value {
         "runAsNonRoot": true,
         "seccompProfile": {"type": "RuntimeDefault"},
     });
-    let common = common_user(pod).filter(|user| *user != 0);
+    let common = common_user(pod, volumes).filter(|user| *user != 0);
     let user = common.or_else(|| (pod.spec.security_context.run_as_user == Some(0)).then_some(NOBODY));
     if let (Some(user), Some(context)) = (user, context.as_object_mut()) {
         context.insert("runAsUser".into(), user.into());
@@ -167,7 +149,7 @@ fn security_context(pod: &Pod<'_>) -> Value {
 
 /// The one user of all containers, when the kubelet gives it token files that others may not read. It does so only while
 /// every container runs as that user and no fsGroup is set.
-fn common_user(pod: &Pod<'_>) -> Option<i64> {
+fn common_user(pod: &Pod<'_>, volumes: &Volumes<'_>) -> Option<i64> {
     let pod_context = &pod.spec.security_context;
     let users: Option<BTreeSet<i64>> = select::all(pod)
         .filter(|(_, container)| !container.name.starts_with(names::PIECE_PREFIX))
@@ -175,16 +157,11 @@ fn common_user(pod: &Pod<'_>) -> Option<i64> {
         .collect();
     let users = users?;
     let narrow_token = || {
-        pod.spec
-            .volumes
-            .iter()
-            .filter_map(|raw| serde_json::from_str::<Volume<'_>>(raw.get()).ok())
-            .any(|volume| {
-                volume.projected.is_some_and(|Projected { default_mode, sources }| {
-                    default_mode.is_some_and(|mode| mode & 0o004 == 0)
-                        && sources.iter().any(|source| source.contains_key("serviceAccountToken"))
-                })
-            })
+        let mut projected = volumes.found().filter_map(|volume| volume.projected.as_ref());
+        projected.any(|Projected { default_mode, sources }| {
+            default_mode.is_some_and(|mode| mode & 0o004 == 0)
+                && sources.iter().any(|source| source.contains_key("serviceAccountToken"))
+        })
     };
     match (users.len(), pod_context.fs_group) {
         (1, None) if narrow_token() => users.first().copied(),

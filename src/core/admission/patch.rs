@@ -16,6 +16,11 @@ pub(super) struct ListEdit {
 }
 
 impl ListEdit {
+    /// Whether the entry at a position stays as it is.
+    pub(super) fn keeps(&self, position: usize) -> bool {
+        !self.remove.contains(&position) && !self.replace.contains_key(&position)
+    }
+
     /// Appends the operations; `exists` says whether the list is there and not null.
     pub(super) fn emit(self, list: &[&str], exists: bool, operations: &mut Vec<PatchOperation>) {
         if !exists {

@@ -1,76 +1,75 @@
 //! From a policy and a pod to a draft: every unit of the policy in order, then what earlier injections left behind.
 
 mod broker;
+mod credentials;
 mod identity;
-mod leftovers;
 
-pub(super) use broker::taken_ports;
-
-use super::decision::Needed;
 use super::draft::Draft;
 use super::env::Environment;
+use super::finding::Finding;
 use super::policy::{Kind, Policy};
+use super::ports::Ports;
 use super::recognise::OPENSHELL_USER_ENVIRONMENT;
 use super::render::{self, Credential, Piece};
-use super::{isolation, proxies, settings, sidecar};
+use super::resulting::Resulting;
+use super::sidecar::{self, Choice, Served, Server};
+use super::{isolation, proxies, settings};
 use crate::api::{EnvVar, Isolation, OnValue, PolicySpec, VolumeMount};
 use serde_json::Value;
 
 /// Plans a policy in a pod. With `open_shell`, variables go into OpenShell's JSON.
-pub(super) fn plan(draft: &mut Draft<'_>, policy: &Policy, kind: &Kind, open_shell: bool) {
+pub(super) fn plan_policy(draft: &mut Draft<'_>, policy: &Policy, kind: &Kind, open_shell: bool) {
     if open_shell {
         enter_open_shell(draft);
     }
     let spec = &policy.spec;
-    sidecar::plan_program(draft, policy);
-    let brokered = identity::plan(draft, policy, kind);
+    let on_value = spec.conflicts.values;
+    let choice = Choice::of(&policy.sidecars, &draft.containers);
+    let ports = Ports::of(draft.pod, policy, &choice.served);
+    // Before everything else of ours.
+    if choice.served.iter().any(|server| Server::is_wrapped(server)) {
+        sidecar::plan_program(draft, &policy.sidecars);
+    }
+    let brokered = identity::plan_identity(draft, policy, kind, ports.broker.as_ref());
     for piece in policy.helpers.iter().chain(&policy.tokens) {
-        draft.unit(
-            &piece.unit,
-            format!("{} at {}", piece.volume_name, piece.path),
-            |draft| {
-                plan_piece(draft, piece, spec.conflicts.values);
-            },
-        );
+        let detail = format!("{} at {}", piece.volume_name, piece.path);
+        draft.unit(&piece.unit, detail, |draft| plan_piece(draft, piece, on_value));
     }
     if !kind.env.is_empty() {
         let names: Vec<&str> = kind.env.iter().map(|var| var.name.as_str()).collect();
-        draft.unit("env", names.join(", "), |draft| {
-            plan_env(draft, &kind.env, spec.conflicts.values);
-        });
+        draft.unit("env", names.join(", "), |draft| plan_env(draft, &kind.env, on_value));
     }
     if !policy.volumes.is_empty() || !spec.volume_mounts.is_empty() {
         draft.unit("volumes", "", |draft| plan_volumes(draft, policy, spec));
     }
-    let served = sidecar::plan(draft, policy);
-    for container in 0..draft.containers.len() {
-        proxies::except_loopback(draft, container, brokered || served.any);
+    let served = sidecar::plan_sidecars(draft, policy, choice, &ports.sidecars);
+    for target in &mut draft.containers {
+        proxies::except_loopback(target, brokered || served.any, &mut draft.notes);
     }
     note_needs(draft, policy, kind);
-    leftovers::remove_stale(draft);
-    leftovers::deny_foreign_mounts(draft);
-    check_isolation(draft, policy, kind, brokered, &served);
+    draft.remove_stale();
+    let resulting = Resulting::of(draft, policy, kind);
+    let mut problems = isolation::foreign_mounts(&resulting);
+    let exposures = exposures(&resulting, policy, brokered, &served);
+    draft.notes.problems.append(&mut problems);
+    match spec.isolation {
+        Isolation::Required => draft.notes.exposures.extend(exposures),
+        Isolation::BestEffort => draft
+            .notes
+            .warnings
+            .extend(exposures.into_iter().map(Finding::admitted)),
+    }
 }
 
-/// Whether the agent could get around the broker and the credential sidecars.
-fn check_isolation(draft: &mut Draft<'_>, policy: &Policy, kind: &Kind, brokered: bool, served: &sidecar::Served) {
-    let own = policy
-        .tokens
-        .iter()
-        .map(|piece| (piece.unit.clone(), piece.volume.clone()));
-    let own: Vec<(String, Value)> = own.chain(policy.volumes.iter().cloned()).collect();
+/// By what the agent could get around the broker and the credential sidecars.
+fn exposures(resulting: &Resulting<'_, '_>, policy: &Policy, brokered: bool, served: &Served) -> Vec<Finding> {
     let mut exposures = match &policy.broker {
-        Some(broker) if brokered => isolation::exposures(draft, broker, &own, &kind.env),
-        _ if served.hides => isolation::of_boundaries(draft),
+        Some(broker) if brokered => isolation::around_broker(resulting, broker),
+        _ if served.hides => isolation::of_boundaries(resulting),
         _ => Vec::new(),
     };
-    exposures.extend(isolation::readers(draft, &served.secrets, &own));
-    match policy.spec.isolation {
-        Isolation::Required => draft.exposures.append(&mut exposures),
-        Isolation::BestEffort => draft
-            .warnings
-            .extend(exposures.into_iter().map(|exposure| format!("isolation: {exposure}"))),
-    }
+    exposures.extend(isolation::readers(resulting, &served.secrets));
+    exposures
 }
 
 /// Points the environment of each chosen container at OpenShell's JSON.
@@ -86,7 +85,7 @@ fn enter_open_shell(draft: &mut Draft<'_>) {
                 target.environment = Environment::of_json(&object);
                 target.json = Some((position, object));
             }
-            _ => draft.problems.push(format!(
+            _ => draft.notes.deny(Some(name), OPENSHELL_USER_ENVIRONMENT, format!(
                 "container {name:?} has no {OPENSHELL_USER_ENVIRONMENT} with a literal JSON object of strings, the only environment that processes in an OpenShell sandbox see; set openShell: Skip"
             )),
         }
@@ -102,10 +101,12 @@ fn plan_piece(draft: &mut Draft<'_>, piece: &Piece, on_value: OnValue) {
         env,
     } = piece;
     let mut needed = false;
-    for container in 0..draft.containers.len() {
-        needed |= draft.mount(container, render::read_only_mount(volume_name, path), Some(volume));
+    let (volumes, notes) = (&draft.volumes, &mut draft.notes);
+    for target in &mut draft.containers {
+        let mount = render::read_only_mount(volume_name, path);
+        needed |= target.mount(mount, |found| volumes.shows(found, volume), notes);
         if let Some((name, value)) = env {
-            settings::plain(draft, container, &render::literal(name, value), on_value);
+            settings::plan_variable(target, name, render::literal(name, value), on_value, notes);
         }
     }
     if needed {
@@ -114,9 +115,9 @@ fn plan_piece(draft: &mut Draft<'_>, piece: &Piece, on_value: OnValue) {
 }
 
 fn plan_env(draft: &mut Draft<'_>, env: &[EnvVar], on_value: OnValue) {
-    for container in 0..draft.containers.len() {
+    for target in &mut draft.containers {
         for var in env {
-            settings::plain(draft, container, &render::env(var), on_value);
+            settings::plan_variable(target, &var.name, render::env(var), on_value, &mut draft.notes);
         }
     }
 }
@@ -126,88 +127,38 @@ fn plan_volumes(draft: &mut Draft<'_>, policy: &Policy, spec: &PolicySpec) {
         draft.add_volume(name, volume);
     }
     for VolumeMount { name, .. } in &spec.volume_mounts {
-        if spec.pod_volumes.contains(name) && draft.volume(name).is_none() {
-            draft.problems.push(format!(
-                "the pod has no volume {name:?}, which the policy lists in podVolumes and mounts"
-            ));
+        if spec.pod_volumes.contains(name) && draft.volumes.get(name).is_none() {
+            let problem = format!("the pod has no volume {name:?}, which the policy lists in podVolumes and mounts");
+            draft.notes.deny(None, "spec.volumes", problem);
         }
     }
-    for container in 0..draft.containers.len() {
+    for target in &mut draft.containers {
         for mount in &spec.volume_mounts {
-            draft.mount(container, render::mount(mount), None);
+            target.mount(render::mount(mount), |_| false, &mut draft.notes);
         }
     }
 }
 
 /// The objects that the pod will wait for because of the policy.
 fn note_needs(draft: &mut Draft<'_>, policy: &Policy, kind: &Kind) {
-    let has = |unit: &str| {
-        draft
-            .units
-            .iter()
-            .any(|other| other.name == unit && other.reason.is_none())
-    };
-    let (identity, broker) = (has("identity"), has("broker"));
-    if identity && let Some(Credential::File { volume, .. }) = &kind.credential {
-        note_sources(draft, volume);
+    let notes = &mut draft.notes;
+    if let Some(Credential::File { volume, .. }) = &kind.credential
+        && notes.has_unit("identity")
+    {
+        notes.need_for_volume(volume);
     }
-    if broker && let Some(broker) = &policy.broker {
+    if let Some(broker) = &policy.broker
+        && notes.has_unit("broker")
+    {
         for volume in broker.volume.iter().chain(&broker.trust) {
-            note_sources(draft, volume);
+            notes.need_for_volume(volume);
         }
     }
-    for piece in &policy.helpers {
-        note_sources(draft, &piece.volume);
-    }
-    for (_, volume) in &policy.volumes {
-        note_sources(draft, volume);
+    let helpers = policy.helpers.iter().map(|piece| &piece.volume);
+    for volume in helpers.chain(policy.volumes.iter().map(|(_, volume)| volume)) {
+        notes.need_for_volume(volume);
     }
     for var in &kind.env {
-        note_variable(draft, var);
-    }
-}
-
-/// What a variable's value comes from.
-pub(super) fn note_variable(draft: &mut Draft<'_>, var: &EnvVar) {
-    let Some(source) = &var.value_from else { return };
-    for (kind, reference) in [
-        ("ConfigMap", &source.config_map_key_ref),
-        ("Secret", &source.secret_key_ref),
-    ] {
-        if let Some(reference) = reference {
-            draft.needs.insert(Needed {
-                kind,
-                name: reference.name.clone(),
-                optional: reference.optional,
-            });
-        }
-    }
-}
-
-fn note_sources(draft: &mut Draft<'_>, volume: &Value) {
-    let sources = volume
-        .pointer("/projected/sources")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    for source in sources.chain([volume]) {
-        let fields = [
-            ("ConfigMap", "configMap", "name"),
-            ("Secret", "secret", "secretName"),
-            ("Secret", "secret", "name"),
-            ("PersistentVolumeClaim", "persistentVolumeClaim", "claimName"),
-        ];
-        for (kind, key, name) in fields {
-            let Some(object) = source.get(key) else { continue };
-            let Some(name) = object.get(name).and_then(Value::as_str) else {
-                continue;
-            };
-            let optional = object.get("optional").and_then(Value::as_bool).unwrap_or(false);
-            draft.needs.insert(Needed {
-                kind,
-                name: name.to_owned(),
-                optional,
-            });
-        }
+        notes.need_for_variable(var);
     }
 }

@@ -1,7 +1,8 @@
 //! Loopback endpoints and HTTP proxies: a client that sends everything through a proxy would send it those too.
 
-use super::draft::{ContainerDraft, Draft};
+use super::draft::{ContainerDraft, Notes};
 use super::env::{Given, Known};
+use super::finding::Class;
 use super::render;
 
 /// Variables that name a proxy.
@@ -22,20 +23,17 @@ const LOOPBACK: [&str; 2] = ["127.0.0.1", "localhost"];
 
 /// Lets loopback go past the proxy of a chosen container that has one, when it got a loopback endpoint (`introduced`);
 /// otherwise takes back what an earlier injection added.
-pub(super) fn except_loopback(draft: &mut Draft<'_>, container: usize, introduced: bool) {
-    let Some(target) = draft.containers.get(container) else {
-        return;
-    };
+pub(super) fn except_loopback(target: &mut ContainerDraft<'_>, introduced: bool, notes: &mut Notes) {
     let needed = introduced && PROXIES.iter().any(|proxy| target.environment.known(proxy).is_some());
     // A pod's own exceptions are extended where they are; a new variable would hide them from clients that prefer it.
     let own: Vec<&'static str> = EXCEPTIONS.into_iter().filter(|name| is_own(target, name)).collect();
     if own.is_empty() && needed {
         for name in EXCEPTIONS {
-            draft.set_env(container, name, render::literal(name, &LOOPBACK.join(",")));
+            target.set_env(name, render::literal(name, &LOOPBACK.join(",")), notes);
         }
     }
     for name in own {
-        extend(draft, container, name, needed);
+        extend(target, name, needed, notes);
     }
 }
 
@@ -79,18 +77,16 @@ fn is_own(target: &ContainerDraft<'_>, name: &str) -> bool {
     !added && target.environment.given(name).is_some()
 }
 
-fn extend(draft: &mut Draft<'_>, container: usize, name: &'static str, needed: bool) {
-    let Some(target) = draft.containers.get(container) else {
-        return;
-    };
+fn extend(target: &mut ContainerDraft<'_>, name: &'static str, needed: bool, notes: &mut Notes) {
     let ours = target.previous_within(name);
     let Some(Given::Literal(text)) = target.environment.given(name) else {
         if needed {
-            draft.warnings.push(format!(
+            let warning = format!(
                 "container {} takes {name} from a valueFrom; it must name {}, or clients send what is for the sidecars to the proxy",
                 target.name(),
                 LOOPBACK.join(" and ")
-            ));
+            );
+            notes.warn(Class::Unseen, target.name(), name, warning);
         }
         return;
     };
@@ -119,10 +115,10 @@ fn extend(draft: &mut Draft<'_>, container: usize, name: &'static str, needed: b
         .collect();
     let entry = render::literal(name, &all.join(","));
     if missing.is_empty() {
-        draft.restore_env(container, name, entry);
+        target.restore_env(name, entry, notes);
     } else {
-        draft.set_env(container, name, entry);
         let missing = missing.into_iter().map(str::to_owned).collect();
-        draft.note_within(container, name, missing);
+        target.set_env(name, entry, notes);
+        target.note_within(name, missing);
     }
 }

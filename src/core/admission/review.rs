@@ -5,6 +5,7 @@
 
 use super::decision::{Decision, Outcome, Reason};
 use super::explain::explain;
+use super::finding::Finding;
 use super::object::only_from_objects;
 use super::pod::{Pod, Text, or_default};
 use super::{PolicySet, decide};
@@ -172,7 +173,7 @@ struct Response<'d> {
     #[serde(skip_serializing_if = "Option::is_none")]
     patch: Option<String>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    warnings: &'d [String],
+    warnings: &'d [Finding],
     audit_annotations: Audit<'d>,
 }
 

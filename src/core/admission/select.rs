@@ -127,6 +127,11 @@ pub(super) fn all<'p>(pod: &'p Pod<'p>) -> impl Iterator<Item = (Place, &'p Cont
     containers.chain(pod.spec.init_containers.iter().enumerate().map(place("initContainers")))
 }
 
+/// The containers of the pod's own, which is all but ours.
+pub(super) fn own<'p>(pod: &'p Pod<'p>) -> impl Iterator<Item = (Place, &'p Container<'p>)> {
+    all(pod).filter(|(place, container)| !is_ours(*place, container))
+}
+
 /// Whether a container is an init container under our prefix: our rendering after the injection, or removed.
 pub(super) fn is_ours(place: Place, container: &Container<'_>) -> bool {
     place.list == "initContainers" && container.name.starts_with(names::PIECE_PREFIX)

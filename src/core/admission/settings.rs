@@ -1,10 +1,12 @@
 //! Settings, not variables: each setting is resolved once per container and rendered into all of its variables.
 
-use super::draft::{ContainerDraft, Draft};
+use super::draft::{ContainerDraft, Notes};
 use super::env::Known;
+use super::finding::{Class, Finding};
 use super::render;
 use crate::api::{OnValue, Vertex};
 use crate::clients::{Form, MODEL_REGION_CLIENTS, MODEL_REGION_PREFIX, Setting, Variable};
+use serde_json::Value;
 
 /// Where the agent's calls go, when a broker has a say in it.
 #[derive(Debug, Default)]
@@ -16,7 +18,13 @@ pub(super) struct Route {
 }
 
 /// Plans every setting of the policy in one chosen container.
-pub(super) fn plan(draft: &mut Draft<'_>, container: usize, vertex: &Vertex, route: &Route, on_value: OnValue) {
+pub(super) fn plan_settings(
+    target: &mut ContainerDraft<'_>,
+    vertex: &Vertex,
+    route: &Route,
+    on_value: OnValue,
+    notes: &mut Notes,
+) {
     for setting in Setting::ALL {
         let endpoint = setting == Setting::Endpoint;
         let proxy = route.proxy.as_deref().filter(|_| endpoint);
@@ -30,7 +38,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, container: usize, vertex: &Vertex, rou
             other => other,
         };
         if let Some(value) = proxy.or_else(|| setting.value(vertex)) {
-            plan_setting(draft, container, (setting, field), value, vertex, on_value);
+            plan_setting(target, (setting, field), value, vertex, on_value, notes);
         }
     }
     if vertex
@@ -39,57 +47,53 @@ pub(super) fn plan(draft: &mut Draft<'_>, container: usize, vertex: &Vertex, rou
         .any(|client| MODEL_REGION_CLIENTS.contains(client))
     {
         for (model, region) in &vertex.model_regions {
-            plain(
-                draft,
-                container,
-                &render::literal(&format!("{MODEL_REGION_PREFIX}{model}"), region),
-                on_value,
-            );
+            let name = format!("{MODEL_REGION_PREFIX}{model}");
+            plan_variable(target, &name, render::literal(&name, region), on_value, notes);
         }
     }
 }
 
-/// Plans one variable of its own under the rule for values.
-pub(super) fn plain(draft: &mut Draft<'_>, container: usize, entry: &serde_json::Value, on_value: OnValue) {
-    let name = entry
-        .get("name")
-        .and_then(serde_json::Value::as_str)
-        .unwrap_or_default();
-    let Some(target) = draft.containers.get(container) else {
-        return;
-    };
-    let foreign = !target.is_previous(name) && target.environment.known(name).is_some() && !target.holds(name, entry);
+/// Plans one variable of its own, given as its whole entry, under the rule for values.
+pub(super) fn plan_variable(
+    target: &mut ContainerDraft<'_>,
+    name: &str,
+    entry: Value,
+    on_value: OnValue,
+    notes: &mut Notes,
+) {
+    let foreign = !target.is_previous(name) && target.environment.known(name).is_some() && !target.holds(name, &entry);
     match on_value {
-        OnValue::Keep if foreign => keeps(draft, container, &[name], "env"),
-        OnValue::Deny if foreign => {
-            let problem = differs(target, &[name], "env");
-            draft.problems.push(problem);
-        }
-        _ => draft.set_env(container, name, entry.clone()),
+        OnValue::Keep if foreign => note_kept(target, &[name], "env", notes),
+        OnValue::Deny if foreign => deny_differing(target, &[name], "env", notes),
+        _ => target.set_env(name, entry, notes),
     }
 }
 
 /// Whether the switches of the pod, as they stand, say off; an error when they disagree or cannot be read.
-pub(super) fn switched_off(target: &ContainerDraft<'_>, vertex: &Vertex) -> Result<Option<&'static str>, String> {
+pub(super) fn switched_off(target: &ContainerDraft<'_>, vertex: &Vertex) -> Result<Option<&'static str>, Finding> {
     let (mut on, mut off) = (None, None);
     for variable in given(target, Setting::Switch, vertex) {
         match target.environment.known(variable.name) {
             Some(Known::Text(text)) if variable.says_on(text) => on = Some(variable.name),
             Some(Known::Text(_)) => off = Some(variable.name),
             _ => {
-                return Err(format!(
+                let problem = format!(
                     "container {:?} sets {} to what cannot be read at admission (a valueFrom, or very long references); give it a plain value, or set conflicts.values: Override in the policy",
                     target.name(),
                     variable.name
-                ));
+                );
+                return Err(Finding::conflict(Some(target.name()), variable.name, problem));
             }
         }
     }
     match (on, off) {
-        (Some(on), Some(off)) => Err(format!(
-            "container {:?} switches Vertex on with {on} and off with {off}; make them agree, or set conflicts.values: Override in the policy",
-            target.name()
-        )),
+        (Some(on), Some(off)) => {
+            let problem = format!(
+                "container {:?} switches Vertex on with {on} and off with {off}; make them agree, or set conflicts.values: Override in the policy",
+                target.name()
+            );
+            Err(Finding::conflict(Some(target.name()), on, problem))
+        }
         _ => Ok(off),
     }
 }
@@ -108,16 +112,13 @@ pub(super) fn given<'d>(
 }
 
 fn plan_setting(
-    draft: &mut Draft<'_>,
-    container: usize,
+    target: &mut ContainerDraft<'_>,
     (setting, field): (Setting, &str),
     value: &str,
     vertex: &Vertex,
     on_value: OnValue,
+    notes: &mut Notes,
 ) {
-    let Some(target) = draft.containers.get(container) else {
-        return;
-    };
     let given: Vec<&Variable> = given(target, setting, vertex).collect();
     let differing: Vec<&'static str> = given
         .iter()
@@ -131,15 +132,18 @@ fn plan_setting(
         .filter(|name| target.is_previous(name) && target.environment.known(name).is_some())
         .collect();
     match on_value {
-        OnValue::Deny if !differing.is_empty() => {
-            let problem = differs(target, &differing, field);
-            draft.problems.push(problem);
-        }
-        OnValue::Keep if !given.is_empty() => {
-            if let Err(problem) = keep(draft, container, setting, &given, vertex) {
-                draft.problems.push(problem);
-            } else if !differing.is_empty() {
-                keeps(draft, container, &differing, field);
+        OnValue::Deny if !differing.is_empty() => deny_differing(target, &differing, field, notes),
+        OnValue::Keep if let Some((first, others)) = given.split_first() => {
+            match references_to(target, setting, (first, others), vertex) {
+                Ok(entries) => {
+                    for (name, entry) in entries {
+                        target.set_env(name, entry, notes);
+                    }
+                    if !differing.is_empty() {
+                        note_kept(target, &differing, field, notes);
+                    }
+                }
+                Err(problem) => notes.problems.push(problem),
             }
         }
         // Nothing of the pod's own stands in the way, or it gives way.
@@ -151,7 +155,7 @@ fn plan_setting(
                     let entry = render::literal(variable.name, &variable.render(value));
                     // An equal value of the pod's own stays as it is written, `$(…)` and all.
                     if differing.contains(&variable.name) || !given.iter().any(|own| own.name == variable.name) {
-                        draft.set_env(container, variable.name, entry);
+                        target.set_env(variable.name, entry, notes);
                     }
                 }
             }
@@ -159,73 +163,72 @@ fn plan_setting(
     }
 }
 
-/// The pod's value becomes the setting's; the other variables refer to it.
-fn keep(
-    draft: &mut Draft<'_>,
-    container: usize,
+/// The pod's value becomes the setting's: the entries of the other variables, which refer to it.
+fn references_to(
+    target: &ContainerDraft<'_>,
     setting: Setting,
-    given: &[&'static Variable],
+    (first, others): (&'static Variable, &[&'static Variable]),
     vertex: &Vertex,
-) -> Result<(), String> {
-    let Some(target) = draft.containers.get(container) else {
-        return Ok(());
-    };
-    let Some(first) = given.first() else { return Ok(()) };
-    if let Some(other) = given.iter().skip(1).find(|other| !same(target, first, other)) {
-        return Err(format!(
-            "container {:?} gives {} and {} different values, and both mean {}; make them agree, or set conflicts.values: Override in the policy",
-            target.name(),
-            first.name,
-            other.name,
-            setting.field()
+) -> Result<Vec<(&'static str, Value)>, Finding> {
+    let name = target.name();
+    let problem = |variable: &Variable, text: String| Finding::conflict(Some(name), variable.name, text);
+    if let Some(other) = others.iter().find(|other| !same(target, first, other)) {
+        return Err(problem(
+            other,
+            format!(
+                "container {name:?} gives {} and {} different values, and both mean {}; make them agree, or set conflicts.values: Override in the policy",
+                first.name,
+                other.name,
+                setting.field()
+            ),
         ));
     }
-    let optional = given.iter().find(|variable| {
+    let optional = [first].into_iter().chain(others.iter().copied()).find(|variable| {
         matches!(
             target.environment.known(variable.name),
             Some(Known::Opaque { optional: true, .. })
         )
     });
     if let Some(variable) = optional {
-        return Err(format!(
-            "container {:?} takes {} from an optional valueFrom, which may yield nothing; make it not optional, give it a value, or set conflicts.values: Override in the policy",
-            target.name(),
-            variable.name
+        return Err(problem(
+            variable,
+            format!(
+                "container {name:?} takes {} from an optional valueFrom, which may yield nothing; make it not optional, give it a value, or set conflicts.values: Override in the policy",
+                variable.name
+            ),
         ));
     }
     let known = match target.environment.known(first.name) {
-        Some(Known::Text(text)) => Some(root(first, text).to_owned()),
+        Some(Known::Text(text)) => Some(root(first, text)),
         _ => None,
     };
-    let json = target.json.is_some();
     let mut entries = Vec::new();
     for variable in setting
         .variables()
         .filter(|variable| variable.is_set_for(&vertex.clients))
     {
-        if given.iter().any(|own| own.name == variable.name) {
+        if first.name == variable.name || others.iter().any(|own| own.name == variable.name) {
             continue;
         }
-        let reference = variable.form == first.form && matches!(first.form, Form::Plain | Form::Url(_)) && !json;
-        let text = match (&known, variable.form) {
+        let reference =
+            variable.form == first.form && matches!(first.form, Form::Plain | Form::Url(_)) && target.json.is_none();
+        let text = match (known, variable.form) {
             (_, Form::On(_)) => variable.render(""),
             _ if reference => format!("$({})", first.name),
             (Some(known), _) => variable.render(known),
             (None, _) => {
-                return Err(format!(
-                    "container {:?} sets {} to what cannot be read at admission (a valueFrom, or very long references), so {} cannot be derived from it; give it a plain value, or set conflicts.values: Override in the policy",
-                    target.name(),
-                    first.name,
-                    variable.name
+                return Err(problem(
+                    first,
+                    format!(
+                        "container {name:?} sets {} to what cannot be read at admission (a valueFrom, or very long references), so {} cannot be derived from it; give it a plain value, or set conflicts.values: Override in the policy",
+                        first.name, variable.name
+                    ),
                 ));
             }
         };
         entries.push((variable.name, render::literal(variable.name, &text)));
     }
-    for (name, entry) in entries {
-        draft.set_env(container, name, entry);
-    }
-    Ok(())
+    Ok(entries)
 }
 
 /// Whether a variable of the pod already says what the policy says.
@@ -263,22 +266,18 @@ fn root<'t>(variable: &Variable, text: &'t str) -> &'t str {
     }
 }
 
-fn keeps(draft: &mut Draft<'_>, container: usize, names: &[&str], field: &str) {
-    let Some(target) = draft.containers.get(container) else {
-        return;
-    };
-    let warning = format!(
-        "container {} keeps its own {}, which differs from the policy's {field} (conflicts.values: Keep)",
-        target.name(),
-        names.join(", ")
+fn note_kept(target: &ContainerDraft<'_>, variables: &[&str], field: &str, notes: &mut Notes) {
+    let (name, variables) = (target.name(), variables.join(", "));
+    let text = format!(
+        "container {name} keeps its own {variables}, which differs from the policy's {field} (conflicts.values: Keep)"
     );
-    draft.warnings.push(warning);
+    notes.warn(Class::Kept, name, &variables, text);
 }
 
-fn differs(target: &ContainerDraft<'_>, names: &[&str], field: &str) -> String {
-    format!(
-        "container {:?} sets {} to another value than the policy's {field}, and conflicts.values is Deny; remove it from the pod, or make it agree",
-        target.name(),
-        names.join(", ")
-    )
+fn deny_differing(target: &ContainerDraft<'_>, variables: &[&str], field: &str, notes: &mut Notes) {
+    let (name, variables) = (target.name(), variables.join(", "));
+    let text = format!(
+        "container {name:?} sets {variables} to another value than the policy's {field}, and conflicts.values is Deny; remove it from the pod, or make it agree"
+    );
+    notes.deny(Some(name), &variables, text);
 }

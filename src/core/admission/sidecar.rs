@@ -1,36 +1,26 @@
 //! Credential sidecars: native sidecars under rules that keep the pod's own behaviour as it was.
 //!
-//! [`server`] is what a policy says of them, [`choice`] which of them a pod gets, [`ports`] where they listen there. [`container`]
-//! renders one, with what [`session`] takes over from the agent. The agent learns of them through [`registry`], [`mcp`] and [`git`].
+//! [`server`] is what a policy says of them, [`choice`] which of them a pod gets. [`container`] renders one, with what
+//! [`session`] takes over from the agent. The agent learns of them through [`registry`], [`mcp`] and [`git`].
 
 mod choice;
 mod container;
 mod git;
 mod mcp;
-mod ports;
 mod registry;
 mod server;
 mod session;
 
-pub(super) use server::Sidecars;
+pub(super) use choice::Choice;
+pub(super) use container::plan_program;
+pub(super) use server::{Server, Sidecars};
 
-use super::decision::Needed;
-use super::draft::Draft;
-use super::plan::note_variable;
+use super::draft::{Draft, Notes};
+use super::finding::Finding;
 use super::policy::Policy;
+use super::ports::PlacedSidecar;
 use crate::names;
-use container::Placed;
-use server::Server;
 use std::collections::BTreeSet;
-
-/// Plans our program for the sidecars that need it, before everything else of ours.
-pub(super) fn plan_program(draft: &mut Draft<'_>, policy: &Policy) {
-    let sidecars = &policy.sidecars;
-    let wrapped = choice::served(draft, sidecars).any(Server::is_wrapped);
-    if wrapped {
-        container::plan_program(draft, sidecars);
-    }
-}
 
 /// What a pod got of sidecars.
 #[derive(Debug, Default)]
@@ -43,27 +33,33 @@ pub(super) struct Served {
     pub(super) secrets: BTreeSet<String>,
 }
 
-/// Plans all sidecars of the policy, in order, before the pod's own init containers.
-pub(super) fn plan(draft: &mut Draft<'_>, policy: &Policy) -> Served {
-    let sidecars = &policy.sidecars;
-    choice::skip(draft, sidecars);
-    let mut free = ports::Free::of(draft, policy);
-    let servers: Vec<&Server> = choice::served(draft, sidecars).collect();
-    let placed: Vec<Placed<'_>> = servers.into_iter().map(|server| free.place(draft, server)).collect();
+/// Plans the sidecars that were chosen, in order, before the pod's own init containers.
+pub(super) fn plan_sidecars(
+    draft: &mut Draft<'_>,
+    policy: &Policy,
+    choice: Choice<'_>,
+    placed: &[PlacedSidecar<'_>],
+) -> Served {
+    for (server, reason, detail) in choice.left_out {
+        draft.notes.skip(&unit(server), reason, detail);
+    }
+    for placed in placed {
+        draft.notes.problems.extend_from_slice(&placed.conflicts);
+    }
     let mut summary = Served::default();
-    for placed in &placed {
+    for placed in placed {
         let server = placed.server;
         let name = &server.whole.name;
-        let unit = format!("sidecars[{name}]");
         let detail = format!("container {}{name} on port {}", names::PIECE_PREFIX, placed.port);
-        draft.unit(&unit, detail, |draft| container::plan(draft, placed, sidecars));
-        let warnings = server.warnings().into_iter();
-        draft
-            .warnings
-            .extend(warnings.map(|warning| format!("isolation: {warning}")));
+        draft.unit(&unit(server), detail, |draft| {
+            container::plan_sidecar(draft, placed, &policy.sidecars);
+        });
+        let exposed = server.warnings().into_iter();
+        let exposed = exposed.map(|text| Finding::exposure(None, &unit(server), text).admitted());
+        draft.notes.warnings.extend(exposed);
         summary.any = true;
         summary.hides |= server.credential.is_some();
-        note_needs(draft, server, &mut summary);
+        note_needs(&mut draft.notes, server, &mut summary);
     }
     let endpoints: Vec<(&str, String)> = placed
         .iter()
@@ -72,27 +68,24 @@ pub(super) fn plan(draft: &mut Draft<'_>, policy: &Policy) -> Served {
             Some((whole.mcp_key.as_deref()?, whole.url(placed.port)))
         })
         .collect();
-    registry::plan(draft, &endpoints);
-    mcp::plan(draft, policy.spec.mcp_config.as_ref(), &placed);
-    git::plan(draft, &placed);
+    registry::plan_registry(draft, &endpoints);
+    mcp::plan_file(draft, policy.spec.mcp_config.as_ref(), placed);
+    git::plan_git(draft, placed);
     summary
 }
 
+fn unit(server: &Server) -> String {
+    format!("sidecars[{}]", server.whole.name)
+}
+
 /// The objects that the pod will wait for because of a sidecar.
-fn note_needs(draft: &mut Draft<'_>, server: &Server, summary: &mut Served) {
+fn note_needs(notes: &mut Notes, server: &Server, summary: &mut Served) {
     for var in &server.env {
-        note_variable(draft, var);
+        notes.need_for_variable(var);
     }
-    if let Some(secret) = server
-        .credential
-        .as_ref()
-        .and_then(|credential| credential.secret.as_ref())
-    {
-        draft.needs.insert(Needed {
-            kind: "Secret",
-            name: secret.secret_name.clone(),
-            optional: false,
-        });
+    let credential = server.credential.as_ref();
+    if let Some(secret) = credential.and_then(|credential| credential.secret.as_ref()) {
+        notes.need("Secret", &secret.secret_name, false);
         summary.secrets.insert(secret.secret_name.clone());
     }
 }

@@ -32,15 +32,16 @@ fn response_shows_the_decision(admission: &Admission) {
         .iter()
         .map(|it| it.as_str().expect("text"))
         .collect();
-    assert_eq!(warnings, decision.warnings);
+    let told: Vec<&str> = decision.warnings.iter().map(|warning| &**warning).collect();
+    assert_eq!(warnings, told);
     if denied {
         assert_eq!(response["status"]["message"], decision.message);
         assert!(decision.patch.is_empty(), "a refused pod has a patch");
         assert!(decision.env.is_empty() && decision.volumes.is_empty() && decision.containers.is_empty());
     }
     assert!(!decision.message.is_empty(), "an answer without a word");
-    let units = decision.units.iter().map(|unit| &unit.detail);
-    for said in decision.warnings.iter().chain(units).chain([&decision.message]) {
+    let units = decision.units.iter().map(|unit| unit.detail.as_str());
+    for said in told.into_iter().chain(units).chain([decision.message.as_str()]) {
         // What a person reads is made for reading.
         for leftover in ["Text(", "Some(", "String(", "None", "PointerBuf"] {
             assert!(!said.contains(leftover), "{said}");

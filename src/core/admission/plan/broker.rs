@@ -1,30 +1,25 @@
 //! The broker in one pod: its container with all that it needs, and an agent that has nothing but its address.
 
-use super::identity::replace_credentials;
-use crate::admission::broker::{Broker, Ports};
-use crate::admission::draft::Draft;
+use super::credentials::{self, OwnFile};
+use crate::admission::broker::Broker;
+use crate::admission::draft::{ContainerDraft, Draft, Notes};
 use crate::admission::env::Known;
-use crate::admission::native::{self, Native};
+use crate::admission::finding::Class;
+use crate::admission::native::InjectedContainer;
+use crate::admission::ports::PlacedBroker;
 use crate::admission::render;
-use crate::admission::select;
 use crate::api::{OnValue, PolicySpec};
 use crate::clients::{
     CREDENTIAL_SOURCES, CREDENTIALS, DETECTION, METADATA_ADDRESSES, METADATA_FENCES, ROUTES, Setting,
 };
 use crate::names;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 
 /// Plans the container, its volumes and the agent's variables. `loopback` is where the secret-free credential file is
 /// mounted, for clients that demand one.
-pub(in crate::admission) fn plan(
-    draft: &mut Draft<'_>,
-    broker: &Broker,
-    spec: &PolicySpec,
-    ports: Ports,
-    loopback: Option<&str>,
-) {
-    deny_taken_ports(draft, broker);
+pub(super) fn plan_broker(draft: &mut Draft<'_>, placed: &PlacedBroker<'_>, spec: &PolicySpec, loopback: Option<&str>) {
+    let broker = placed.broker;
+    draft.notes.problems.extend_from_slice(&placed.conflicts);
     match &broker.volume {
         Some(volume) => draft.add_volume(names::CREDENTIALS_VOLUME, volume),
         None => draft.select_node(names::GKE_METADATA_NODE, "true"),
@@ -35,55 +30,52 @@ pub(in crate::admission) fn plan(
     for secret in &broker.pull_secrets {
         draft.pull_with(secret);
     }
-    native::plan(draft, container(broker, ports));
+    container(placed).add_to(draft);
     // The configuration is the container's own environment.
     draft.annotate(names::CREDENTIAL_CONFIGURATION, None);
-    let file = loopback.map(|directory| format!("{directory}/{}", names::CREDENTIAL_FILE));
     if loopback.is_some() {
         draft.add_volume(names::LOOPBACK_VOLUME, &render::loopback_volume());
-        let configuration = render::loopback_configuration(ports.metadata);
+        let configuration = render::loopback_configuration(placed.metadata);
         draft.annotate(names::LOOPBACK_CONFIGURATION, Some(configuration));
     }
-    for container in 0..draft.containers.len() {
-        if replace_credentials(draft, container, spec)
-            && let Some(target) = draft.containers.get(container)
-        {
-            draft.left_files.push(target.name().to_owned());
+    let on_value = spec.conflicts.values;
+    let address = format!("127.0.0.1:{}", placed.metadata);
+    let mut unmounted = Vec::new();
+    for target in &mut draft.containers {
+        let notes = &mut draft.notes;
+        match credentials::unmount_own(target, &draft.volumes) {
+            OwnFile::Absent => {}
+            OwnFile::Left => target.keeps_credential_file = true,
+            OwnFile::Unmounted(volume) => unmounted.push(volume),
         }
         for name in CREDENTIAL_SOURCES.iter().chain(METADATA_FENCES) {
-            let demanded = *name == CREDENTIALS && file.is_some();
+            let demanded = *name == CREDENTIALS && loopback.is_some();
             if !demanded && !is_address(name) {
-                forbid(draft, container, name, spec.conflicts.values);
+                forbid(target, name, on_value, notes);
             }
         }
-        if let (Some(directory), Some(file)) = (loopback, &file) {
+        if let Some(directory) = loopback {
             let mount = render::read_only_mount(names::LOOPBACK_VOLUME, directory);
-            draft.mount(container, mount, None);
-            impose(draft, container, CREDENTIALS, file, spec.conflicts.values);
+            target.mount(mount, |_| false, notes);
+            let file = format!("{directory}/{}", names::CREDENTIAL_FILE);
+            impose(target, CREDENTIALS, &file, on_value, notes);
         }
-        let address = format!("127.0.0.1:{}", ports.metadata);
         for name in METADATA_ADDRESSES {
-            impose(draft, container, name, &address, spec.conflicts.values);
+            impose(target, name, &address, on_value, notes);
         }
         // Else Node's client looks for Google's hardware first.
-        impose(draft, container, DETECTION, "assume-present", spec.conflicts.values);
+        impose(target, DETECTION, "assume-present", on_value, notes);
+    }
+    for volume in unmounted {
+        credentials::remove_unmounted(draft, volume, spec);
     }
 }
 
-/// Ports that the pod's own containers and the policy's sidecars use.
-pub(in crate::admission) fn taken_ports(draft: &Draft<'_>, spec: &PolicySpec) -> BTreeSet<i32> {
-    let own = select::all(draft.pod).filter(|(place, container)| !select::is_ours(*place, container));
-    own.flat_map(|(_, container)| &container.ports)
-        .filter_map(|port| i32::try_from(port.container_port).ok())
-        .chain(spec.sidecars.iter().filter_map(|sidecar| sidecar.port))
-        .collect()
-}
-
-/// Variables that would lead the agent's clients past the broker, except those that are planned by now.
-pub(in crate::admission) fn forbid_other_routes(draft: &mut Draft<'_>, container: usize, on_value: OnValue) {
+/// Removes variables that would lead the agent's clients past the broker, except those that are planned by now.
+pub(super) fn forbid_other_routes(target: &mut ContainerDraft<'_>, on_value: OnValue, notes: &mut Notes) {
     let endpoints = Setting::Endpoint.variables().map(|variable| variable.name);
     for name in endpoints.chain(ROUTES.iter().copied()) {
-        forbid(draft, container, name, on_value);
+        forbid(target, name, on_value, notes);
     }
 }
 
@@ -91,31 +83,15 @@ fn is_address(name: &str) -> bool {
     name == DETECTION || METADATA_ADDRESSES.contains(&name)
 }
 
-/// A port that the policy names is not moved: something else may rely on it.
-fn deny_taken_ports(draft: &mut Draft<'_>, broker: &Broker) {
-    let wishes = [
-        ("metadataPort", broker.wishes.metadata_port),
-        ("proxyPort", broker.wishes.proxy_port),
-        ("metricsPort", broker.wishes.metrics_port),
-    ];
-    for (field, port) in wishes {
-        let Some(port) = port else { continue };
-        if let Some(user) = native::user_of_port(draft.pod, port) {
-            draft.problems.push(format!(
-                "the broker wants port {port} (broker.{field}), which container {user:?} uses; choose another port, or none, which takes one that is free"
-            ));
-        }
-    }
-}
-
-fn container(broker: &Broker, ports: Ports) -> Native<'_> {
+fn container<'s>(placed: &PlacedBroker<'s>) -> InjectedContainer<'s> {
+    let broker: &'s Broker = placed.broker;
     let mut env = broker.env.clone();
     let mut set = |name: &str, value: String| env.push(render::literal(&format!("VERTEX_INJECTOR_{name}"), &value));
-    set("METADATA_PORT", ports.metadata.to_string());
-    if let Some(port) = ports.proxy {
+    set("METADATA_PORT", placed.metadata.to_string());
+    if let Some(port) = placed.proxy {
         set("PROXY_PORT", port.to_string());
     }
-    if let Some(port) = ports.metrics {
+    if let Some(port) = placed.metrics {
         set("METRICS_LISTEN", format!("0.0.0.0:{port}"));
     }
     let mut mounts = Vec::new();
@@ -129,13 +105,13 @@ fn container(broker: &Broker, ports: Ports) -> Native<'_> {
         mounts.push(render::read_only_mount(names::TRUST_VOLUME, names::TRUST_DIRECTORY));
     }
     let metrics = |port| json!({"name": "metrics", "containerPort": port, "protocol": "TCP"});
-    Native {
+    InjectedContainer {
         name: names::BROKER_CONTAINER,
         image: &broker.image,
         pull_policy: broker.pull_policy,
         command: Vec::new(),
         args: vec!["broker"],
-        ports: ports.metrics.map(metrics).into_iter().collect(),
+        ports: placed.metrics.map(metrics).into_iter().collect(),
         env,
         startup_probe: Some(startup_probe()),
         readiness_probe: None,
@@ -158,10 +134,7 @@ fn startup_probe() -> Value {
 }
 
 /// Removes a variable of the pod's that would give the agent a credential or a way past the broker.
-fn forbid(draft: &mut Draft<'_>, container: usize, name: &str, on_value: OnValue) {
-    let Some(target) = draft.containers.get(container) else {
-        return;
-    };
+fn forbid(target: &mut ContainerDraft<'_>, name: &str, on_value: OnValue, notes: &mut Notes) {
     // What an earlier injection wrote goes by itself.
     if target.is_planned(name) || target.is_previous(name) || target.environment.known(name).is_none() {
         return;
@@ -169,40 +142,44 @@ fn forbid(draft: &mut Draft<'_>, container: usize, name: &str, on_value: OnValue
     let owner = target.name();
     match on_value {
         OnValue::Deny => {
-            draft.problems.push(format!(
+            let problem = format!(
                 "container {owner:?} sets {name}, which would lead it past the broker, and conflicts.values is Deny; remove the variable from the pod"
-            ));
+            );
+            notes.deny(Some(owner), name, problem);
             return;
         }
-        OnValue::Keep => draft.warnings.push(format!(
-            "container {owner} loses its {name}, which would lead it past the broker"
-        )),
+        OnValue::Keep => {
+            let warning = format!("container {owner} loses its {name}, which would lead it past the broker");
+            notes.warn(Class::Replaced, owner, name, warning);
+        }
         OnValue::Override => {}
     }
-    draft.remove_env(container, name);
+    target.remove_env(name);
 }
 
 /// Sets a variable that only the policy decides.
-fn impose(draft: &mut Draft<'_>, container: usize, name: &str, value: &str, on_value: OnValue) {
-    let Some(target) = draft.containers.get(container) else {
-        return;
-    };
+fn impose(target: &mut ContainerDraft<'_>, name: &str, value: &str, on_value: OnValue, notes: &mut Notes) {
     let own = match target.environment.known(name) {
         None => false,
         Some(Known::Text(text)) => **text != *value,
         Some(Known::Opaque { .. }) => true,
     };
     let (owner, foreign) = (target.name(), own && !target.is_previous(name));
-    if foreign && on_value == OnValue::Deny {
-        draft.problems.push(format!(
-            "container {owner:?} sets {name} to something else than the broker's, and conflicts.values is Deny; remove the variable from the pod"
-        ));
-        return;
+    match on_value {
+        OnValue::Deny if foreign => {
+            let problem = format!(
+                "container {owner:?} sets {name} to something else than the broker's, and conflicts.values is Deny; remove the variable from the pod"
+            );
+            notes.deny(Some(owner), name, problem);
+            return;
+        }
+        OnValue::Keep if foreign => {
+            let warning = format!(
+                "container {owner} gets the broker's {name} in place of its own, which would lead it past the broker"
+            );
+            notes.warn(Class::Replaced, owner, name, warning);
+        }
+        OnValue::Deny | OnValue::Keep | OnValue::Override => {}
     }
-    if foreign && on_value == OnValue::Keep {
-        draft.warnings.push(format!(
-            "container {owner} gets the broker's {name} in place of its own, which would lead it past the broker"
-        ));
-    }
-    draft.set_env(container, name, render::literal(name, value));
+    target.set_env(name, render::literal(name, value), notes);
 }

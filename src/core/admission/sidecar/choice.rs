@@ -4,9 +4,36 @@
 use super::registry::{CREDENTIAL_IDS, MCP_URLS, strings};
 use super::server::{Server, Sidecars};
 use crate::admission::decision::Reason;
-use crate::admission::draft::Draft;
+use crate::admission::draft::ContainerDraft;
 use crate::admission::env::Given;
 use std::collections::BTreeSet;
+
+/// The choice for one pod.
+#[derive(Debug, Default)]
+pub(in crate::admission) struct Choice<'s> {
+    /// The sidecars that the pod gets, in order.
+    pub(in crate::admission) served: Vec<&'s Server>,
+    /// The others, each with why in code and words.
+    pub(in crate::admission) left_out: Vec<(&'s Server, Reason, String)>,
+}
+
+impl<'s> Choice<'s> {
+    /// Chooses by what the chosen containers say of providers.
+    pub(in crate::admission) fn of(sidecars: &'s Sidecars, containers: &[ContainerDraft<'_>]) -> Self {
+        let mut choice = Self::default();
+        if sidecars.servers.is_empty() {
+            return choice;
+        }
+        let bound = Bound::of(containers);
+        for server in &sidecars.servers {
+            match bound.reason(server) {
+                None => choice.served.push(server),
+                Some((reason, detail)) => choice.left_out.push((server, reason, detail)),
+            }
+        }
+        choice
+    }
+}
 
 /// What the chosen containers say of providers.
 struct Bound {
@@ -16,30 +43,11 @@ struct Bound {
     served: BTreeSet<String>,
 }
 
-/// The sidecars that the pod gets, in order.
-pub(super) fn served<'s>(draft: &Draft<'_>, sidecars: &'s Sidecars) -> impl Iterator<Item = &'s Server> + use<'s> {
-    let bound = Bound::of(draft);
-    sidecars
-        .servers
-        .iter()
-        .filter(move |server| bound.reason(server).is_none())
-}
-
-/// Notes the others.
-pub(super) fn skip(draft: &mut Draft<'_>, sidecars: &Sidecars) {
-    let bound = Bound::of(draft);
-    for server in &sidecars.servers {
-        if let Some((reason, detail)) = bound.reason(server) {
-            draft.skip(&format!("sidecars[{}]", server.whole.name), reason, detail);
-        }
-    }
-}
-
 impl Bound {
-    fn of(draft: &Draft<'_>) -> Self {
+    fn of(containers: &[ContainerDraft<'_>]) -> Self {
         let mut providers = None;
         let mut served = BTreeSet::new();
-        for target in &draft.containers {
+        for target in containers {
             let object = |name: &str| match target.environment.given(name) {
                 Some(Given::Literal(text)) if !text.trim().is_empty() => strings(text),
                 _ => None,

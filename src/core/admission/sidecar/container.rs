@@ -3,7 +3,8 @@
 use super::server::{Server, Sidecars};
 use super::session;
 use crate::admission::draft::Draft;
-use crate::admission::native::{self, Defaults, Native};
+use crate::admission::native::{Defaults, InjectedContainer};
+use crate::admission::ports::PlacedSidecar;
 use crate::admission::render;
 use crate::api::{CredentialFile, CredentialSource};
 use crate::names;
@@ -20,18 +21,8 @@ const COPY_DEFAULTS: Defaults = Defaults {
     memory: ("32Mi", "160Mi"),
 };
 
-/// A sidecar with its ports in one pod.
-pub(super) struct Placed<'s> {
-    pub(super) server: &'s Server,
-    pub(super) port: i32,
-    /// Of the wrapper's control listener; none without a wrapper.
-    pub(super) control: Option<i32>,
-    /// Of the git proxy.
-    pub(super) git: Option<i32>,
-}
-
 /// Plans the container that copies our program into a volume in memory, and the volume.
-pub(super) fn plan_program(draft: &mut Draft<'_>, sidecars: &Sidecars) {
+pub(in crate::admission) fn plan_program(draft: &mut Draft<'_>, sidecars: &Sidecars) {
     draft.add_volume(
         names::PROGRAM_VOLUME,
         &json!({"emptyDir": {"medium": "Memory", "sizeLimit": "128Mi"}}),
@@ -39,7 +30,7 @@ pub(super) fn plan_program(draft: &mut Draft<'_>, sidecars: &Sidecars) {
     for secret in &sidecars.pull_secrets {
         draft.pull_with(secret);
     }
-    let native = Native {
+    let container = InjectedContainer {
         name: names::COPY_CONTAINER,
         image: &sidecars.image,
         pull_policy: sidecars.pull_policy,
@@ -55,11 +46,11 @@ pub(super) fn plan_program(draft: &mut Draft<'_>, sidecars: &Sidecars) {
         mounts: vec![json!({"name": names::PROGRAM_VOLUME, "mountPath": names::PROGRAM_DIRECTORY})],
         sealed: true,
     };
-    native::plan(draft, native);
+    container.add_to(draft);
 }
 
 /// Plans a sidecar's container with its volumes.
-pub(super) fn plan(draft: &mut Draft<'_>, placed: &Placed<'_>, sidecars: &Sidecars) {
+pub(super) fn plan_sidecar(draft: &mut Draft<'_>, placed: &PlacedSidecar<'_>, sidecars: &Sidecars) {
     let Server {
         whole,
         credential,
@@ -77,7 +68,10 @@ pub(super) fn plan(draft: &mut Draft<'_>, placed: &Placed<'_>, sidecars: &Sideca
     let mut command = server_command.clone();
     let mut probes = None;
     if let Some(credential) = credential {
-        let taken_over = session::take_over(draft, placed.server, credential, &sidecars.operator);
+        let agent = draft.containers.first();
+        let take_over =
+            |agent| session::take_over(agent, placed.server, credential, &sidecars.operator, &mut draft.notes);
+        let taken_over = agent.map(take_over).unwrap_or_default();
         variables.extend(taken_over.env);
         mounts.extend(taken_over.mounts);
         match placed.control {
@@ -102,7 +96,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, placed: &Placed<'_>, sidecars: &Sideca
         }
     }
     let (startup_probe, readiness_probe) = probes.unzip();
-    let native = Native {
+    let container = InjectedContainer {
         name: &name,
         image: &whole.image,
         pull_policy: "IfNotPresent",
@@ -118,7 +112,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, placed: &Placed<'_>, sidecars: &Sideca
         mounts,
         sealed: false,
     };
-    native::plan(draft, native);
+    container.add_to(draft);
 }
 
 /// Variables that the kubelet takes from the Secret.
@@ -150,7 +144,7 @@ fn source_volume(credential: &CredentialSource) -> Option<Value> {
 }
 
 /// `vertex-injector exec` with its flags, up to the server's command.
-fn wrapper(placed: &Placed<'_>, credential: &CredentialSource, hosts: &[String]) -> Vec<String> {
+fn wrapper(placed: &PlacedSidecar<'_>, credential: &CredentialSource, hosts: &[String]) -> Vec<String> {
     let whole = &placed.server.whole;
     let mut command = vec![program(), "exec".to_owned(), "--source".to_owned()];
     let mut add = |parts: &[&str]| command.extend(parts.iter().map(|part| (*part).to_owned()));

@@ -1,14 +1,15 @@
 //! Sends the agent's git to the sidecars' proxies, by configuration in variables that is added to what the pod has.
 
-use super::container::Placed;
-use crate::admission::draft::{ContainerDraft, Draft};
+use crate::admission::draft::{ContainerDraft, Draft, Notes};
 use crate::admission::env::Given;
+use crate::admission::finding::Finding;
+use crate::admission::ports::PlacedSidecar;
 use crate::admission::render;
 use crate::git::config::{COUNT, GitHost, KEY, MAX_PAIRS, git_config_env, is_owned};
 use std::collections::BTreeMap;
 
 /// Plans the variables of every chosen container.
-pub(super) fn plan(draft: &mut Draft<'_>, placed: &[Placed<'_>]) {
+pub(super) fn plan_git(draft: &mut Draft<'_>, placed: &[PlacedSidecar<'_>]) {
     let proxies: Vec<(u16, Vec<GitHost>)> = placed
         .iter()
         .filter_map(|placed| {
@@ -18,10 +19,9 @@ pub(super) fn plan(draft: &mut Draft<'_>, placed: &[Placed<'_>]) {
         })
         .collect();
     let plan = |draft: &mut Draft<'_>| {
-        for container in 0..draft.containers.len() {
-            if let Err(problem) = configure(draft, container, &proxies) {
-                draft.problems.push(problem);
-            }
+        for target in &mut draft.containers {
+            let planned = configure(target, &proxies, &mut draft.notes);
+            draft.notes.check(planned);
         }
     };
     if proxies.is_empty() {
@@ -40,10 +40,11 @@ pub(super) fn plan(draft: &mut Draft<'_>, placed: &[Placed<'_>]) {
     }
 }
 
-fn configure(draft: &mut Draft<'_>, container: usize, proxies: &[(u16, Vec<GitHost>)]) -> Result<(), String> {
-    let Some(target) = draft.containers.get(container) else {
-        return Ok(());
-    };
+fn configure(
+    target: &mut ContainerDraft<'_>,
+    proxies: &[(u16, Vec<GitHost>)],
+    notes: &mut Notes,
+) -> Result<(), Finding> {
     let had = target.is_previous(COUNT);
     if proxies.is_empty() && !had {
         return Ok(());
@@ -53,25 +54,25 @@ fn configure(draft: &mut Draft<'_>, container: usize, proxies: &[(u16, Vec<GitHo
     let mut whole = own.clone();
     for (port, hosts) in proxies {
         let added = git_config_env(|name| whole.get(name).map(String::as_str), *port, hosts)
-            .map_err(|problem| format!("container {name:?}: {problem}"))?;
+            .map_err(|problem| Finding::conflict(Some(name), COUNT, format!("container {name:?}: {problem}")))?;
         whole.extend(added);
     }
     if proxies.is_empty() {
         if let Some(count) = own.get(COUNT) {
-            draft.restore_env(container, COUNT, render::literal(COUNT, count));
+            target.restore_env(COUNT, render::literal(COUNT, count), notes);
         }
         return Ok(());
     }
     for (variable, value) in &whole {
         if own.get(variable) != Some(value) {
-            draft.set_env(container, variable, render::literal(variable, value));
+            target.set_env(variable, render::literal(variable, value), notes);
         }
     }
     Ok(())
 }
 
 /// The configuration of the pod's own: without what an earlier injection added, and with the count that it had.
-fn own_configuration(target: &ContainerDraft<'_>) -> Result<BTreeMap<String, String>, String> {
+fn own_configuration(target: &ContainerDraft<'_>) -> Result<BTreeMap<String, String>, Finding> {
     let mut own = BTreeMap::new();
     for name in target.environment.positions_of(is_owned).into_keys() {
         if name != COUNT && target.is_previous(&name) {
@@ -80,10 +81,11 @@ fn own_configuration(target: &ContainerDraft<'_>) -> Result<BTreeMap<String, Str
         match target.environment.given(&name) {
             Some(Given::Literal(text)) => drop(own.insert(name, text.to_string())),
             _ => {
-                return Err(format!(
+                let problem = format!(
                     "container {:?} takes {name} from a valueFrom, so git's configuration cannot be extended; give it a value",
                     target.name()
-                ));
+                );
+                return Err(Finding::conflict(Some(target.name()), &name, problem));
             }
         }
     }

@@ -1,15 +1,15 @@
 //! The sidecars' endpoints as a file for agents that read MCP configuration from one. It follows an annotation, which the
 //! chart's guard keeps as it was admitted.
 
-use super::container::Placed;
 use crate::admission::draft::Draft;
+use crate::admission::ports::PlacedSidecar;
 use crate::admission::render;
 use crate::api::{McpConfig, McpFormat, Transport};
 use crate::names;
 use serde_json::{Map, Value, json};
 
 /// Plans annotation, volume and mounts; without an endpoint there is no file.
-pub(super) fn plan(draft: &mut Draft<'_>, config: Option<&McpConfig>, placed: &[Placed<'_>]) {
+pub(super) fn plan_file(draft: &mut Draft<'_>, config: Option<&McpConfig>, placed: &[PlacedSidecar<'_>]) {
     let Some((config, text)) = config.and_then(|config| Some((config, configuration(config.format, placed)?))) else {
         if draft.pod.annotation(names::MCP_CONFIGURATION).is_some() {
             draft.annotate(names::MCP_CONFIGURATION, None);
@@ -27,17 +27,14 @@ pub(super) fn plan(draft: &mut Draft<'_>, config: Option<&McpConfig>, placed: &[
                 "items": [{"path": file, "fieldRef": {"fieldPath": path}}],
             }}),
         );
-        for container in 0..draft.containers.len() {
-            draft.mount(
-                container,
-                render::read_only_mount(names::MCP_VOLUME, &config.mount_path),
-                None,
-            );
+        for target in &mut draft.containers {
+            let mount = render::read_only_mount(names::MCP_VOLUME, &config.mount_path);
+            target.mount(mount, |_| false, &mut draft.notes);
         }
     });
 }
 
-fn configuration(format: McpFormat, placed: &[Placed<'_>]) -> Option<String> {
+fn configuration(format: McpFormat, placed: &[PlacedSidecar<'_>]) -> Option<String> {
     let mut servers = Map::new();
     for placed in placed {
         let whole = &placed.server.whole;

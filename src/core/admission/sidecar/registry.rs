@@ -1,7 +1,8 @@
 //! `CREDENTIAL_MCP_URLS`: how Ambient's runners learn of the sidecars. What is there is never clobbered.
 
-use crate::admission::draft::Draft;
+use crate::admission::draft::{ContainerDraft, Draft, Notes};
 use crate::admission::env::Given;
+use crate::admission::finding::Finding;
 use crate::admission::render;
 use serde_json::{Map, Value};
 
@@ -15,12 +16,11 @@ const SIDECAR_MODE: &str = "CREDENTIAL_SIDECAR_MODE";
 pub(super) const CREDENTIAL_IDS: &str = "CREDENTIAL_IDS";
 
 /// Plans both variables in every chosen container.
-pub(super) fn plan(draft: &mut Draft<'_>, endpoints: &[(&str, String)]) {
+pub(super) fn plan_registry(draft: &mut Draft<'_>, endpoints: &[(&str, String)]) {
     let plan = |draft: &mut Draft<'_>| {
-        for container in 0..draft.containers.len() {
-            if let Err(problem) = register(draft, container, endpoints) {
-                draft.problems.push(problem);
-            }
+        for target in &mut draft.containers {
+            let planned = register(target, endpoints, &mut draft.notes);
+            draft.notes.check(planned);
         }
     };
     if endpoints.is_empty() {
@@ -32,28 +32,30 @@ pub(super) fn plan(draft: &mut Draft<'_>, endpoints: &[(&str, String)]) {
 
 /// Merges the endpoints into the agent's registry without touching what is there, except what an earlier injection put
 /// there.
-fn register(draft: &mut Draft<'_>, container: usize, endpoints: &[(&str, String)]) -> Result<(), String> {
-    let Some(target) = draft.containers.get(container) else {
-        return Ok(());
-    };
+fn register(target: &mut ContainerDraft<'_>, endpoints: &[(&str, String)], notes: &mut Notes) -> Result<(), Finding> {
     let ours = target.previous_within(MCP_URLS);
     if endpoints.is_empty() && ours.is_empty() {
         return Ok(());
     }
     let name = target.name();
+    let problem = |variable: &str, text: String| Finding::conflict(Some(name), variable, text);
     let literal = |variable: &str| match target.environment.given(variable) {
         None => Ok(None),
         Some(Given::Literal(text)) if text.trim().is_empty() => Ok(None),
         Some(Given::Literal(text)) => Ok(Some(text.to_string())),
-        Some(Given::From { .. }) => Err(format!(
-            "container {name:?} takes {variable} from a valueFrom, into which nothing can be merged; give it a value"
+        Some(Given::From { .. }) => Err(problem(
+            variable,
+            format!(
+                "container {name:?} takes {variable} from a valueFrom, into which nothing can be merged; give it a value"
+            ),
         )),
     };
     let found = literal(MCP_URLS)?;
     let mut urls = match &found {
         None => Map::new(),
         Some(text) => strings(text).ok_or_else(|| {
-            format!("{MCP_URLS} of container {name:?} is not a JSON object of strings, so nothing can be added to it; correct or remove it")
+            let text = format!("{MCP_URLS} of container {name:?} is not a JSON object of strings, so nothing can be added to it; correct or remove it");
+            problem(MCP_URLS, text)
         })?,
     };
     let before = urls.clone();
@@ -63,9 +65,10 @@ fn register(draft: &mut Draft<'_>, container: usize, endpoints: &[(&str, String)
         match urls.get(*key).and_then(Value::as_str) {
             Some(found) if found == url => {}
             Some(_) => {
-                return Err(format!(
+                let text = format!(
                     "{MCP_URLS} of container {name:?} has another URL under {key:?}; choose another mcpKey for the sidecar"
-                ));
+                );
+                return Err(problem(MCP_URLS, text));
             }
             None => {
                 urls.insert((*key).to_owned(), url.as_str().into());
@@ -81,13 +84,15 @@ fn register(draft: &mut Draft<'_>, container: usize, endpoints: &[(&str, String)
     if endpoints.is_empty() {
         // What is left was merged with ours and stays; nothing left means that the variable goes.
         if !urls.is_empty() {
-            draft.restore_env(container, MCP_URLS, render::literal(MCP_URLS, &text));
+            target.restore_env(MCP_URLS, render::literal(MCP_URLS, &text), notes);
         }
         return Ok(());
     }
     if let Some(text) = literal(CREDENTIAL_IDS)? {
         let bound = strings(&text).ok_or_else(|| {
-            format!("{CREDENTIAL_IDS} of container {name:?} is not a JSON object of strings; correct or remove it")
+            let text =
+                format!("{CREDENTIAL_IDS} of container {name:?} is not a JSON object of strings; correct or remove it");
+            problem(CREDENTIAL_IDS, text)
         })?;
         let rest: Vec<&str> = bound
             .keys()
@@ -95,15 +100,16 @@ fn register(draft: &mut Draft<'_>, container: usize, endpoints: &[(&str, String)
             .filter(|provider| !urls.contains_key(*provider))
             .collect();
         if !rest.is_empty() {
-            return Err(format!(
+            let text = format!(
                 "container {name:?} is bound to {} without a sidecar, and {SIDECAR_MODE} would keep it from fetching those credentials itself; add sidecars for them",
                 rest.join(", ")
-            ));
+            );
+            return Err(problem(CREDENTIAL_IDS, text));
         }
     }
-    draft.set_env(container, MCP_URLS, render::literal(MCP_URLS, &text));
-    draft.set_env(container, SIDECAR_MODE, render::literal(SIDECAR_MODE, "true"));
-    draft.note_within(container, MCP_URLS, merged);
+    target.set_env(MCP_URLS, render::literal(MCP_URLS, &text), notes);
+    target.set_env(SIDECAR_MODE, render::literal(SIDECAR_MODE, "true"), notes);
+    target.note_within(MCP_URLS, merged);
     Ok(())
 }
 

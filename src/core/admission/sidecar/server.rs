@@ -7,7 +7,7 @@ use crate::presets::Complete;
 /// All sidecars of a policy, and what comes of the operator.
 #[derive(Debug)]
 pub(in crate::admission) struct Sidecars {
-    pub(super) servers: Vec<Server>,
+    pub(in crate::admission) servers: Vec<Server>,
     /// The image with our program.
     pub(super) image: String,
     pub(super) pull_policy: &'static str,
@@ -17,8 +17,8 @@ pub(in crate::admission) struct Sidecars {
 
 /// One sidecar.
 #[derive(Debug)]
-pub(super) struct Server {
-    pub(super) whole: Complete,
+pub(in crate::admission) struct Server {
+    pub(in crate::admission) whole: Complete,
     pub(super) credential: Option<CredentialSource>,
     pub(super) env: Vec<EnvVar>,
     pub(super) resources: Option<Resources>,
@@ -53,7 +53,7 @@ impl Sidecars {
 
 impl Server {
     /// Whether `vertex-injector exec` runs it.
-    pub(super) fn is_wrapped(&self) -> bool {
+    pub(in crate::admission) fn is_wrapped(&self) -> bool {
         self.credential
             .as_ref()
             .is_some_and(|credential| self.whole.is_wrapped(credential))

@@ -3,7 +3,7 @@
 
 use super::registry::{CREDENTIAL_IDS, strings};
 use super::server::Server;
-use crate::admission::draft::{ContainerDraft, Draft};
+use crate::admission::draft::{ContainerDraft, Notes};
 use crate::admission::env::Known;
 use crate::admission::proxies;
 use crate::admission::render;
@@ -31,20 +31,17 @@ pub(super) struct TakenOver {
     pub(super) hosts: Vec<String>,
 }
 
-/// Takes over what this sidecar needs, from the first chosen container.
+/// Takes over what this sidecar needs from the agent, which is the first chosen container.
 pub(super) fn take_over(
-    draft: &mut Draft<'_>,
+    agent: &ContainerDraft<'_>,
     server: &Server,
     credential: &CredentialSource,
     operator: &Operator,
+    notes: &mut Notes,
 ) -> TakenOver {
     let mut taken = TakenOver::default();
-    let Some(agent) = draft.containers.first() else {
-        return taken;
-    };
-    let mut problems = Vec::new();
     if credential.ambient_exchange.is_some() {
-        exchange(agent, server, operator, &mut taken, &mut problems);
+        exchange(agent, server, operator, &mut taken, notes);
     }
     if let Some(http) = &credential.http {
         taken
@@ -60,7 +57,6 @@ pub(super) fn take_over(
             taken.env.push(render::literal(&name, &escaped(&value)));
         }
     }
-    draft.problems.append(&mut problems);
     taken
 }
 
@@ -69,7 +65,7 @@ fn exchange(
     server: &Server,
     operator: &Operator,
     taken: &mut TakenOver,
-    problems: &mut Vec<String>,
+    notes: &mut Notes,
 ) {
     let name = &server.whole.name;
     let container = agent.name();
@@ -77,6 +73,7 @@ fn exchange(
         Some(Known::Text(text)) => Some(text.to_string()),
         _ => None,
     };
+    let mut deny = |variable: &str, text: String| notes.deny(Some(container), variable, text);
     let mut missing = Vec::new();
     for (variable, sources) in EXCHANGE {
         let Some(value) = sources.iter().find_map(|source| text(source)) else {
@@ -91,10 +88,13 @@ fn exchange(
                         taken.hosts.push(host);
                     }
                 }
-                Some((host, port, _)) => problems.push(format!(
-                    "{variable} of container {container:?} leads to {host}:{port}, which is not on the operator's list of credentialHosts, so sidecar {name:?} may not send a token there"
-                )),
-                None => problems.push(format!("{variable} of container {container:?} is not a URL")),
+                Some((host, port, _)) => deny(
+                    variable,
+                    format!(
+                        "{variable} of container {container:?} leads to {host}:{port}, which is not on the operator's list of credentialHosts, so sidecar {name:?} may not send a token there"
+                    ),
+                ),
+                None => deny(variable, format!("{variable} of container {container:?} is not a URL")),
             }
         }
         taken.env.push(render::literal(variable, &escaped(&value)));
@@ -109,16 +109,22 @@ fn exchange(
             )),
             None => missing.push(format!("{CREDENTIAL_IDS} with {provider:?}")),
         },
-        Some(None) => problems.push(format!(
-            "{CREDENTIAL_IDS} of container {container:?} is not a JSON object of strings; correct or remove it"
-        )),
+        Some(None) => deny(
+            CREDENTIAL_IDS,
+            format!(
+                "{CREDENTIAL_IDS} of container {container:?} is not a JSON object of strings; correct or remove it"
+            ),
+        ),
         None => missing.push(CREDENTIAL_IDS.to_owned()),
     }
     if !missing.is_empty() {
-        problems.push(format!(
-            "sidecar {name:?} needs for ambientExchange what container {container:?} lacks as a literal value: {}; without it no credential can be fetched",
-            missing.join(", ")
-        ));
+        deny(
+            "env",
+            format!(
+                "sidecar {name:?} needs for ambientExchange what container {container:?} lacks as a literal value: {}; without it no credential can be fetched",
+                missing.join(", ")
+            ),
+        );
     }
 }
 

@@ -1,0 +1,138 @@
+//! The pod as it will be when every edit is made, the policy's own volumes and variables included: what isolation is
+//! decided about.
+
+use super::draft::{ContainerDraft, Draft};
+use super::pod::{Container, Env, Mount, Pod, Volume};
+use super::policy::{Kind, Policy};
+use super::select::{self, Place};
+use crate::api::EnvVar;
+use serde_json::Value;
+use std::borrow::Cow;
+
+/// The view. Containers and volumes of ours are not in it: nobody but we decide what they are.
+#[derive(Clone, Copy)]
+pub(super) struct Resulting<'d, 'p> {
+    draft: &'d Draft<'p>,
+    policy: &'d Policy,
+    kind: &'d Kind,
+}
+
+/// A container of the pod's own.
+#[derive(Clone, Copy)]
+pub(super) struct ResultingContainer<'d, 'p> {
+    place: Place,
+    /// As the pod has it; for variables and mounts, ask the methods.
+    pub(super) container: &'p Container<'p>,
+    edits: Option<&'d ContainerDraft<'p>>,
+}
+
+/// A volume with its content.
+pub(super) struct ResultingVolume<'d> {
+    pub(super) name: &'d str,
+    pub(super) content: Cow<'d, Value>,
+    pub(super) origin: Origin,
+}
+
+/// Who gives the pod a volume.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The pod brings it.
+    Pod,
+    /// The policy adds it for the agent.
+    Policy,
+}
+
+impl<'d, 'p> Resulting<'d, 'p> {
+    /// The view of a draft in which everything of the policy is planned.
+    pub(super) fn of(draft: &'d Draft<'p>, policy: &'d Policy, kind: &'d Kind) -> Self {
+        Self { draft, policy, kind }
+    }
+
+    /// The pod, whose fields outside of containers and volumes no policy changes.
+    pub(super) fn pod(&self) -> &'p Pod<'p> {
+        self.draft.pod
+    }
+
+    /// The pod's own containers, init containers last.
+    pub(super) fn containers(self) -> impl Iterator<Item = ResultingContainer<'d, 'p>> {
+        select::own(self.draft.pod).map(move |(place, container)| ResultingContainer {
+            place,
+            container,
+            edits: self.draft.containers.iter().find(|draft| draft.chosen.place == place),
+        })
+    }
+
+    /// The pod's own containers that mount a volume.
+    pub(super) fn users(self, volume: &str) -> impl Iterator<Item = ResultingContainer<'d, 'p>> {
+        self.containers()
+            .filter(move |container| container.mounts().any(|mount| *mount.name == *volume))
+    }
+
+    /// The containers that the policy serves and whose own credential file may be left, in the order in which they were
+    /// chosen.
+    pub(super) fn with_own_credential_file(self) -> impl Iterator<Item = &'p str> {
+        let left = self.draft.containers.iter().filter(|draft| draft.keeps_credential_file);
+        left.map(ContainerDraft::name)
+    }
+
+    /// The volumes that the pod itself brings and keeps.
+    pub(super) fn own_volumes(self) -> impl Iterator<Item = &'d Volume<'p>> {
+        self.draft.volumes.kept().map(|(volume, _)| volume)
+    }
+
+    /// The volumes that the agent may read: the pod's, then the policy's.
+    pub(super) fn volumes(self) -> impl Iterator<Item = ResultingVolume<'d>> {
+        let own = self.draft.volumes.kept().map(|(volume, raw)| ResultingVolume {
+            name: &volume.name,
+            content: Cow::Owned(serde_json::from_str(raw).unwrap_or_default()),
+            origin: Origin::Pod,
+        });
+        let tokens = self.policy.tokens.iter().map(|piece| (&piece.unit, &piece.volume));
+        let volumes = self.policy.volumes.iter().map(|(name, volume)| (name, volume));
+        let added = tokens.chain(volumes).map(|(name, volume)| ResultingVolume {
+            name,
+            content: Cow::Borrowed(volume),
+            origin: Origin::Policy,
+        });
+        own.chain(added)
+    }
+
+    /// The variables that the policy adds for the agent.
+    pub(super) fn policy_env(self) -> impl Iterator<Item = &'d EnvVar> {
+        self.kind.env.iter()
+    }
+}
+
+impl<'p> ResultingContainer<'_, 'p> {
+    /// Its name.
+    pub(super) fn name(&self) -> &'p str {
+        &self.container.name
+    }
+
+    /// Whether the policy serves it, or an earlier injection did.
+    pub(super) fn is_served(&self) -> bool {
+        self.edits.is_some()
+    }
+
+    /// Whether it ends before the agent starts.
+    pub(super) fn ends(&self) -> bool {
+        self.place.list == "initContainers" && self.container.restart_policy.as_deref() != Some("Always")
+    }
+
+    /// The mounts of the pod's own that stay.
+    pub(super) fn mounts(&self) -> impl Iterator<Item = &'p Mount<'p>> {
+        let mounts = self.container.volume_mounts.iter().flatten().enumerate();
+        let edits = self.edits;
+        mounts
+            .filter(move |(i, _)| edits.is_none_or(|edits| edits.keeps_mount(*i)))
+            .map(|(_, mount)| mount)
+    }
+
+    /// The variables of the pod's own that stay.
+    pub(super) fn env(&self) -> impl Iterator<Item = &'p Env<'p>> {
+        let env = self.container.env.iter().flatten().enumerate();
+        let edits = self.edits;
+        env.filter(move |(i, _)| edits.is_none_or(|edits| edits.keeps_env(*i)))
+            .map(|(_, env)| env)
+    }
+}
