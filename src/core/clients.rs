@@ -4,7 +4,7 @@
 //! AI SDK, OpenCode, Goose), the Ambient runner and Kartograph's `vertex_runtime_env`. A *setting* is resolved once per
 //! container and then rendered into all of its variables, so that the variables of one pod never disagree.
 
-use crate::api::{Client, Vertex};
+use crate::api::{Client, Publisher, Vertex};
 use Client::{AISDK, Ambient, ClaudeCode, GoogleGenAI, Goose, Kartograph, LiteLLM, OpenCode};
 
 /// Something that clients want to know, each under names of its own.
@@ -62,16 +62,18 @@ pub struct Variable {
     pub also_read_by: &'static [Client],
 }
 
-const EVERY: &[Client] = &[
-    ClaudeCode,
-    GoogleGenAI,
-    LiteLLM,
-    AISDK,
-    OpenCode,
-    Goose,
-    Ambient,
-    Kartograph,
-];
+/// What is to be known of a client beside its variables.
+#[derive(Debug, Clone, Copy)]
+pub struct Traits {
+    /// Whose models it calls, when it calls those of one only.
+    pub publisher: Option<Publisher>,
+    /// Whether it does not start without a credential file, also where a metadata server or a proxy would do.
+    pub demands_file: bool,
+    /// Whether its images have a read-only root and run as any user, so that its home has to be elsewhere.
+    pub read_only_home: bool,
+}
+
+const EVERY: &[Client] = &Client::ALL;
 
 /// Clients that run Claude Code or Anthropic's SDKs.
 pub const CLAUDE: &[Client] = &[ClaudeCode, Ambient, Kartograph];
@@ -243,7 +245,53 @@ pub const ROUTES: &[&str] = &[
     "GOOGLE_GEMINI_BASE_URL",
 ];
 
+impl Client {
+    /// All clients.
+    pub const ALL: [Self; 8] = [
+        ClaudeCode,
+        GoogleGenAI,
+        LiteLLM,
+        AISDK,
+        OpenCode,
+        Goose,
+        Ambient,
+        Kartograph,
+    ];
+
+    /// What is to be known of it beside its variables.
+    pub const fn traits(self) -> Traits {
+        const PLAIN: Traits = Traits {
+            publisher: None,
+            demands_file: false,
+            read_only_home: false,
+        };
+        const ANTHROPIC: Traits = Traits {
+            publisher: Some(Publisher::Anthropic),
+            ..PLAIN
+        };
+        match self {
+            ClaudeCode => ANTHROPIC,
+            GoogleGenAI => Traits {
+                publisher: Some(Publisher::Google),
+                ..PLAIN
+            },
+            LiteLLM | AISDK | OpenCode | Goose => PLAIN,
+            Ambient => Traits {
+                demands_file: true,
+                ..ANTHROPIC
+            },
+            Kartograph => Traits {
+                read_only_home: true,
+                ..ANTHROPIC
+            },
+        }
+    }
+}
+
 impl Setting {
+    /// The settings that are models.
+    pub const MODELS: [Self; 4] = [Self::DefaultModel, Self::Opus, Self::Sonnet, Self::Haiku];
+
     /// All settings, in the order of the table.
     pub const ALL: [Self; 12] = [
         Self::Switch,
@@ -277,6 +325,21 @@ impl Setting {
             Self::Opus => vertex.models.opus.as_deref(),
             Self::Sonnet => vertex.models.sonnet.as_deref(),
             Self::Haiku => vertex.models.haiku.as_deref(),
+        }
+    }
+
+    /// Whether it is always on, whatever a policy says.
+    pub fn is_switch(self) -> bool {
+        match self {
+            Self::Switch | Self::ManagedByHost | Self::NoNonessentialTraffic | Self::NoAutoupdater => true,
+            Self::Project
+            | Self::Region
+            | Self::QuotaProject
+            | Self::Endpoint
+            | Self::DefaultModel
+            | Self::Opus
+            | Self::Sonnet
+            | Self::Haiku => false,
         }
     }
 

@@ -25,7 +25,7 @@ const MCP_PROXY: &[&str] = &[
     "--",
 ];
 
-/// Port of the first sidecar without one in its policy.
+/// Port of the first preset.
 const FIRST_PORT: i32 = 8480;
 
 /// What is known of a server.
@@ -49,6 +49,22 @@ pub struct Known {
     pub env: &'static [(&'static str, &'static str)],
     /// Hosts whose git the credential is for.
     pub git_hosts: &'static [&'static str],
+}
+
+impl Known {
+    /// The whole command of a server that listens on this port.
+    pub fn command_at(&self, port: u16) -> Vec<String> {
+        let parts = self.over.iter().chain(self.command);
+        parts
+            .map(|part| {
+                if *part == PORT {
+                    port.to_string()
+                } else {
+                    (*part).to_owned()
+                }
+            })
+            .collect()
+    }
 }
 
 impl Preset {

@@ -1,0 +1,383 @@
+//! Where a sidecar's credential comes from, and how its server gets it: from the kubelet, or from our program, which runs it.
+
+use super::{Filled, Git};
+use crate::allowed::{Allowed, is_service};
+use crate::api::{CredentialFile, CredentialHttp, CredentialSource, CredentialVariable, Isolation, OnRefresh, Sidecar};
+use crate::names;
+use crate::operator::Operator;
+use crate::policy::env::{self, Names};
+use crate::policy::errors::{Checked, Errors, all, exactly_one};
+use crate::policy::paths::MountPath;
+use crate::policy::render::{token_source, token_volume};
+use crate::policy::text::{Audience, ObjectName};
+use serde_json::{Value, json};
+
+/// Below this nothing of a credential is written: it is the sidecar's own scratch space, on the node's disk.
+const TEMPORARY: &str = "/tmp";
+
+/// A sidecar's credential, and how its server gets it.
+#[derive(Debug)]
+pub enum Credential {
+    /// In variables that the kubelet takes from keys of a Secret.
+    Kubelet {
+        /// The Secret.
+        secret: ObjectName,
+        /// Whole entries of the container.
+        env: Vec<Value>,
+    },
+    /// From our program, which runs the server.
+    Wrapped(Box<Wrapper>),
+}
+
+/// What our program does for a server that it runs.
+#[derive(Debug)]
+pub struct Wrapper {
+    /// Where the credential comes from.
+    pub source: Source,
+    /// Variables with fields of the credential.
+    pub variables: Vec<Mapped>,
+    /// Files with fields of the credential.
+    pub files: Vec<Mapped>,
+    /// The directory of these files, a volume in memory.
+    pub directory: Option<String>,
+    /// What happens when the credential has changed, if the policy says so.
+    pub on_refresh: Option<OnRefresh>,
+    /// The git proxy.
+    pub git: Option<Git>,
+    /// Hosts for which the credential itself can be had.
+    pub git_credentials: Vec<String>,
+}
+
+/// Where a credential comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// A Secret of the namespace.
+    Secret {
+        /// Its name.
+        name: ObjectName,
+        /// The volume that shows it to this container alone, without its name.
+        volume: Value,
+    },
+    /// An endpoint.
+    Http {
+        /// Its URL.
+        url: String,
+        /// The only host that may have the token: `HOST:PORT`.
+        host: String,
+        /// The volume of the token, for this container alone, without its name.
+        volume: Value,
+    },
+    /// Ambient's exchange, with what the agent has.
+    AmbientExchange {
+        /// The provider whose credential it is, in `CREDENTIAL_IDS`.
+        provider: String,
+        /// Hosts that may have a token, `HOST` or `HOST:PORT`: the operator's list.
+        hosts: Vec<String>,
+    },
+}
+
+/// A variable or file of a server, and the field of the credential that it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapped {
+    /// Name or path.
+    pub name: String,
+    /// The field, or several with `|` between them, of which the first that exists is taken.
+    pub field: String,
+}
+
+impl Credential {
+    /// What our program does, where it runs the server.
+    pub fn wrapper(&self) -> Option<&Wrapper> {
+        match self {
+            Self::Kubelet { .. } => None,
+            Self::Wrapped(wrapper) => Some(wrapper),
+        }
+    }
+
+    /// The Secret that it is.
+    pub fn secret(&self) -> Option<&str> {
+        match self {
+            Self::Kubelet { secret, .. } => Some(secret.as_str()),
+            Self::Wrapped(wrapper) => match &wrapper.source {
+                Source::Secret { name, .. } => Some(name.as_str()),
+                Source::Http { .. } | Source::AmbientExchange { .. } => None,
+            },
+        }
+    }
+}
+
+impl Source {
+    /// What the credential is made of or fetched with.
+    pub fn volume(&self) -> Option<&Value> {
+        match self {
+            Self::Secret { volume, .. } | Self::Http { volume, .. } => Some(volume),
+            Self::AmbientExchange { .. } => None,
+        }
+    }
+}
+
+pub(super) fn compile(
+    whole: &Filled<'_>,
+    git: Checked<Option<Git>>,
+    isolation: Isolation,
+    operator: &Operator,
+    field: &str,
+    errors: &mut Errors,
+) -> Checked<Option<Credential>> {
+    let sidecar = whole.sidecar;
+    let (variables, files) = mapping(whole);
+    for (i, var) in sidecar.env.iter().enumerate() {
+        if variables.iter().any(|mapped| mapped.name == var.name) {
+            errors.add(
+                format!("{field}.env[{i}].name"),
+                format!(
+                    "{:?} holds a field of the credential; set it in one place only",
+                    var.name
+                ),
+            );
+        }
+    }
+    check_variables(&sidecar.credential_env, field, errors);
+    check_files(&sidecar.credential_files, field, errors);
+    if sidecar.git_credentials.is_some() && isolation == Isolation::Required {
+        errors.add(
+            "spec.isolation",
+            format!("{field}.gitCredentials lets the agent read the credential, which needs BestEffort; prefer git, which does not"),
+        );
+    }
+    let Some(credential) = &sidecar.credential else {
+        return check_absence(sidecar, field, errors);
+    };
+    let source = source(credential, whole, isolation, operator, field, errors);
+    let git_credentials = sidecar.git_credentials.as_ref();
+    let served = sidecar.git.is_some() || git_credentials.is_some();
+    if variables.is_empty() && files.is_empty() && !served {
+        errors.add(
+            format!("{field}.credential"),
+            "nothing gets it; add credentialEnv, credentialFiles or git",
+        );
+    }
+    let by_kubelet = credential.secret.is_some()
+        && files.is_empty()
+        && variables.iter().all(|variable| !variable.field.contains('|'))
+        && sidecar.on_refresh.is_none()
+        && !served;
+    if !by_kubelet && sidecar.command.is_empty() && whole.known.is_none() {
+        errors.add(
+            format!("{field}.command"),
+            "needed: the server is started by the injector's wrapper, which cannot know the image's entrypoint; name it",
+        );
+    }
+    let (source, git) = (source?, git?);
+    Ok(Some(match source {
+        Source::Secret { name, .. } if by_kubelet => Credential::Kubelet {
+            env: variables.iter().map(|variable| from_secret(variable, &name)).collect(),
+            secret: name,
+        },
+        source @ (Source::Secret { .. } | Source::Http { .. } | Source::AmbientExchange { .. }) => {
+            let parent = |file: &Mapped| Some(file.name.rsplit_once('/')?.0.to_owned());
+            Credential::Wrapped(Box::new(Wrapper {
+                source,
+                variables,
+                directory: files.first().and_then(parent),
+                files,
+                on_refresh: sidecar.on_refresh,
+                git,
+                git_credentials: git_credentials.map(|it| it.hosts.clone()).unwrap_or_default(),
+            }))
+        }
+    }))
+}
+
+/// Variables and files; those that the policy names take the place of the preset's.
+fn mapping(whole: &Filled<'_>) -> (Vec<Mapped>, Vec<Mapped>) {
+    let Sidecar {
+        credential,
+        credential_env,
+        credential_files,
+        ..
+    } = whole.sidecar;
+    let owned = |(name, field): &(&str, &str)| Mapped {
+        name: (*name).to_owned(),
+        field: (*field).to_owned(),
+    };
+    let own = !credential_env.is_empty() || !credential_files.is_empty();
+    match whole.known.filter(|_| credential.is_some() && !own) {
+        Some(known) => (
+            known.variables.iter().map(owned).collect(),
+            known.files.iter().map(owned).collect(),
+        ),
+        None => (
+            { credential_env.iter() }
+                .map(|it| owned(&(&it.name, &it.field)))
+                .collect(),
+            { credential_files.iter() }
+                .map(|it| owned(&(&it.path, &it.field)))
+                .collect(),
+        ),
+    }
+}
+
+fn from_secret(variable: &Mapped, secret: &ObjectName) -> Value {
+    let key = json!({"name": secret.as_str(), "key": variable.field});
+    json!({"name": variable.name, "valueFrom": {"secretKeyRef": key}})
+}
+
+fn check_variables(variables: &[CredentialVariable], field: &str, errors: &mut Errors) {
+    for (i, CredentialVariable { name, .. }) in variables.iter().enumerate() {
+        let field = format!("{field}.credentialEnv[{i}].name");
+        env::check_name(name, Names::OfSidecars, &field, errors);
+        if variables.iter().take(i).any(|earlier| earlier.name == *name) {
+            errors.add(field, format!("{name:?} occurs twice"));
+        }
+    }
+}
+
+fn check_files(files: &[CredentialFile], field: &str, errors: &mut Errors) {
+    let mut directory = None;
+    for (i, CredentialFile { path, .. }) in files.iter().enumerate() {
+        let field = format!("{field}.credentialFiles[{i}].path");
+        let (parent, file) = path.rsplit_once('/').unwrap_or(("", path));
+        // What is wrong with it is noted.
+        let _noted = MountPath::parse(path, &field, errors);
+        if parent.is_empty() || parent == TEMPORARY {
+            errors.add(
+                &*field,
+                format!("{path:?} is not in a directory of its own, which becomes a volume in memory; for example /run/credentials/{file}"),
+            );
+        }
+        if *directory.get_or_insert(parent) != parent {
+            errors.add(
+                &*field,
+                format!("{path:?} is in another directory than the first file; all must be in one"),
+            );
+        }
+        if files.iter().take(i).any(|earlier| earlier.path == *path) {
+            errors.add(field, format!("{path:?} occurs twice"));
+        }
+    }
+}
+
+fn check_absence(sidecar: &Sidecar, field: &str, errors: &mut Errors) -> Checked<Option<Credential>> {
+    let fields = [
+        ("credentialEnv", !sidecar.credential_env.is_empty()),
+        ("credentialFiles", !sidecar.credential_files.is_empty()),
+        ("onRefresh", sidecar.on_refresh.is_some()),
+        ("git", sidecar.git.is_some()),
+        ("gitCredentials", sidecar.git_credentials.is_some()),
+    ];
+    let vain = fields.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| {
+        Err(errors.add(
+            format!("{field}.{name}"),
+            "needs credential, which says where it comes from",
+        ))
+    });
+    all::<()>(vain).map(|_| None)
+}
+
+fn source(
+    credential: &CredentialSource,
+    whole: &Filled<'_>,
+    isolation: Isolation,
+    operator: &Operator,
+    field: &str,
+    errors: &mut Errors,
+) -> Checked<Source> {
+    let CredentialSource {
+        secret,
+        http,
+        ambient_exchange,
+    } = credential;
+    let secret = secret.as_ref().map(|secret| {
+        let field = format!("{field}.credential.secret.secretName");
+        let name = ObjectName::parse(&secret.secret_name, &field, errors)?;
+        Ok(Source::Secret {
+            volume: json!({"secret": {"secretName": name.as_str(), "defaultMode": 0o444}}),
+            name,
+        })
+    });
+    let http = http
+        .as_ref()
+        .map(|http| endpoint(http, operator, &format!("{field}.credential.http"), errors));
+    let exchange = ambient_exchange.map(|_| {
+        if isolation == Isolation::Required {
+            errors.add(
+                "spec.isolation",
+                format!("{field}.credential.ambientExchange authenticates nobody: the agent holds the same key and URL and can make the same exchange, which needs BestEffort; prefer http"),
+            );
+        }
+        match whole.provider() {
+            Some(provider) => Ok(Source::AmbientExchange {
+                provider: provider.to_owned(),
+                hosts: operator.credential_hosts.clone(),
+            }),
+            None => Err(errors.add(
+                format!("{field}.mcpKey"),
+                "ambientExchange needs it: it is the provider whose credential in CREDENTIAL_IDS is fetched",
+            )),
+        }
+    });
+    exactly_one(
+        [secret, http, exchange],
+        &format!("{field}.credential"),
+        "exactly one of secret, http and ambientExchange must be set",
+        errors,
+    )
+}
+
+/// An endpoint whose host is on the operator's list, exactly. Within the cluster http will do.
+fn endpoint(http: &CredentialHttp, operator: &Operator, field: &str, errors: &mut Errors) -> Checked<Source> {
+    let CredentialHttp {
+        url,
+        audience,
+        expiration_seconds,
+    } = http;
+    let audience = Audience::parse(audience, &format!("{field}.audience"), operator, errors);
+    let field = format!("{field}.url");
+    let uri = url.parse::<http::Uri>().ok().filter(|uri| uri.query().is_none());
+    let parts = uri.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.authority()?)));
+    let plain =
+        |host: &str| !host.ends_with('.') && !host.starts_with('[') && host.parse::<std::net::Ipv4Addr>().is_err();
+    let Some((scheme, authority)) = parts.filter(|(scheme, authority)| {
+        matches!(*scheme, "http" | "https") && !authority.as_str().contains('@') && plain(authority.host())
+    }) else {
+        return Err(errors.add(
+            field,
+            format!("{url:?} is not of the form https://HOST[:PORT]/PATH with a host's name"),
+        ));
+    };
+    let name = authority.host().to_ascii_lowercase();
+    let port = authority.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
+    let host = format!("{name}:{port}");
+    if scheme == "http" && !is_service(&name) {
+        errors.add(
+            &*field,
+            format!(
+                "{url:?} would send a token unencrypted; http is for services of the cluster only (NAME.NAMESPACE.svc)"
+            ),
+        );
+    }
+    if !operator.may_have_credentials(&name, port, scheme == "https") {
+        let also = match operator.credential_hosts.as_slice() {
+            [] => "the operator's list of credentialHosts is empty".to_owned(),
+            hosts => format!("the operator's list of credentialHosts has {}", hosts.join(", ")),
+        };
+        return Err(errors.add(field, format!("host {host:?} may not receive tokens: {also}")));
+    }
+    // Whether the wrapper would send a token there.
+    let accepted = host
+        .parse()
+        .and_then(|listed| Allowed::new(vec![listed]).check(url).map(drop));
+    if let Err(problem) = accepted {
+        return Err(errors.add(field, format!("the URL {problem}")));
+    }
+    Ok(Source::Http {
+        url: url.clone(),
+        host,
+        volume: token_volume(&token_source(
+            audience?.as_str(),
+            *expiration_seconds,
+            names::TOKEN_FILE,
+        )),
+    })
+}

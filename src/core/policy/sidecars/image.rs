@@ -1,0 +1,61 @@
+//! Images of sidecars: on the operator's list, and with a version, or a node's old image would run for ever.
+
+use crate::api::Sidecar;
+use crate::glob::Glob;
+use crate::operator::Operator;
+use crate::policy::errors::{Checked, Errors};
+
+/// The policy's image, or the operator's for the preset, which needs no listing.
+pub(super) fn compile(sidecar: &Sidecar, operator: &Operator, field: &str, errors: &mut Errors) -> Checked<String> {
+    let field = format!("{field}.image");
+    let (image, problem) = match (&sidecar.image, sidecar.preset) {
+        (Some(image), _) => {
+            check_listed(image, operator, &field, errors);
+            (
+                image,
+                format!("{image:?} must name a version: a tag other than latest, or a digest (@sha256:…)"),
+            )
+        }
+        (None, Some(preset)) => match operator.preset_images.get(&preset) {
+            Some(image) => (
+                image,
+                "the operator's image for this preset (presetImages) must name a version: a tag other than latest, or a digest (@sha256:…)".to_owned(),
+            ),
+            None => {
+                let name = preset.known().name;
+                return Err(errors.add(
+                    field,
+                    format!("the operator sets no image for preset {name} (presetImages), so the policy must name one"),
+                ));
+            }
+        },
+        (None, None) => return Err(errors.add(field, "a sidecar without a preset needs an image")),
+    };
+    if names_a_version(image) {
+        Ok(image.clone())
+    } else {
+        Err(errors.add(field, problem))
+    }
+}
+
+fn check_listed(image: &str, operator: &Operator, field: &str, errors: &mut Errors) {
+    let allows = |glob: &String| glob.parse::<Glob>().is_ok_and(|glob| glob.matches(image));
+    if !operator.sidecar_images.iter().any(allows) {
+        let allowed = match operator.sidecar_images.as_slice() {
+            [] => "the operator's list of sidecarImages is empty".to_owned(),
+            images => format!("the operator's list of sidecarImages has {}", images.join(", ")),
+        };
+        errors.add(field, format!("{image:?} is not allowed: {allowed}"));
+    }
+}
+
+fn names_a_version(image: &str) -> bool {
+    if let Some((_, digest)) = image.split_once("@sha256:") {
+        return digest.len() == 64 && digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    }
+    let last = image.rsplit('/').next().unwrap_or_default();
+    last.split_once(':').is_some_and(|(_, tag)| {
+        let known = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+        !tag.is_empty() && tag != "latest" && tag.bytes().all(known)
+    })
+}
