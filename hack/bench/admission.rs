@@ -66,7 +66,7 @@ fn set(policies: impl IntoIterator<Item = PolicyObject>) -> PolicySet {
         .into_iter()
         .map(|policy| Arc::new(Policy::compile(&policy, &operator)));
     let namespaces = (0..10_000).map(|i| (format!("team-{i:04}"), BTreeMap::new()));
-    PolicySet::new(compiled, Arc::new(namespaces.collect::<HashMap<_, _>>()))
+    PolicySet::new(compiled, &namespaces.collect::<HashMap<_, _>>())
 }
 
 fn named(namespace: &str, name: &str) -> PolicyObject {

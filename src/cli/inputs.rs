@@ -116,10 +116,7 @@ impl Inputs {
         }
         let set = PolicySet::new(
             compiled.collect::<Vec<_>>(),
-            Arc::new(opted_in(
-                found.namespaces,
-                pods.iter().map(|(_, _, namespace)| namespace),
-            )),
+            &opted_in(found.namespaces, pods.iter().map(|(_, _, namespace)| namespace)),
         );
         let pods = pods
             .into_iter()

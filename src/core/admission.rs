@@ -9,6 +9,8 @@
 //! meet), `draft` (what they want), `patch` (how it is written).
 
 mod broker;
+mod by_name;
+mod compiler;
 mod decide;
 mod decision;
 mod draft;
@@ -37,10 +39,11 @@ mod settings;
 mod sidecar;
 
 pub use crate::operator::{AgentSelector, Operator};
+pub use compiler::Compiler;
 pub use decide::decide;
 pub use decision::{Change, Decision, Needed, Outcome, Reason, Unit, UnitState};
 pub use finding::{Class, Finding};
 pub use pod::Pod;
-pub use policy::{GkeBinding, Policy, PolicyName, PolicyObject};
+pub use policy::{Compiled, GkeBinding, Policy, PolicyName, PolicyObject};
 pub use review::{BadReview, Review, review};
-pub use set::{Namespaces, PolicySet};
+pub use set::{Labels, Namespaces, PolicySet};

@@ -123,6 +123,16 @@ pub fn documents(text: &str) -> Result<Vec<Value>, ManifestError> {
 /// # Errors
 /// As [`documents`].
 pub fn parse(input: &str, text: &str) -> Result<Vec<Document>, ManifestError> {
+    let mut documents = Vec::new();
+    each(input, text, |document| documents.push(document))?;
+    Ok(documents)
+}
+
+/// Takes the objects of a YAML or JSON text one by one: all of them at once need ten times the text's memory.
+///
+/// # Errors
+/// As [`documents`], when those before the unusable one are taken already.
+pub fn each(input: &str, text: &str, take: impl FnMut(Document) + Send) -> Result<(), ManifestError> {
     let input: Arc<str> = input.into();
     let unread = |problem: &str| ManifestError {
         input: input.clone(),
@@ -134,7 +144,7 @@ pub fn parse(input: &str, text: &str) -> Result<Vec<Document>, ManifestError> {
     thread::scope(|scope| {
         let reader = thread::Builder::new()
             .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, || read_chunks(&input, text))
+            .spawn_scoped(scope, || read_chunks(&input, text, take))
             .map_err(|_| unread("cannot be read: the system allows no further thread"))?;
         reader.join().unwrap_or_else(|_| {
             Err(unread(
@@ -144,8 +154,8 @@ pub fn parse(input: &str, text: &str) -> Result<Vec<Document>, ManifestError> {
     })
 }
 
-fn read_chunks(input: &Arc<str>, text: &str) -> Result<Vec<Document>, ManifestError> {
-    let mut documents = Vec::new();
+fn read_chunks(input: &Arc<str>, text: &str, mut take: impl FnMut(Document)) -> Result<(), ManifestError> {
+    let mut document = 0;
     let mut count = 0_usize;
     for chunk in yaml::chunks(text.trim_start_matches('\u{feff}')) {
         let refuse = |document: usize, line: Option<u64>, problem: String| ManifestError {
@@ -154,18 +164,17 @@ fn read_chunks(input: &Arc<str>, text: &str) -> Result<Vec<Document>, ManifestEr
             line: line.map(|line| line + chunk.line - 1),
             problem,
         };
-        let next = documents.len() + 1;
-        let values = read_chunk(chunk.text).map_err(|error| refuse(next, error.line, error.problem))?;
+        let values = read_chunk(chunk.text).map_err(|error| refuse(document + 1, error.line, error.problem))?;
         count += values.iter().map(size).sum::<usize>();
         if count > MAX_VALUES {
             let problem = format!("more than {MAX_VALUES} values in one input; divide it");
-            return Err(refuse(next, Some(1), problem));
+            return Err(refuse(document + 1, Some(1), problem));
         }
         let mut text = chunk
             .standing_alone()
             .filter(|text| values.len() == 1 && !json::looks_like(text));
         for value in values {
-            let document = documents.len() + 1;
+            document += 1;
             if !value.is_object() {
                 let problem = format!(
                     "a Kubernetes object is a map with apiVersion and kind, this is {}",
@@ -173,7 +182,7 @@ fn read_chunks(input: &Arc<str>, text: &str) -> Result<Vec<Document>, ManifestEr
                 );
                 return Err(refuse(document, Some(1), problem));
             }
-            documents.push(Document {
+            take(Document {
                 value,
                 place: Place {
                     input: input.clone(),
@@ -183,7 +192,7 @@ fn read_chunks(input: &Arc<str>, text: &str) -> Result<Vec<Document>, ManifestEr
             });
         }
     }
-    Ok(documents)
+    Ok(())
 }
 
 fn read_chunk(text: &str) -> Result<Vec<Value>, Problem> {

@@ -1,5 +1,6 @@
 //! The plain HTTP port: `/livez`, `/readyz`, `/metrics`. Nothing that it says is secret, nothing can be changed there.
 
+use super::policies::Current;
 use super::ready::Readiness;
 use crate::metrics::Metrics;
 use axum::Router;
@@ -14,6 +15,7 @@ use vertex_injector_net::telemetry::OPENMETRICS;
 pub(crate) struct Admin {
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) policies: Arc<Current>,
 }
 
 /// Every request that the port answers.
@@ -39,6 +41,7 @@ async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
+    admin.policies.count();
     match admin.metrics.encode() {
         Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written\n").into_response(),

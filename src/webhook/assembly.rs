@@ -6,7 +6,7 @@ use super::body::Bodies;
 use super::certs::{Keeper, Places};
 use super::gke::Reconciler;
 use super::kubernetes::Cluster;
-use super::miss::LiveList;
+use super::live_list::LiveList;
 use super::mutate::{self, Admission};
 use super::policies::Current;
 use super::policy_dir::PolicyDir;
@@ -178,7 +178,7 @@ impl Assembly {
         };
 
         let admission = Admission {
-            policies: current,
+            policies: Arc::clone(&current),
             live,
             bodies: Bodies::new(),
             metrics: Arc::clone(&metrics),
@@ -195,7 +195,11 @@ impl Assembly {
             admin: Server {
                 listener: admin,
                 tls: None,
-                router: admin::router(Arc::new(Admin { readiness, metrics })),
+                router: admin::router(Arc::new(Admin {
+                    readiness,
+                    metrics,
+                    policies: Arc::clone(&current),
+                })),
                 limits: ADMIN_LIMITS,
                 open: Gauge::default(),
                 handshake_failures: Counter::default(),

@@ -4,8 +4,8 @@
 //! `default` account. They are watched only while a policy needs it.
 
 use super::kubernetes::{CallError, Pause, Trouble, call, explain_watch, watch_config};
+use super::listing::{Change, Listing};
 use super::policies::Current;
-use super::table::Table;
 use crate::metrics::Metrics;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -19,13 +19,16 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 use vertex_injector_core::admission::PolicySet;
 use vertex_injector_core::names::{FIELD_MANAGER, GKE_SERVICE_ACCOUNT};
 
 /// Pause between two writes: a policy for a thousand namespaces must not crowd out others.
 const WRITE_PAUSE: Duration = Duration::from_millis(20);
+
+/// How long policies may go on changing before they are looked at.
+const SETTLE: Duration = Duration::from_millis(100);
 
 /// A ServiceAccount: namespace and name.
 type Key = (String, String);
@@ -41,7 +44,8 @@ pub(crate) struct Reconciler {
     client: Client,
     current: Arc<Current>,
     metrics: Arc<Metrics>,
-    accounts: Table<Key, Account>,
+    accounts: BTreeMap<Key, Account>,
+    listing: Listing<Key>,
     /// Differing values that were reported.
     reported: BTreeMap<Key, String>,
     trouble: Trouble,
@@ -88,7 +92,8 @@ impl Reconciler {
             client,
             current,
             metrics,
-            accounts: Table::new(),
+            accounts: BTreeMap::new(),
+            listing: Listing::new(),
             reported: BTreeMap::new(),
             trouble: Trouble::with("cannot keep the GKE annotation of ServiceAccounts"),
         }
@@ -101,10 +106,11 @@ impl Reconciler {
         let mut pauses = Pause::default();
         loop {
             let wanted = wanted(&self.current.load());
-            let needed = !wanted.is_empty() || self.accounts.rows().any(|(_, account)| account.ours);
+            let needed = !wanted.is_empty() || self.accounts.values().any(|account| account.ours);
             if !needed {
                 events = None;
-                self.accounts = Table::new();
+                self.accounts.clear();
+                self.listing = Listing::new();
                 if changes.changed().await.is_err() {
                     return;
                 }
@@ -119,7 +125,13 @@ impl Reconciler {
             };
             let events = events.get_or_insert_with(|| follow(self.client.clone()));
             tokio::select! {
-                gone = changes.changed() => if gone.is_err() { return },
+                gone = changes.changed() => {
+                    if gone.is_err() {
+                        return;
+                    }
+                    // More of the same is likely to follow, and each time all policies are gone through.
+                    sleep(SETTLE).await;
+                }
                 batch = events.next() => batch.into_iter().flatten().for_each(|event| self.take(event)),
                 () = async { sleep_until(retry.unwrap_or_else(Instant::now)).await }, if retry.is_some() => {}
             }
@@ -135,19 +147,31 @@ impl Reconciler {
                 let key = |object: &PartialObjectMeta<ServiceAccount>| {
                     (object.namespace().unwrap_or_default(), object.name_any())
                 };
-                self.accounts.take(event, key, |object, _| Account::read(&object));
+                match self
+                    .listing
+                    .take(event, key, || self.accounts.keys().cloned().collect())
+                {
+                    Change::Nothing => {}
+                    Change::Put(key, object) => {
+                        self.accounts.insert(key, Account::read(&object));
+                    }
+                    Change::Remove(key) => {
+                        self.accounts.remove(&key);
+                    }
+                    Change::Listed(gone) => self.accounts.retain(|key, _| !gone.contains(key)),
+                }
             }
             Err(error) => self.trouble.met(&explain_watch(&error, "serviceaccounts")),
         }
     }
 
     async fn reconcile(&mut self, wanted: &BTreeMap<Key, Wanted>) -> Result<(), CallError> {
-        if !self.accounts.complete() {
+        if !self.listing.complete() {
             return Ok(());
         }
         let ours = self
             .accounts
-            .rows()
+            .iter()
             .filter(|(_, account)| account.ours)
             .map(|(key, _)| key.clone());
         let keys: BTreeSet<Key> = ours.chain(wanted.keys().cloned()).collect();
@@ -170,7 +194,7 @@ impl Reconciler {
                     Err(error) if error.is_answer() => failed = Err(error),
                     Err(error) => return Err(error),
                 }
-                tokio::time::sleep(WRITE_PAUSE).await;
+                sleep(WRITE_PAUSE).await;
             }
             if let (Action::Report, Some(wish)) = (action, wish) {
                 self.report(&key, wish);
@@ -262,14 +286,15 @@ impl Account {
     }
 }
 
-/// What the policies want, of each account what the first one that names it wants: that is the one that applies.
+/// What the policies want, of each account what the first one in its namespace that names it wants: that is the one that
+/// applies.
 fn wanted(set: &PolicySet) -> BTreeMap<Key, Wanted> {
     let mut all = BTreeMap::new();
-    for policy in set.policies() {
-        let Some(binding) = policy.gke_binding() else {
-            continue;
-        };
-        for namespace in set.namespaces_served(policy) {
+    for namespace in set.namespaces() {
+        for policy in set.serving(namespace) {
+            let Some(binding) = policy.gke_binding() else {
+                continue;
+            };
             for account in &binding.service_accounts {
                 all.entry((namespace.to_owned(), (*account).to_owned()))
                     .or_insert_with(|| Wanted {
@@ -307,6 +332,7 @@ fn follow(client: Client) -> BoxStream<'static, Vec<Seen>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use vertex_injector_core::admission::{Compiler, PolicyObject};
 
     fn account(email: Option<&str>, ours: bool) -> Account {
         Account {
@@ -351,6 +377,38 @@ mod tests {
     fn only_ours_is_removed() {
         assert_eq!(account(Some("a"), true).action(None), Action::Remove);
         assert_eq!(account(Some("a"), false).action(None), Action::Leave);
+    }
+
+    #[test]
+    fn an_account_is_what_the_policy_wants_that_applies_in_its_namespace() {
+        let gke = |email: &str| {
+            json!({
+                "agents": [{"serviceAccounts": ["agent"]}],
+                "vertex": {"project": "my-project", "region": "global", "clients": ["ClaudeCode"]},
+                "identity": {"gkeWorkloadIdentity": {"serviceAccount": email}},
+            })
+        };
+        let object = |kind: &str, name: &str, spec| {
+            json!({
+                "apiVersion": "vertex-injector.dev/v1alpha1",
+                "kind": kind,
+                "metadata": {"name": name, "namespace": "team"},
+                "spec": spec,
+            })
+        };
+        let mut common = gke("common@my-project.iam.gserviceaccount.com");
+        common["overridable"] = true.into();
+        let common = object("ClusterInjectionPolicy", "common", common);
+        let own = object("InjectionPolicy", "own", gke("own@my-project.iam.gserviceaccount.com"));
+        let mut compiler = Compiler::new(Arc::default());
+        let policies = [
+            compiler.policy(&PolicyObject::Cluster(serde_json::from_value(common).unwrap())),
+            compiler.policy(&PolicyObject::Namespaced(serde_json::from_value(own).unwrap())),
+        ];
+        let namespaces = ["team", "other"].map(|name| (name.to_owned(), BTreeMap::new()));
+        let wanted = wanted(&PolicySet::new(policies, &namespaces.into()));
+        let of = |namespace: &str| wanted[&(namespace.to_owned(), "agent".to_owned())].policy.as_str();
+        assert_eq!((of("team"), of("other")), ("team/own", "common"));
     }
 
     #[test]

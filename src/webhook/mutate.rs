@@ -1,7 +1,7 @@
 //! `POST /mutate`: the bytes of a review in, the bytes of the answer out.
 
 use super::body::{Bodies, BodyError};
-use super::miss::LiveList;
+use super::live_list::LiveList;
 use super::policies::Current;
 use crate::metrics::{BadRequest, BadRequestLabels, Metrics};
 use axum::Router;

@@ -30,23 +30,30 @@ impl Current {
 
     /// Replaces them. `unreadable` is how many policies exist that the set cannot hold; they are only counted.
     pub(crate) fn publish(&self, set: PolicySet, unreadable: usize) {
-        let count = |wanted| set.policies().filter(|policy| state(policy) == wanted).count();
-        for (state, count) in [
-            (PolicyState::Ready, count(PolicyState::Ready)),
-            (PolicyState::Unusable, count(PolicyState::Unusable)),
-            (PolicyState::Unreachable, count(PolicyState::Unreachable)),
-            (PolicyState::Unreadable, unreadable),
-        ] {
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            self.metrics.policies.get_or_create(&PolicyLabels { state }).set(count);
-        }
         self.set.store(Arc::new(set));
+        self.gauge(PolicyState::Unreadable, unreadable);
         self.changes.send_replace(());
+    }
+
+    /// Brings the metrics up to date. Not with every change: that would go through all policies because of one.
+    pub(crate) fn count(&self) {
+        let set = self.load();
+        for state in [PolicyState::Ready, PolicyState::Unusable, PolicyState::Unreachable] {
+            self.gauge(
+                state,
+                set.policies().filter(|policy| self::state(policy) == state).count(),
+            );
+        }
     }
 
     /// Wakes up whenever they are replaced.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
+    }
+
+    fn gauge(&self, state: PolicyState, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.metrics.policies.get_or_create(&PolicyLabels { state }).set(count);
     }
 }
 

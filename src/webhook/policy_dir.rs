@@ -4,7 +4,7 @@
 use super::policies::Current;
 use super::ready::Part;
 use crate::metrics::Metrics;
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
@@ -12,16 +12,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{error, info, warn};
-use vertex_injector_core::admission::{Policy, PolicySet};
-use vertex_injector_core::manifest::{self, policies::Policies};
+use vertex_injector_core::admission::{Compiler, Policy, PolicySet};
+use vertex_injector_core::manifest::policies::Policies;
+use vertex_injector_core::manifest::{self, Document, Place};
 use vertex_injector_core::operator::Operator;
 
 /// How often the directory is looked at. By content, not by notification: a mounted ConfigMap is swapped by renaming a
 /// directory, which watches on the files miss.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Most bytes of all files together.
-const MAX_BYTES: u64 = 32 << 20;
+/// Most bytes of all files together: some 300,000 policies.
+const MAX_BYTES: u64 = 256 << 20;
 
 /// A directory of policies.
 pub(crate) struct PolicyDir {
@@ -43,8 +44,15 @@ struct Look {
     set: Option<anyhow::Result<PolicySet>>,
 }
 
-/// A file's path and its text.
-type Manifest = (PathBuf, String);
+/// What the files come to, taken in one object after the other: all at once they would need many times the memory.
+struct Loading<'a> {
+    source: &'a Source,
+    compiler: Compiler,
+    set: PolicySet,
+    /// Where each policy stands.
+    places: Vec<(Arc<Policy>, Place)>,
+    problems: Vec<String>,
+}
 
 impl PolicyDir {
     /// Reads the directory for the first time.
@@ -61,10 +69,10 @@ impl PolicyDir {
             namespace,
             operator,
         });
-        let manifests = source.read().context("cannot use --policy-dir")?;
-        let set = source.parse(&manifests).context("cannot use --policy-dir")?;
+        let Look { seen, set } = source.look(None);
+        let set = set.unwrap_or_else(|| Ok(PolicySet::default()));
+        let set = set.context("cannot use --policy-dir")?;
         info!(directory = %source.directory.display(), policies = set.policies().count(), "loaded the policy directory");
-        let seen = hash(&manifests);
         Ok((Self { source, seen }, set))
     }
 
@@ -74,7 +82,7 @@ impl PolicyDir {
         loop {
             tokio::time::sleep(INTERVAL).await;
             let (source, known) = (Arc::clone(&self.source), self.seen);
-            let Ok(Look { seen, set }) = tokio::task::spawn_blocking(move || source.look(known)).await else {
+            let Ok(Look { seen, set }) = tokio::task::spawn_blocking(move || source.look(Some(known))).await else {
                 continue;
             };
             self.seen = seen;
@@ -99,18 +107,30 @@ impl PolicyDir {
 }
 
 impl Source {
-    fn look(&self, known: u64) -> Look {
-        let manifests = self.read();
-        let seen = match &manifests {
-            Ok(manifests) => hash(manifests),
-            Err(error) => hash(&format!("{error:#}")),
+    fn look(&self, known: Option<u64>) -> Look {
+        // Most looks find nothing new; only then is anything parsed.
+        if let Some(known) = known
+            && hash_of(&self.each(|_, _| {})) == known
+        {
+            return Look { seen: known, set: None };
+        }
+        let mut loading = Loading {
+            source: self,
+            compiler: Compiler::new(Arc::clone(&self.operator)),
+            set: PolicySet::default(),
+            places: Vec::new(),
+            problems: Vec::new(),
         };
-        let set = (seen != known).then(|| self.parse(&manifests?));
-        Look { seen, set }
+        let read = self.each(|path, text| loading.take(path, text));
+        Look {
+            seen: hash_of(&read),
+            set: Some(read.and_then(|_| loading.finish())),
+        }
     }
 
-    /// The `.yaml`, `.yml` and `.json` files in the order of their names; no hidden ones, no subdirectories.
-    fn read(&self) -> anyhow::Result<Vec<Manifest>> {
+    /// Takes the `.yaml`, `.yml` and `.json` files one by one, in the order of their names; no hidden ones, no
+    /// subdirectories. The hash of their names and contents.
+    fn each(&self, mut take: impl FnMut(&Path, &str)) -> anyhow::Result<u64> {
         let entries = fs::read_dir(&self.directory).with_context(|| self.directory.display().to_string())?;
         let mut paths = Vec::new();
         for entry in entries {
@@ -126,46 +146,63 @@ impl Source {
         }
         paths.sort();
         let mut left = MAX_BYTES;
-        let mut manifests = Vec::with_capacity(paths.len());
+        let mut hasher = DefaultHasher::new();
         for path in paths {
             let text = read(&path, left).with_context(|| path.display().to_string())?;
             left -= text.len() as u64;
-            manifests.push((path, text));
+            (&path, &text).hash(&mut hasher);
+            take(&path, &text);
         }
-        Ok(manifests)
+        Ok(hasher.finish())
+    }
+}
+
+impl Loading<'_> {
+    fn take(&mut self, path: &Path, text: &str) {
+        if let Err(problem) = manifest::each(&path.to_string_lossy(), text, |document| self.add(&document)) {
+            self.problems.push(problem.to_string());
+        }
     }
 
-    fn parse(&self, manifests: &[Manifest]) -> anyhow::Result<PolicySet> {
-        let mut documents = Vec::new();
-        let mut problems = Vec::new();
-        for (path, text) in manifests {
-            match manifest::parse(&path.to_string_lossy(), text) {
-                Ok(parsed) => documents.extend(parsed),
-                Err(problem) => problems.push(problem.to_string()),
-            }
-        }
-        let found = Policies::among(&documents, &self.namespace);
-        problems.extend(found.unusable.iter().map(ToString::to_string));
-        if !problems.is_empty() {
-            bail!(problems.join("\n"));
-        }
+    fn add(&mut self, document: &Document) {
+        let found = Policies::among([document], &self.source.namespace);
+        self.problems.extend(found.unusable.iter().map(ToString::to_string));
         for other in &found.others {
             warn!(place = %other.place, kind = other.kind, name = other.name, "neither a policy nor a Namespace; ignored");
         }
-        let policies: Vec<_> = found
-            .objects
-            .iter()
-            .map(|(_, policy)| Arc::new(Policy::compile(policy, &self.operator)))
-            .collect();
-        for policy in &policies {
-            let problem = match policy.unreachable() {
-                Some(why) => why.to_owned(),
-                None if policy.errors().0.is_empty() => continue,
-                None => policy.errors().to_string(),
-            };
-            warn!(policy = %policy.name(), problem, "a policy does not work");
+        for (namespace, labels) in found.namespaces {
+            self.set.put_namespace(&namespace, self.compiler.labels(labels));
         }
-        Ok(PolicySet::new(policies, Arc::new(found.namespaces)))
+        for (place, policy) in found.objects {
+            let policy = self.compiler.policy(&policy);
+            match self.set.get(policy.name()) {
+                Some(known) if known.is_same(&policy) => continue,
+                Some(known) => {
+                    let first = self.places.iter().find(|(policy, _)| Arc::ptr_eq(policy, known));
+                    let first = first.map(|(_, place)| place.to_string()).unwrap_or_default();
+                    let name = policy.name();
+                    self.problems.push(format!(
+                        "{place}: {name}: the same policy stands differently in {first}"
+                    ));
+                }
+                None => {}
+            }
+            let problem = match policy.unreachable() {
+                Some(why) => Some(why.to_owned()),
+                None if policy.errors().0.is_empty() => None,
+                None => Some(policy.errors().to_string()),
+            };
+            if let Some(problem) = problem {
+                warn!(policy = %policy.name(), problem, "a policy does not work");
+            }
+            self.places.push((Arc::clone(&policy), place));
+            self.set.put(policy);
+        }
+    }
+
+    fn finish(self) -> anyhow::Result<PolicySet> {
+        ensure!(self.problems.is_empty(), self.problems.join("\n"));
+        Ok(self.set)
     }
 }
 
@@ -190,8 +227,14 @@ fn read(path: &Path, limit: u64) -> anyhow::Result<String> {
     Ok(text)
 }
 
-fn hash(content: &(impl Hash + ?Sized)) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    content.hash(&mut hasher);
-    hasher.finish()
+/// The hash of the files or, when they cannot be read, of the reason.
+fn hash_of(read: &anyhow::Result<u64>) -> u64 {
+    match read {
+        Ok(hash) => *hash,
+        Err(error) => {
+            let mut hasher = DefaultHasher::new();
+            format!("{error:#}").hash(&mut hasher);
+            hasher.finish()
+        }
+    }
 }

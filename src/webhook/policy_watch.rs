@@ -1,13 +1,11 @@
 //! Watches of policies and namespaces that keep [`Current`] current.
-//!
-//! Every object is decoded by itself, as kube's `DeserializeGuard` does, so that one that this version cannot read
-//! never stops the watch; unlike there, the error names the field.
 
+use super::decode::decode;
 use super::kubernetes::{Pause, Trouble, explain_watch, watch_config};
+use super::listing::{Change, Listing};
 use super::policies::Current;
 use super::ready::Part;
 use super::status::{Queue, Verdict};
-use super::table::{Changed, Table};
 use crate::metrics::PolicyState;
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::Namespace;
@@ -17,49 +15,38 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 use tracing::{debug, info, warn};
-use vertex_injector_core::admission::{Namespaces, Policy, PolicyName, PolicyObject, PolicySet};
+use vertex_injector_core::admission::{Compiler, PolicyName, PolicyObject, PolicySet};
 use vertex_injector_core::api::{ClusterInjectionPolicy, InjectionPolicy, PolicyStatus};
 use vertex_injector_core::operator::Operator;
 
-/// Most events that are taken into one snapshot.
-const BATCH: usize = 1024;
+/// Most events that are taken into one snapshot. They are held undecoded meanwhile.
+const BATCH: usize = 128;
 
 /// The watches.
 pub(crate) struct Watch {
     client: Client,
     current: Arc<Current>,
-    policies: Source<PolicyName, Row>,
-    cluster_policies: Source<PolicyName, Row>,
-    namespaces: Source<String, BTreeMap<String, String>>,
-    /// The labels of the last snapshot, until one changes.
-    labels: Option<Arc<Namespaces>>,
-    reader: Reader,
+    status: Arc<Queue>,
+    compiler: Compiler,
+    set: PolicySet,
+    /// Policies that cannot be decoded, with their generations.
+    unreadable: HashMap<PolicyName, i64>,
+    policies: Source<PolicyName>,
+    cluster_policies: Source<PolicyName>,
+    namespaces: Source<String>,
 }
 
-/// What one watch has brought.
-struct Source<K, V> {
+/// How one watch is doing.
+struct Source<K> {
     resource: &'static str,
-    table: Table<K, V>,
+    listing: Listing<K>,
     listed: Part,
     trouble: Trouble,
-}
-
-/// A policy as far as it could be read.
-struct Row {
-    uid: Option<String>,
-    generation: i64,
-    policy: Option<Arc<Policy>>,
-}
-
-/// Makes rows of objects and tells their authors.
-struct Reader {
-    operator: Arc<Operator>,
-    status: Arc<Queue>,
 }
 
 /// One event of one of the watches.
@@ -81,11 +68,13 @@ impl Watch {
         Self {
             client,
             current,
+            status,
+            compiler: Compiler::new(operator),
+            set: PolicySet::default(),
+            unreadable: HashMap::new(),
             policies: Source::new("injectionpolicies.vertex-injector.dev", &part),
             cluster_policies: Source::new("clusterinjectionpolicies.vertex-injector.dev", &part),
             namespaces: Source::new("namespaces", &part),
-            labels: None,
-            reader: Reader { operator, status },
         }
     }
 
@@ -106,10 +95,10 @@ impl Watch {
                 .into_iter()
                 .fold(false, |changed, event| self.take(event) | changed);
             if changed {
-                self.publish();
+                self.current.publish(self.set.clone(), self.unreadable.len());
                 if !listed {
                     info!(
-                        policies = self.current.load().policies().count(),
+                        policies = self.set.policies().count(),
                         "the first lists of policies are in"
                     );
                 }
@@ -120,64 +109,116 @@ impl Watch {
 
     /// Whether the event changes the snapshot.
     fn take(&mut self, event: Seen) -> bool {
-        let reader = &self.reader;
         let changed = match event {
             Seen::Policy(event) => {
-                let read = |object, row: Option<&Row>| reader.read(object, row, PolicyObject::Namespaced);
-                reader.after(&self.policies.take(event, name, read), &self.policies.table)
+                let known = || names(&self.set, &self.unreadable, |name| name.namespace.is_some());
+                let change = self.policies.take(event, name, known);
+                self.take_policy(change, PolicyObject::Namespaced)
             }
             Seen::ClusterPolicy(event) => {
-                let read = |object, row: Option<&Row>| reader.read(object, row, PolicyObject::Cluster);
-                reader.after(
-                    &self.cluster_policies.take(event, name, read),
-                    &self.cluster_policies.table,
-                )
+                let known = || names(&self.set, &self.unreadable, |name| name.namespace.is_none());
+                let change = self.cluster_policies.take(event, name, known);
+                self.take_policy(change, PolicyObject::Cluster)
             }
             Seen::Namespace(event) => {
-                let labels =
-                    |object: PartialObjectMeta<Namespace>, _: Option<&_>| object.metadata.labels.unwrap_or_default();
-                let changed = self.namespaces.take(event, ResourceExt::name_any, labels) != Changed::Nothing;
-                if changed {
-                    self.labels = None;
-                }
-                changed
+                let known = || self.set.namespaces().map(str::to_owned).collect();
+                let change = self.namespaces.take(event, ResourceExt::name_any, known);
+                self.take_namespace(change)
             }
         };
         changed && self.complete()
     }
 
     fn complete(&self) -> bool {
-        self.policies.table.complete() && self.cluster_policies.table.complete() && self.namespaces.table.complete()
+        let policies = self.policies.listing.complete() && self.cluster_policies.listing.complete();
+        policies && self.namespaces.listing.complete()
     }
 
-    fn publish(&mut self) {
-        let namespaces = &self.namespaces.table;
-        let labels = self.labels.get_or_insert_with(|| {
-            Arc::new(
-                namespaces
-                    .rows()
-                    .map(|(name, labels)| (name.clone(), labels.clone()))
-                    .collect(),
-            )
-        });
-        let rows = || {
-            self.policies
-                .table
-                .rows()
-                .chain(self.cluster_policies.table.rows())
-                .map(|(_, row)| row)
+    fn take_policy<T: DeserializeOwned>(
+        &mut self,
+        change: Change<PolicyName, DynamicObject>,
+        kind: impl FnOnce(T) -> PolicyObject,
+    ) -> bool {
+        match change {
+            Change::Nothing => false,
+            Change::Put(name, object) => self.read(&name, object, kind),
+            Change::Remove(name) => self.forget(&name),
+            Change::Listed(gone) => {
+                for name in &gone {
+                    self.forget(name);
+                }
+                true
+            }
+        }
+    }
+
+    fn take_namespace(&mut self, change: Change<String, PartialObjectMeta<Namespace>>) -> bool {
+        match change {
+            Change::Nothing => false,
+            Change::Put(namespace, object) => {
+                let labels = self.compiler.labels(object.metadata.labels.unwrap_or_default());
+                self.set.put_namespace(&namespace, labels)
+            }
+            Change::Remove(namespace) => self.set.remove_namespace(&namespace),
+            Change::Listed(gone) => {
+                for namespace in &gone {
+                    self.set.remove_namespace(namespace);
+                }
+                true
+            }
+        }
+    }
+
+    /// Reads a policy and tells its author. Whether that changes the snapshot: not when only status or metadata changed.
+    fn read<T: DeserializeOwned>(
+        &mut self,
+        name: &PolicyName,
+        object: DynamicObject,
+        kind: impl FnOnce(T) -> PolicyObject,
+    ) -> bool {
+        let shown = object
+            .data
+            .get("status")
+            .and_then(|status| PolicyStatus::deserialize(status).ok());
+        let generation = object.metadata.generation.unwrap_or_default();
+        let (verdict, changed) = match decode(object) {
+            Ok(policy) => {
+                let policy = self.compiler.policy(&kind(policy));
+                let verdict = Verdict::of(&policy);
+                let was_unreadable = self.unreadable.remove(name).is_some();
+                (verdict, self.set.put(policy) || was_unreadable)
+            }
+            Err(problem) => {
+                let before = self.unreadable.insert(name.clone(), generation);
+                let verdict = Verdict::unreadable(&problem);
+                (verdict, self.set.remove(name) || before != Some(generation))
+            }
         };
-        let set = PolicySet::new(rows().filter_map(|row| row.policy.clone()), Arc::clone(labels));
-        self.current
-            .publish(set, rows().filter(|row| row.policy.is_none()).count());
+        if changed {
+            match verdict.state {
+                PolicyState::Ready => debug!(policy = %name, generation, "loaded a policy"),
+                PolicyState::Unusable | PolicyState::Unreachable | PolicyState::Unreadable => {
+                    warn!(policy = %name, generation, problem = &*verdict.message, "a policy does not work");
+                }
+            }
+        }
+        self.status.offer(name, generation, verdict, shown.as_ref());
+        changed
+    }
+
+    /// The policy is gone. Whether it was there.
+    fn forget(&mut self, name: &PolicyName) -> bool {
+        self.status.forget(name);
+        let was_unreadable = self.unreadable.remove(name).is_some();
+        self.set.remove(name) || was_unreadable
     }
 }
 
-impl<K: Clone + Eq + Hash, V: PartialEq> Source<K, V> {
+impl<K: Eq + Hash> Source<K> {
     fn new(resource: &'static str, part: impl Fn(&'static str) -> Part) -> Self {
         Self {
             resource,
-            table: Table::new(),
+            listing: Listing::new(),
             listed: part(resource),
             trouble: Trouble::with("a watch is interrupted; the last known policies stay"),
         }
@@ -186,99 +227,40 @@ impl<K: Clone + Eq + Hash, V: PartialEq> Source<K, V> {
     fn take<O>(
         &mut self,
         event: watcher::Result<Event<O>>,
-        key: impl Fn(&O) -> K,
-        read: impl FnOnce(O, Option<&V>) -> V,
-    ) -> Changed<K> {
+        key: impl FnOnce(&O) -> K,
+        known: impl FnOnce() -> HashSet<K>,
+    ) -> Change<K, O> {
         match event {
             Ok(event) => {
                 // Every attempt to list begins with this, successful or not.
                 if !matches!(event, Event::Init) {
                     self.trouble.over();
                 }
-                let changed = self.table.take(event, key, read);
-                if changed == Changed::All {
+                let change = self.listing.take(event, key, known);
+                if matches!(change, Change::Listed(_)) {
                     self.listed.met();
                 }
-                changed
+                change
             }
             Err(error) => {
                 let problem = explain_watch(&error, self.resource);
                 self.trouble.met(&problem);
                 self.listed.still_missing(problem);
-                Changed::Nothing
+                Change::Nothing
             }
         }
     }
 }
 
-impl Reader {
-    /// Reads a policy; the row that is there serves again when only status or metadata changed.
-    fn read<T: DeserializeOwned>(
-        &self,
-        object: DynamicObject,
-        row: Option<&Row>,
-        kind: impl FnOnce(T) -> PolicyObject,
-    ) -> Row {
-        let name = name(&object);
-        let shown = object
-            .data
-            .get("status")
-            .and_then(|status| PolicyStatus::deserialize(status).ok());
-        let uid = object.metadata.uid.clone();
-        let generation = object.metadata.generation.unwrap_or_default();
-        if let Some(Row {
-            policy: Some(policy), ..
-        }) = row.filter(|row| (&row.uid, row.generation) == (&uid, generation))
-        {
-            self.status
-                .offer(&name, generation, &Verdict::of(policy), shown.as_ref());
-            return Row {
-                uid,
-                generation,
-                policy: Some(Arc::clone(policy)),
-            };
-        }
-        let policy = decode(object).map(|policy| Arc::new(Policy::compile(&kind(policy), &self.operator)));
-        let verdict = match &policy {
-            Ok(policy) => Verdict::of(policy),
-            Err(problem) => Verdict::unreadable(problem),
-        };
-        match verdict.state {
-            PolicyState::Ready => debug!(policy = %name, generation, "loaded a policy"),
-            _ => warn!(policy = %name, generation, problem = verdict.message, "a policy does not work"),
-        }
-        self.status.offer(&name, generation, &verdict, shown.as_ref());
-        Row {
-            uid,
-            generation,
-            policy: policy.ok(),
-        }
-    }
-
-    /// Forgets policies that are gone. Whether anything changed.
-    fn after(&self, changed: &Changed<PolicyName>, table: &Table<PolicyName, Row>) -> bool {
-        match changed {
-            Changed::Nothing => false,
-            Changed::Row(name) => {
-                if table.get(name).is_none() {
-                    self.status.forget(name);
-                }
-                true
-            }
-            Changed::All => true,
-        }
-    }
-}
-
-impl PartialEq for Row {
-    /// Same policy, not merely one that reads the same.
-    fn eq(&self, other: &Self) -> bool {
-        let policy = match (&self.policy, &other.policy) {
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-            (one, other) => one.is_none() && other.is_none(),
-        };
-        policy && self.generation == other.generation && self.uid == other.uid
-    }
+/// The names of the known policies of one kind, readable or not.
+fn names(
+    set: &PolicySet,
+    unreadable: &HashMap<PolicyName, i64>,
+    of_kind: impl Fn(&PolicyName) -> bool,
+) -> HashSet<PolicyName> {
+    let readable = set.policies().map(|policy| policy.name());
+    let all = readable.chain(unreadable.keys());
+    all.filter(|name| of_kind(name)).cloned().collect()
 }
 
 /// A watch that goes on after every failure.
@@ -294,14 +276,4 @@ fn name(object: &DynamicObject) -> PolicyName {
         namespace: object.namespace(),
         name: object.name_any(),
     }
-}
-
-/// Decodes a policy. The error names the field.
-pub(super) fn decode<T: DeserializeOwned>(mut object: DynamicObject) -> Result<T, String> {
-    object.metadata.managed_fields = None;
-    let value = serde_json::to_value(object).map_err(|error| error.to_string())?;
-    serde_path_to_error::deserialize(value).map_err(|error| match error.path().to_string().as_str() {
-        "" | "." => error.inner().to_string(),
-        path => format!("{path}: {}", error.inner()),
-    })
 }

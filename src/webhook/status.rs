@@ -3,15 +3,18 @@
 use super::kubernetes::{CallError, Pause, Trouble, call};
 use super::policies::state;
 use crate::metrics::PolicyState;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::{Api, Client};
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 use vertex_injector_core::admission::{Policy, PolicyName};
 use vertex_injector_core::api::{ClusterInjectionPolicy, InjectionPolicy, PolicyStatus};
 use vertex_injector_core::names::FIELD_MANAGER;
@@ -22,8 +25,8 @@ const READY: &str = "Ready";
 /// Most characters of its message; the API server allows eight times as many.
 const MAX_MESSAGE: usize = 4096;
 
-/// Pause between two writes: a thousand policies at once must not crowd out others.
-const WRITE_PAUSE: Duration = Duration::from_millis(20);
+/// Most writes at the same time: ten thousand policies must neither take minutes nor crowd out others.
+const AT_ONCE: usize = 16;
 
 /// How long the same verdict is not written twice. While two versions of the webhook run, they may word a verdict
 /// differently; without this, each would correct the other for ever.
@@ -34,10 +37,10 @@ const INSISTENCE: Duration = Duration::from_mins(10);
 pub(crate) struct Verdict {
     pub(crate) state: PolicyState,
     /// For its author: what to change, or what to know.
-    pub(crate) message: String,
+    pub(crate) message: Cow<'static, str>,
 }
 
-/// Verdicts that are not written yet, at most one per policy.
+/// Verdicts that are not written yet, the latest of each policy.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     inner: Mutex<Inner>,
@@ -47,6 +50,8 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct Inner {
     pending: BTreeMap<PolicyName, Task>,
+    /// Policies whose status is being written: what is newer must not overtake it.
+    busy: HashSet<PolicyName>,
     written: HashMap<PolicyName, (i64, Verdict, Instant)>,
     /// The last one tried: the next comes after it, so that one that always fails does not keep back the others.
     last: Option<PolicyName>,
@@ -65,12 +70,12 @@ impl Verdict {
     pub(crate) fn of(policy: &Policy) -> Self {
         let state = state(policy);
         let message = match state {
-            PolicyState::Ready if policy.notes().is_empty() => "agent pods are served by this policy".to_owned(),
-            PolicyState::Ready => policy.notes().join("\n"),
-            PolicyState::Unreachable => policy.unreachable().unwrap_or_default().to_owned(),
+            PolicyState::Ready if policy.notes().is_empty() => "agent pods are served by this policy".into(),
+            PolicyState::Ready => policy.notes().join("\n").into(),
+            PolicyState::Unreachable => policy.unreachable().unwrap_or_default().to_owned().into(),
             PolicyState::Unusable | PolicyState::Unreadable => {
                 let errors: Vec<_> = policy.errors().0.iter().map(ToString::to_string).collect();
-                errors.join("\n")
+                errors.join("\n").into()
             }
         };
         Self { state, message }
@@ -80,7 +85,7 @@ impl Verdict {
     pub(crate) fn unreadable(problem: &str) -> Self {
         Self {
             state: PolicyState::Unreadable,
-            message: format!("this version of vertex-injector cannot read the policy and ignores it: {problem}"),
+            message: format!("this version of vertex-injector cannot read the policy and ignores it: {problem}").into(),
         }
     }
 
@@ -115,7 +120,7 @@ impl Verdict {
     fn shown(&self) -> String {
         match self.message.char_indices().nth(MAX_MESSAGE) {
             Some((end, _)) => format!("{}…", self.message.get(..end).unwrap_or_default()),
-            None => self.message.clone(),
+            None => self.message.clone().into_owned(),
         }
     }
 
@@ -137,19 +142,19 @@ impl Verdict {
 
 impl Queue {
     /// Takes a verdict, unless the policy's status says so already.
-    pub(crate) fn offer(&self, name: &PolicyName, generation: i64, verdict: &Verdict, shown: Option<&PolicyStatus>) {
+    pub(crate) fn offer(&self, name: &PolicyName, generation: i64, verdict: Verdict, shown: Option<&PolicyStatus>) {
         let mut inner = self.lock();
         let insisted = inner
             .written
             .get(name)
-            .is_some_and(|(written, what, at)| *written == generation && what == verdict && at.elapsed() < INSISTENCE);
+            .is_some_and(|(written, what, at)| *written == generation && *what == verdict && at.elapsed() < INSISTENCE);
         if insisted || shown.is_some_and(|status| verdict.is_in(status, generation)) {
             inner.pending.remove(name);
             return;
         }
         let task = Task {
             generation,
-            verdict: verdict.clone(),
+            verdict,
             since: shown
                 .and_then(ready)
                 .map(|ready| (ready.status.clone(), ready.last_transition_time.clone())),
@@ -169,42 +174,68 @@ impl Queue {
     pub(crate) async fn write(self: Arc<Self>, client: Client) {
         let mut trouble = Trouble::with("cannot write the status of a policy");
         let mut pauses = Pause::default();
+        let mut writes = FuturesUnordered::new();
+        let mut resume = Instant::now();
         loop {
-            let Some((name, task)) = self.next() else {
-                self.wake.notified().await;
-                continue;
+            while writes.len() < AT_ONCE
+                && resume <= Instant::now()
+                && let Some((name, task)) = self.next()
+            {
+                let client = client.clone();
+                writes.push(async move { (write(&client, &name, &task).await, name, task) });
+            }
+            let (result, name, task) = tokio::select! {
+                Some(written) = writes.next() => written,
+                () = self.wake.notified(), if writes.len() < AT_ONCE => continue,
+                () = sleep_until(resume), if resume > Instant::now() => continue,
             };
-            match write(&client, &name, &task).await {
-                Ok(()) => trouble.over(),
+            match result {
+                Ok(()) => {
+                    trouble.over();
+                    self.done(&name);
+                }
                 // Deleted in the meantime.
-                Err(error) if error.is_not_found() => self.forget(&name),
+                Err(error) if error.is_not_found() => {
+                    self.done(&name);
+                    self.forget(&name);
+                }
+                // Another replica was faster; what it wrote, the watch will tell.
+                Err(error) if error.is_conflict() => self.put_back(name, task),
                 Err(error) => {
                     trouble.met(&error.to_string());
                     self.put_back(name, task);
-                    sleep(pauses.next().unwrap_or(WRITE_PAUSE)).await;
+                    resume = Instant::now() + pauses.next().unwrap_or_default();
                 }
             }
-            sleep(WRITE_PAUSE).await;
         }
     }
 
+    /// The next one to write, which is busy from now on.
     fn next(&self) -> Option<(PolicyName, Task)> {
         let mut inner = self.lock();
-        let later = inner.last.take().and_then(|last| {
-            let range = (Bound::Excluded(last), Bound::Unbounded);
-            inner.pending.range(range).next().map(|(name, _)| name.clone())
-        });
-        let name = later.or_else(|| inner.pending.keys().next().cloned())?;
+        let later = (inner.last.take()).map_or(Bound::Unbounded, Bound::Excluded);
+        let free = |(name, _): (&PolicyName, &Task)| (!inner.busy.contains(name)).then(|| name.clone());
+        let all = || inner.pending.iter();
+        let mut following = inner.pending.range((later, Bound::Unbounded));
+        let Some(name) = following.find_map(free).or_else(|| all().find_map(free)) else {
+            inner.written.retain(|_, (_, _, at)| at.elapsed() < INSISTENCE);
+            return None;
+        };
         let task = inner.pending.remove(&name)?;
         inner.last = Some(name.clone());
-        inner
-            .written
-            .insert(name.clone(), (task.generation, task.verdict.clone(), Instant::now()));
+        inner.busy.insert(name.clone());
+        let written = (task.generation, task.verdict.clone(), Instant::now());
+        inner.written.insert(name.clone(), written);
         Some((name, task))
+    }
+
+    fn done(&self, name: &PolicyName) {
+        self.lock().busy.remove(name);
     }
 
     fn put_back(&self, name: PolicyName, task: Task) {
         let mut inner = self.lock();
+        inner.busy.remove(&name);
         inner.written.remove(&name);
         inner.pending.entry(name).or_insert(task);
     }
@@ -244,6 +275,7 @@ fn ready(status: &PolicyStatus) -> Option<&Condition> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::time::sleep;
 
     fn name(name: &str) -> PolicyName {
         PolicyName {
@@ -255,7 +287,7 @@ mod tests {
     fn verdict(message: &str) -> Verdict {
         Verdict {
             state: PolicyState::Ready,
-            message: message.to_owned(),
+            message: message.to_owned().into(),
         }
     }
 
@@ -270,11 +302,11 @@ mod tests {
     fn what_the_status_says_already_is_not_written() {
         let queue = Queue::default();
         let fine = verdict("fine");
-        queue.offer(&name("a"), 1, &fine, Some(&written(&fine, 1)));
+        queue.offer(&name("a"), 1, fine.clone(), Some(&written(&fine, 1)));
         assert!(queue.next().is_none());
-        queue.offer(&name("a"), 2, &fine, Some(&written(&fine, 1)));
+        queue.offer(&name("a"), 2, fine.clone(), Some(&written(&fine, 1)));
         assert!(queue.next().is_some(), "another generation");
-        queue.offer(&name("b"), 1, &fine, Some(&written(&verdict("otherwise"), 1)));
+        queue.offer(&name("b"), 1, fine.clone(), Some(&written(&verdict("otherwise"), 1)));
         assert!(queue.next().is_some(), "another message");
     }
 
@@ -282,12 +314,13 @@ mod tests {
     async fn another_version_of_the_webhook_is_not_corrected_for_ever() {
         let queue = Queue::default();
         let (ours, theirs) = (verdict("ours"), verdict("theirs"));
-        queue.offer(&name("a"), 1, &ours, None);
+        queue.offer(&name("a"), 1, ours.clone(), None);
         assert!(queue.next().is_some());
-        queue.offer(&name("a"), 1, &ours, Some(&written(&theirs, 1)));
+        queue.done(&name("a"));
+        queue.offer(&name("a"), 1, ours.clone(), Some(&written(&theirs, 1)));
         assert!(queue.next().is_none(), "corrected at once");
         sleep(INSISTENCE).await;
-        queue.offer(&name("a"), 1, &ours, Some(&written(&theirs, 1)));
+        queue.offer(&name("a"), 1, ours.clone(), Some(&written(&theirs, 1)));
         assert!(queue.next().is_some(), "never corrected");
     }
 
@@ -295,13 +328,24 @@ mod tests {
     fn one_that_always_fails_does_not_keep_back_the_others() {
         let queue = Queue::default();
         for policy in ["a", "b"] {
-            queue.offer(&name(policy), 1, &verdict("fine"), None);
+            queue.offer(&name(policy), 1, verdict("fine"), None);
         }
         let (first, task) = queue.next().unwrap();
         assert_eq!(first, name("a"));
         queue.put_back(first, task);
         assert_eq!(queue.next().unwrap().0, name("b"));
         assert_eq!(queue.next().unwrap().0, name("a"));
+    }
+
+    #[test]
+    fn a_newer_verdict_waits_for_the_write_of_the_older_one() {
+        let queue = Queue::default();
+        queue.offer(&name("a"), 1, verdict("old"), None);
+        assert!(queue.next().is_some());
+        queue.offer(&name("a"), 2, verdict("new"), None);
+        assert!(queue.next().is_none(), "it may be overtaken");
+        queue.done(&name("a"));
+        assert_eq!(queue.next().unwrap().1.generation, 2);
     }
 
     #[test]

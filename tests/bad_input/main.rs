@@ -24,7 +24,7 @@ fn policies() -> PolicySet {
     let policy = manifest::policies::policy(&policy(), "team-a").expect("a policy");
     let policy = Policy::compile(&policy, &Operator::default());
     assert_eq!(policy.errors().to_string(), "");
-    PolicySet::new([Arc::new(policy)], Arc::new(Namespaces::new()))
+    PolicySet::new([Arc::new(policy)], &Namespaces::new())
 }
 
 fn policy() -> Value {

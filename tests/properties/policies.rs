@@ -48,7 +48,7 @@ pub fn set_of(policy: &Value) -> PolicySet {
         read(policy, NAMESPACE).unwrap_or_else(|errors| panic!("the generator's policy: {errors}\n{policy:#}"));
     let policy = Policy::compile(&object, &operator());
     assert!(policy.errors().0.is_empty(), "{}\n{:#?}", policy.errors(), object);
-    PolicySet::new([Arc::new(policy)], Arc::new(Namespaces::new()))
+    PolicySet::new([Arc::new(policy)], &Namespaces::new())
 }
 
 /// A policy that selects most generated pods.

@@ -61,7 +61,7 @@ impl World {
             [name].into()
         });
         Self {
-            policies: PolicySet::new(policies, Arc::new(namespaces)),
+            policies: PolicySet::new(policies, &namespaces),
         }
     }
 

@@ -34,7 +34,7 @@ pub fn decide(pod: &Pod<'_>, namespace: &str, policies: &PolicySet) -> Decision 
         Ok((policy, kind)) => {
             let decision = serve(pod, namespace, policy, kind, asks);
             Decision {
-                policy: Some(policy.reference().to_owned()),
+                policy: Some(policy.reference()),
                 ..decision
             }
         }
@@ -204,7 +204,7 @@ fn conclude(mut draft: Draft<'_>, namespace: &str, policy: &Policy, asks: bool) 
     draft.annotate(names::RENDERED_ENV, rendered);
     // The chart's backstop knows by it that a pod that asks has been seen.
     if changed || asks || draft.pod.annotation(names::POLICY_REF).is_some() {
-        draft.annotate(names::POLICY_REF, Some(policy.reference().to_owned()));
+        draft.annotate(names::POLICY_REF, Some(policy.reference()));
     }
     draft.annotate(
         names::SKIPPED,

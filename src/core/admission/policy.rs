@@ -8,8 +8,11 @@ use crate::api::{
 };
 use crate::names;
 use crate::operator::{AgentSelector, Operator};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 /// A policy as the API server or a file gives it.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,12 +43,17 @@ pub struct GkeBinding<'a> {
     pub replace: bool,
 }
 
-/// A compiled policy. An unusable one is kept, because a pod that it selects is denied with its name.
+/// A policy in use. An unusable one is kept, because a pod that it selects is denied with its name.
 #[derive(Debug)]
 pub struct Policy {
     name: PolicyName,
     generation: i64,
-    reference: String,
+    pub(super) compiled: Arc<Compiled>,
+}
+
+/// What a policy is without its name: policies with equal specs share it.
+#[derive(Debug)]
+pub struct Compiled {
     pub(super) overridable: bool,
     namespaces: Option<Selector>,
     pub(super) spec: PolicySpec,
@@ -71,51 +79,39 @@ pub(super) struct Kind {
     pub(super) env: Vec<crate::api::EnvVar>,
 }
 
+impl PolicyObject {
+    /// Which policy it is.
+    pub fn name(&self) -> PolicyName {
+        let metadata = self.metadata();
+        PolicyName {
+            namespace: match self {
+                Self::Namespaced(_) => Some(metadata.namespace.clone().unwrap_or_default()),
+                Self::Cluster(_) => None,
+            },
+            name: metadata.name.clone().unwrap_or_default(),
+        }
+    }
+
+    fn metadata(&self) -> &ObjectMeta {
+        match self {
+            Self::Namespaced(policy) => &policy.metadata,
+            Self::Cluster(policy) => &policy.metadata,
+        }
+    }
+}
+
 impl Policy {
     /// Checks and renders a policy under the operator's settings.
     pub fn compile(object: &PolicyObject, operator: &Operator) -> Self {
-        let (meta, spec, namespaces, overridable) = match object {
-            PolicyObject::Namespaced(policy) => (&policy.metadata, &policy.spec, None, true),
-            PolicyObject::Cluster(policy) => {
-                let spec = &policy.spec;
-                (
-                    &policy.metadata,
-                    &spec.policy,
-                    spec.namespace_selector.clone(),
-                    spec.overridable,
-                )
-            }
-        };
-        let namespace = match object {
-            PolicyObject::Namespaced(_) => Some(meta.namespace.clone().unwrap_or_default()),
-            PolicyObject::Cluster(_) => None,
-        };
-        let name = PolicyName {
-            namespace,
-            name: meta.name.clone().unwrap_or_default(),
-        };
-        let generation = meta.generation.unwrap_or_default();
-        let kinds = match spec.agents.as_slice() {
-            [] => vec![Kind::new(None, spec)],
-            agents => agents.iter().map(|agent| Kind::new(Some(agent), spec)).collect(),
-        };
-        let sidecars = Sidecars::of(spec, operator);
+        Self::new(object, Arc::new(Compiled::of(object, operator)))
+    }
+
+    /// The policy of this name and generation.
+    pub(super) fn new(object: &PolicyObject, compiled: Arc<Compiled>) -> Self {
         Self {
-            reference: format!("{name}@{generation}"),
-            name,
-            generation,
-            overridable,
-            errors: validate::errors(spec, namespaces.as_ref(), operator),
-            namespaces,
-            notes: notes(spec, &sidecars),
-            sidecars,
-            unreachable: unreachable(spec, operator),
-            kinds,
-            broker: Broker::of(spec, &operator.broker),
-            helpers: render::helpers(spec),
-            tokens: render::tokens(spec),
-            volumes: render::volumes(spec),
-            spec: spec.clone(),
+            name: object.name(),
+            generation: object.metadata().generation.unwrap_or_default(),
+            compiled,
         }
     }
 
@@ -130,8 +126,67 @@ impl Policy {
     }
 
     /// `namespace/name@generation`, as pods are annotated with.
-    pub fn reference(&self) -> &str {
-        &self.reference
+    pub fn reference(&self) -> String {
+        format!("{}@{}", self.name, self.generation)
+    }
+
+    /// Whether the other is the same, generation and all; only one compiled together with it can be.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.name, self.generation) == (&other.name, other.generation) && Arc::ptr_eq(&self.compiled, &other.compiled)
+    }
+
+    /// Whether it serves a namespace with these labels.
+    pub(super) fn serves(&self, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
+        match (&self.name.namespace, &self.namespaces) {
+            (Some(own), _) => own == namespace,
+            (None, None) => true,
+            (None, Some(selector)) => selector.matches(|key| {
+                if key == names::NAMESPACE_NAME {
+                    return Some(namespace);
+                }
+                labels?.get(key).map(String::as_str)
+            }),
+        }
+    }
+}
+
+impl Deref for Policy {
+    type Target = Compiled;
+
+    fn deref(&self) -> &Compiled {
+        &self.compiled
+    }
+}
+
+impl Compiled {
+    /// Checks and renders.
+    pub(super) fn of(object: &PolicyObject, operator: &Operator) -> Self {
+        let (spec, namespaces, overridable) = match object {
+            PolicyObject::Namespaced(policy) => (&policy.spec, None, true),
+            PolicyObject::Cluster(policy) => {
+                let spec = &policy.spec;
+                (&spec.policy, spec.namespace_selector.clone(), spec.overridable)
+            }
+        };
+        let kinds = match spec.agents.as_slice() {
+            [] => vec![Kind::new(None, spec)],
+            agents => agents.iter().map(|agent| Kind::new(Some(agent), spec)).collect(),
+        };
+        let sidecars = Sidecars::of(spec, operator);
+        Self {
+            overridable,
+            errors: validate::errors(spec, namespaces.as_ref(), operator),
+            namespaces,
+            notes: notes(spec, &sidecars),
+            sidecars,
+            unreachable: unreachable(spec, operator),
+            kinds,
+            broker: Broker::of(spec, &operator.broker),
+            helpers: render::helpers(spec),
+            tokens: render::tokens(spec),
+            volumes: render::volumes(spec),
+            spec: spec.clone(),
+        }
     }
 
     /// What makes it unusable; empty when it works.
@@ -169,20 +224,6 @@ impl Policy {
             service_accounts: accounts,
             replace: self.spec.conflicts.values == OnValue::Override,
         })
-    }
-
-    /// Whether it serves a namespace with these labels.
-    pub(super) fn serves(&self, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
-        match (&self.name.namespace, &self.namespaces) {
-            (Some(own), _) => own == namespace,
-            (None, None) => true,
-            (None, Some(selector)) => selector.matches(|key| {
-                if key == names::NAMESPACE_NAME {
-                    return Some(namespace);
-                }
-                labels?.get(key).map(String::as_str)
-            }),
-        }
     }
 
     /// Whether its answer depends on labels of the namespace.

@@ -1,65 +1,120 @@
-//! All policies at one moment, immutable.
+//! All policies at one moment. A copy is a snapshot: it costs little, and later changes do not reach it.
 
+use super::by_name::ByName;
 use super::pod::Pod;
-use super::policy::{Kind, Policy};
+use super::policy::{Kind, Policy, PolicyName};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+/// Labels of one namespace.
+pub type Labels = BTreeMap<String, String>;
+
 /// Labels of namespaces, by namespace.
-pub type Namespaces = HashMap<String, BTreeMap<String, String>>;
+pub type Namespaces = HashMap<String, Labels>;
 
 /// All policies and the labels of all namespaces at one moment.
 #[derive(Debug, Default, Clone)]
 pub struct PolicySet {
     /// In the order in which they are considered.
-    cluster: Vec<Arc<Policy>>,
-    /// By namespace, in the same order.
-    namespaced: HashMap<String, Vec<Arc<Policy>>>,
-    namespaces: Arc<Namespaces>,
+    cluster: Arc<Vec<Arc<Policy>>>,
+    /// By namespace, in the same order; none without a policy.
+    namespaced: ByName<Vec<Arc<Policy>>>,
+    namespaces: ByName<Arc<Labels>>,
 }
 
 impl PolicySet {
-    /// Sorts policies into the order in which they are considered: cluster policies that are not overridable, then
-    /// higher priority, then namespaced before cluster, then name.
-    pub fn new(policies: impl IntoIterator<Item = Arc<Policy>>, namespaces: Arc<Namespaces>) -> Self {
-        let mut set = Self {
-            namespaces,
-            ..Self::default()
-        };
+    /// These policies and namespaces.
+    pub fn new(policies: impl IntoIterator<Item = Arc<Policy>>, namespaces: &Namespaces) -> Self {
+        let mut set = Self::default();
         for policy in policies {
-            match &policy.name().namespace {
-                Some(namespace) => set.namespaced.entry(namespace.clone()).or_default().push(policy),
-                None => set.cluster.push(policy),
-            }
+            set.put(policy);
         }
-        set.cluster.sort_by(|a, b| rank(a).cmp(&rank(b)));
-        for policies in set.namespaced.values_mut() {
-            policies.sort_by(|a, b| rank(a).cmp(&rank(b)));
+        for (namespace, labels) in namespaces {
+            set.put_namespace(namespace, Arc::new(labels.clone()));
         }
         set
     }
 
+    /// Adds a policy in place of the one of its name. Whether that changes anything.
+    pub fn put(&mut self, policy: Arc<Policy>) -> bool {
+        let name = policy.name();
+        match self.get(name) {
+            Some(known) if known.is_same(&policy) => return false,
+            Some(_) => self.take(name),
+            None => {}
+        }
+        let policies = match &name.namespace {
+            None => Some(Arc::make_mut(&mut self.cluster)),
+            Some(namespace) => {
+                if self.namespaced.get(namespace).is_none() {
+                    self.namespaced.insert(namespace, Vec::with_capacity(1));
+                }
+                self.namespaced.get_mut(namespace)
+            }
+        };
+        if let Some(policies) = policies {
+            let at = policies.partition_point(|other| rank(other) < rank(&policy));
+            policies.insert(at, policy);
+        }
+        true
+    }
+
+    /// Removes a policy. Whether it was there.
+    pub fn remove(&mut self, name: &PolicyName) -> bool {
+        let known = self.get(name).is_some();
+        if known {
+            self.take(name);
+            if let Some(namespace) = &name.namespace
+                && self.namespaced.get(namespace).is_some_and(Vec::is_empty)
+            {
+                self.namespaced.remove(namespace);
+            }
+        }
+        known
+    }
+
+    /// Sets the labels of a namespace. Whether that changes anything.
+    pub fn put_namespace(&mut self, namespace: &str, labels: Arc<Labels>) -> bool {
+        let changed = self.namespaces.get(namespace) != Some(&labels);
+        if changed {
+            self.namespaces.insert(namespace, labels);
+        }
+        changed
+    }
+
+    /// Removes a namespace. Whether it was there.
+    pub fn remove_namespace(&mut self, namespace: &str) -> bool {
+        let known = self.namespaces.get(namespace).is_some();
+        if known {
+            self.namespaces.remove(namespace);
+        }
+        known
+    }
+
+    /// The policy of a name.
+    pub fn get(&self, name: &PolicyName) -> Option<&Arc<Policy>> {
+        let policies = match &name.namespace {
+            None => &*self.cluster,
+            Some(namespace) => self.namespaced.get(namespace)?,
+        };
+        policies.iter().find(|policy| policy.name() == name)
+    }
+
     /// All policies, usable or not.
     pub fn policies(&self) -> impl Iterator<Item = &Arc<Policy>> {
-        self.cluster.iter().chain(self.namespaced.values().flatten())
+        let namespaced = self.namespaced.iter().flat_map(|(_, policies)| policies);
+        self.cluster.iter().chain(namespaced)
     }
 
-    /// The namespaces, among the known ones, that a policy serves.
-    pub fn namespaces_served<'a>(&'a self, policy: &'a Policy) -> impl Iterator<Item = &'a str> {
-        self.namespaces
-            .iter()
-            .filter(|(namespace, labels)| policy.serves(namespace, Some(labels)))
-            .map(|(namespace, _)| namespace.as_str())
+    /// The known namespaces.
+    pub fn namespaces(&self) -> impl Iterator<Item = &str> {
+        self.namespaces.iter().map(|(namespace, _)| namespace)
     }
 
-    /// Whether the labels of this namespace are known.
-    pub fn knows_namespace(&self, namespace: &str) -> bool {
-        self.namespaces.contains_key(namespace)
-    }
-
-    /// The policies that serve a namespace, in the order in which they are considered.
-    pub(super) fn serving<'s>(&'s self, namespace: &'s str) -> impl Iterator<Item = &'s Policy> {
+    /// The policies that serve a namespace, in the order in which they are considered: cluster policies that are not
+    /// overridable, then higher priority, then namespaced before cluster, then name.
+    pub fn serving<'s>(&'s self, namespace: &'s str) -> impl Iterator<Item = &'s Policy> {
         let labels = self.namespaces.get(namespace);
         let own = self.namespaced.get(namespace).map(Vec::as_slice).unwrap_or_default();
         let (mut own, mut cluster) = (own.iter().peekable(), self.cluster.iter().peekable());
@@ -69,12 +124,12 @@ impl PolicySet {
             _ => cluster.next(),
         })
         .map(AsRef::as_ref)
-        .filter(move |policy| policy.serves(namespace, labels))
+        .filter(move |policy| policy.serves(namespace, labels.map(AsRef::as_ref)))
     }
 
     /// Whether an unknown namespace could change the answer.
     pub(super) fn misses_namespace(&self, namespace: &str) -> bool {
-        !self.knows_namespace(namespace) && self.cluster.iter().any(|policy| policy.needs_namespace_labels())
+        self.namespaces.get(namespace).is_none() && self.cluster.iter().any(|policy| policy.needs_namespace_labels())
     }
 
     /// The policies that select a pod, in order, each with the kind of pods that it belongs to.
@@ -85,6 +140,16 @@ impl PolicySet {
     ) -> impl Iterator<Item = (&'s Policy, &'s Kind)> {
         self.serving(namespace)
             .filter_map(|policy| Some((policy, policy.kind_of(|key| pod.label(key), pod.service_account())?)))
+    }
+
+    fn take(&mut self, name: &PolicyName) {
+        let policies = match &name.namespace {
+            None => Some(Arc::make_mut(&mut self.cluster)),
+            Some(namespace) => self.namespaced.get_mut(namespace),
+        };
+        if let Some(policies) = policies {
+            policies.retain(|policy| policy.name() != name);
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! The policies and namespaces among documents.
 
 use super::{Document, Place, text};
-use crate::admission::{Namespaces, PolicyObject};
+use crate::admission::{Namespaces, PolicyName, PolicyObject};
 use crate::api::{FieldErrors, InjectionPolicy, schema};
 use crate::names::{GROUP, NAMESPACE_NAME};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 /// What documents say about policies.
@@ -14,6 +14,8 @@ use std::fmt;
 pub struct Policies {
     /// The policies that the API server would accept, in the order of the documents.
     pub objects: Vec<(Place, PolicyObject)>,
+    /// Where in `objects` a policy is.
+    known: HashMap<PolicyName, usize>,
     /// Labels of the namespaces among the documents, with the one that the API server adds.
     pub namespaces: Namespaces,
     /// The policies that it would refuse, and namespaces that cannot be read.
@@ -105,15 +107,14 @@ impl Policies {
 
     /// Adds a policy unless it is there already, as when a file is given twice. Two different ones cannot both hold.
     fn add(&mut self, place: &Place, policy: PolicyObject) {
-        let known = self
-            .objects
-            .iter()
-            .find(|(_, known)| identity(known) == identity(&policy));
-        match known {
-            None => self.objects.push((place.clone(), policy)),
+        let name = policy.name();
+        match self.known.get(&name).and_then(|at| self.objects.get(*at)) {
+            None => {
+                self.known.insert(name, self.objects.len());
+                self.objects.push((place.clone(), policy));
+            }
             Some((_, known)) if *known == policy => {}
             Some((first, _)) => {
-                let (kind, namespace, name) = identity(&policy);
                 let mut errors = FieldErrors::default();
                 errors.add(
                     "metadata.name",
@@ -121,9 +122,9 @@ impl Policies {
                 );
                 self.unusable.push(Unusable {
                     place: place.clone(),
-                    kind: kind.to_owned(),
-                    namespace: namespace.map(str::to_owned),
-                    name: name.to_owned(),
+                    kind: kind(&policy).to_owned(),
+                    namespace: name.namespace,
+                    name: name.name,
                     errors,
                     object: None,
                 });
@@ -182,17 +183,11 @@ fn metadata(object: &Value) -> &Value {
     object.get("metadata").unwrap_or(&Value::Null)
 }
 
-/// The kind, namespace and name by which the API server tells policies apart.
-fn identity(policy: &PolicyObject) -> (&'static str, Option<&str>, &str) {
-    let (kind, metadata) = match policy {
-        PolicyObject::Namespaced(policy) => ("InjectionPolicy", &policy.metadata),
-        PolicyObject::Cluster(policy) => ("ClusterInjectionPolicy", &policy.metadata),
-    };
-    (
-        kind,
-        metadata.namespace.as_deref(),
-        metadata.name.as_deref().unwrap_or_default(),
-    )
+fn kind(policy: &PolicyObject) -> &'static str {
+    match policy {
+        PolicyObject::Namespaced(_) => "InjectionPolicy",
+        PolicyObject::Cluster(_) => "ClusterInjectionPolicy",
+    }
 }
 
 fn labels(object: &Value) -> Result<(String, BTreeMap<String, String>), FieldErrors> {

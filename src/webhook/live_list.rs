@@ -4,8 +4,8 @@
 //! could be denied although its policy exists. What a pod's author can cause with it is bounded: one list at a time
 //! for a namespace, its answer used for a second, few lists at once, each short and small.
 
+use super::decode::decode;
 use super::kubernetes::explain;
-use super::policy_watch::decode;
 use crate::metrics::{LiveList as Outcome, LiveListLabels, Metrics};
 use anyhow::{anyhow, ensure};
 use k8s_openapi::api::core::v1::Namespace;
@@ -126,10 +126,7 @@ impl LiveList {
         )?;
         policies.extend(cluster_policies);
         let labels = labels.map(|object| (namespace.to_owned(), object.metadata.labels.unwrap_or_default()));
-        Ok(PolicySet::new(
-            policies,
-            Arc::new(labels.into_iter().collect::<Namespaces>()),
-        ))
+        Ok(PolicySet::new(policies, &labels.into_iter().collect::<Namespaces>()))
     }
 
     /// Policies that cannot be read are left to the watch, which reports them.
