@@ -1,7 +1,8 @@
 //! What the operator of the cluster allows: the chart's values, read once at start-up.
 
+use crate::allowed::Listed;
 use crate::api::{Preset, Selector};
-use http::Uri;
+use crate::host::{HostPort, Url};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -20,9 +21,9 @@ pub struct Operator {
     pub preset_images: BTreeMap<Preset, String>,
     /// Hosts that credential sidecars may send a token to, to get their credential: `host` or `host:port`; without a port the
     /// one that the URL's scheme stands for.
-    pub credential_hosts: Vec<String>,
+    pub credential_hosts: Vec<Listed>,
     /// Hosts, beside Google's, that policies may name in `endpoints` and `vertex.endpoint`: `host` or `host:port`.
-    pub endpoint_hosts: Vec<String>,
+    pub endpoint_hosts: Vec<HostPort>,
     /// Audiences that the API server accepts; no policy may project a token for one of them.
     pub api_server_audiences: Vec<String>,
     /// The broker's container, as far as it is not the policy's.
@@ -62,15 +63,9 @@ impl TryFrom<String> for HttpProxy {
     type Error = &'static str;
 
     fn try_from(url: String) -> Result<Self, Self::Error> {
-        const EXPECTED: &str = "must be http://HOST:PORT, without a user and a password";
-        let uri: Uri = url.parse().map_err(|_| EXPECTED)?;
-        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'));
-        let port = authority.and_then(http::uri::Authority::port_u16);
-        let whole = port.is_some() && matches!(uri.path(), "" | "/") && uri.query().is_none() && !url.contains('#');
-        if whole && uri.scheme_str() == Some("http") {
-            Ok(Self(url))
-        } else {
-            Err(EXPECTED)
+        match url.parse::<Url>() {
+            Ok(parsed) if !parsed.is_secure() && parsed.is_bare() && parsed.address().port.is_some() => Ok(Self(url)),
+            _ => Err("must be http://HOST:PORT, without a user and a password"),
         }
     }
 }
@@ -162,15 +157,19 @@ impl Default for Broker {
 }
 
 impl Operator {
-    /// Whether a host may be sent a token by a credential sidecar.
-    pub fn may_have_credentials(&self, host: &str, port: u16, secure: bool) -> bool {
-        let default = if secure { 443 } else { 80 };
-        self.credential_hosts
-            .iter()
-            .any(|listed| match listed.rsplit_once(':') {
-                Some((name, listed)) => name.eq_ignore_ascii_case(host) && listed.parse() == Ok(port),
-                None => listed.eq_ignore_ascii_case(host) && port == default,
-            })
+    /// Whether a credential sidecar may send a token to a URL.
+    pub fn may_have_credentials(&self, url: &Url) -> bool {
+        self.credential_hosts.iter().any(|listed| listed.covers(url))
+    }
+}
+
+/// What is on a list of the operator's, as the end of a sentence.
+pub(crate) fn listed(list: &str, hosts: &[impl ToString]) -> String {
+    let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+    if hosts.is_empty() {
+        format!("the operator's list of {list} is empty")
+    } else {
+        format!("the operator's list of {list} has {}", hosts.join(", "))
     }
 }
 

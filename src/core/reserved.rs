@@ -5,7 +5,7 @@
 //! agent, or to a sidecar whose image the operator allows, is one that its author could add to a pod.
 
 use crate::git::config;
-use crate::{clients, names};
+use crate::{clients, names, path};
 
 /// Variables that no policy sets.
 struct Variables {
@@ -130,7 +130,7 @@ pub fn is_for_credentials(path: &str) -> bool {
 /// The same path with `/run` for `/var/run`, which is a link to it in nearly every image.
 pub fn real(path: &str) -> String {
     match path.strip_prefix("/var/run") {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("/run{rest}"),
+        Some(rest) if path::is_within(path, "/var/run") => format!("/run{rest}"),
         _ => path.to_owned(),
     }
 }
@@ -163,7 +163,5 @@ fn configure_us(name: &str) -> bool {
 
 /// Whether `path` is `directory` or below it.
 fn is_within(path: &str, directory: &str) -> bool {
-    real(path)
-        .strip_prefix(&real(directory))
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path::is_within(&real(path), &real(directory))
 }

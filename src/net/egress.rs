@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context as Task, Poll};
 use tokio::net::TcpStream;
 use tower::Service;
-use vertex_injector_core::endpoint::is_loopback;
+use vertex_injector_core::host::{Host, proxy_address};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -52,10 +52,11 @@ impl Egress {
         let Some(url) = either("HTTPS_PROXY", "https_proxy") else {
             return Ok(Self::default());
         };
-        let address = address(&url).context(
+        let address = proxy_address(&url).context(
             "HTTPS_PROXY has to be http://HOST:PORT, with USER:PASSWORD@ before the host if the proxy wants them; TLS to a proxy, and SOCKS, are not spoken",
         )?;
         let excepted = either("NO_PROXY", "no_proxy").unwrap_or_default();
+        let address = address.to_string();
         let matcher = Matcher::builder().https(url).no(excepted).build();
         Ok(Self(Some(Arc::new(Proxy { matcher, address }))))
     }
@@ -80,16 +81,6 @@ impl fmt::Debug for Egress {
     }
 }
 
-/// `HOST:PORT` of a proxy's URL.
-fn address(url: &str) -> Option<String> {
-    let uri: Uri = url.parse().ok()?;
-    let authority = uri.authority()?;
-    let plain =
-        matches!(uri.scheme_str(), None | Some("http")) && matches!(uri.path(), "" | "/") && uri.query().is_none();
-    let host = authority.host();
-    (plain && !host.is_empty()).then(|| format!("{host}:{}", authority.port_u16().unwrap_or(80)))
-}
-
 /// Connects to hosts, straight or by the proxy.
 #[derive(Debug, Clone)]
 pub struct Route {
@@ -107,6 +98,7 @@ impl Service<Uri> for Route {
     }
 
     fn call(&mut self, to: Uri) -> Self::Future {
+        let is_loopback = |host: &str| host.parse().is_ok_and(|host: Host| host.is_loopback());
         let proxy = self.egress.0.as_deref().filter(|_| !to.host().is_some_and(is_loopback));
         let Some(proxy) = proxy.and_then(|proxy| proxy.matcher.intercept(&to)) else {
             return Box::pin(self.http.call(to).map_err(Into::into));

@@ -206,7 +206,7 @@ impl Upstream {
     /// # Errors
     /// As [`Self::post_form`], and when the token is no header's text: nothing is sent then.
     pub async fn get(&self, url: &Endpoint, bearer: &Secret) -> Result<Answer, Unanswered> {
-        let value = authorization(bearer).ok_or_else(|| Unanswered::Unsendable(url.host().to_owned()))?;
+        let value = authorization(bearer).ok_or_else(|| Unanswered::Unsendable(url.host().to_string()))?;
         let request = Request::builder().uri(url.uri().clone()).header(AUTHORIZATION, value);
         self.send(url, request, Bytes::new()).await
     }
@@ -223,7 +223,7 @@ impl Upstream {
     }
 
     async fn send(&self, to: &Endpoint, request: request::Builder, body: Bytes) -> Result<Answer, Unanswered> {
-        let host = || to.host().to_owned();
+        let host = || to.host().to_string();
         let request = request
             .header(ACCEPT, "application/json")
             .body(Full::new(body))

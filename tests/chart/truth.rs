@@ -144,8 +144,14 @@ fn the_webhook_reads_the_operators_settings_as_the_chart_writes_them() {
         every.preset_images,
         [(Preset::Github, "ghcr.io/acme/github-mcp:1.0".to_owned())].into()
     );
-    assert_eq!(every.credential_hosts, ["tokens.example.com", "tokens.agents.svc:8080"]);
-    assert_eq!(every.endpoint_hosts, ["psc.example.com", "psc.example.com:8443"]);
+    assert_eq!(
+        every.credential_hosts,
+        ["tokens.example.com", "tokens.agents.svc:8080"].map(|host| host.parse().expect("a host"))
+    );
+    assert_eq!(
+        every.endpoint_hosts,
+        ["psc.example.com", "psc.example.com:8443"].map(|host| host.parse().expect("a host"))
+    );
     assert_eq!(every.api_server_audiences, ["https://issuer.example.com/"]);
     let digest = "sha256:fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210";
     assert_eq!(

@@ -164,6 +164,14 @@ fn settings_of_the_operator_that_do_not_exist_or_do_not_fit() {
             "agentSelectors[0]: missing field `name`",
         ),
         (
+            "endpointHosts: [a.example, 'https://s3cr3t.example']\n",
+            "endpointHosts[1]: has a port that is no number from 1 to 65535",
+        ),
+        (
+            "credentialHosts: [10.0.0.1]\n",
+            "credentialHosts[0]: has an address for a host; other than on loopback, use its name",
+        ),
+        (
             "broker: {httpsProxy: 'http://me:s3cr3t@proxy:3128'}\n",
             "broker.httpsProxy: must be http://HOST:PORT, without a user and a password",
         ),

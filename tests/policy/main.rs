@@ -61,8 +61,10 @@ fn corpus() -> Vec<Value> {
 fn operators() -> Vec<Operator> {
     let mut open = Operator {
         sidecar_images: vec!["*".to_owned()],
-        endpoint_hosts: vec!["sts.example.com".to_owned()],
-        credential_hosts: vec!["tokens.example.com".to_owned(), "a.b.svc:8080".to_owned()],
+        endpoint_hosts: vec!["sts.example.com".parse().expect("a host")],
+        credential_hosts: ["tokens.example.com", "a.b.svc:8080"]
+            .map(|host| host.parse().expect("a host"))
+            .to_vec(),
         ..Operator::default()
     };
     for preset in Preset::ALL {

@@ -14,6 +14,7 @@
 
 mod canary;
 mod envelope;
+mod hosts;
 mod known;
 mod model;
 mod others;

@@ -28,8 +28,8 @@ const CLIENTS: &[&str] = &[
 pub fn operator() -> Operator {
     Operator {
         sidecar_images: vec!["example.com/mcp/*".to_owned()],
-        endpoint_hosts: vec!["sts.example.com".to_owned()],
-        credential_hosts: vec!["tokens.example.com".to_owned()],
+        endpoint_hosts: vec!["sts.example.com".parse().expect("a host")],
+        credential_hosts: vec!["tokens.example.com".parse().expect("a host")],
         broker: Broker {
             image_pull_secrets: vec![PULL_SECRET.to_owned()],
             ca_config_map: Some(CaConfigMap {

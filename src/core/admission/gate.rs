@@ -9,6 +9,7 @@ use super::settings;
 use crate::api::{OnKey, OnValue, PolicySpec};
 use crate::clients::{self, API_KEYS, CREDENTIALS, OTHER_PROVIDERS};
 use crate::names;
+use crate::path::is_within;
 
 /// Why both are left out.
 pub(super) struct Shut {
@@ -142,10 +143,7 @@ fn is_our_file(target: &ContainerDraft<'_>, file: Option<&str>) -> bool {
     let mounts = target.chosen.container.volume_mounts.iter().flatten();
     let innermost = mounts
         .map(|mount| (&*mount.name, mount.mount_path.trim_end_matches('/')))
-        .filter(|(_, directory)| {
-            path.strip_prefix(*directory)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
+        .filter(|(_, directory)| is_within(path, directory))
         .max_by_key(|(_, directory)| directory.len());
     match innermost {
         Some((names::CREDENTIALS_VOLUME, _)) => true,

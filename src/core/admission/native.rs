@@ -6,6 +6,7 @@ use super::ours::is_ours;
 use super::pod::{Pod, Projected, Quantity};
 use super::select;
 use crate::api::Resources;
+use crate::path::{is_plain, is_within};
 use crate::quantity::thousandths as quantity;
 use crate::{names, reserved};
 use serde_json::{Map, Value, json};
@@ -257,12 +258,9 @@ fn is_rendering(pod: &Pod<'_>, index: usize, name: &str, rendered: &Value, seale
 /// Whether a mount at this path would take the place of something that our program is or reads.
 fn covers(path: &str) -> bool {
     const NEEDED: [&str; 5] = ["/etc", "/proc", "/sys", "/vertex-injector", names::CREDENTIAL_DIRECTORY];
-    let within = |inner: &str, outer: &str| {
-        inner
-            .strip_prefix(outer)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || outer == "/")
-    };
     // A path that is written in an unusual way might be any.
-    let plain = path.starts_with('/') && !path.split('/').skip(1).any(|part| matches!(part, "" | "." | ".."));
-    !plain || NEEDED.iter().any(|needed| within(path, needed) || within(needed, path))
+    !is_plain(path)
+        || NEEDED
+            .iter()
+            .any(|needed| is_within(path, needed) || is_within(needed, path))
 }

@@ -4,7 +4,9 @@
 //! `url.BASE.insteadOf` = `PREFIX` lets git read every URL that begins with PREFIX as one that begins with BASE; of several
 //! prefixes the longest counts, and of equal ones the first. Source: git-config(1), git's `remote.c`.
 
+use crate::host::{Host, HostPort};
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// The variable that counts the pairs.
@@ -24,27 +26,21 @@ pub fn is_owned(name: &str) -> bool {
 /// Most pairs that a pod may have; git has no use for so many, and nobody should have to count them.
 pub const MAX_PAIRS: usize = 1000;
 
-/// Longest host name.
-const MAX_HOST: usize = 253;
-
 /// A host that serves git over HTTPS: `HOST` or `HOST:PORT`, a DNS name or an IPv4 address in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct GitHost {
-    name: String,
-    port: Option<u16>,
-}
+pub struct GitHost(HostPort);
 
 impl GitHost {
-    /// The name without port.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// The host without port.
+    pub fn host(&self) -> &Host {
+        &self.0.host
     }
 
     /// The URL prefixes by which people name the host's repositories: HTTPS, and what needs a key that the agent has not.
     fn prefixes(&self) -> Vec<String> {
         let mut prefixes = vec![format!("https://{self}/")];
         // The port is that of HTTPS: what listens on SSH's may be another server.
-        if self.port.is_none() {
+        if self.0.port.is_none() {
             prefixes.push(format!("git@{self}:"));
             prefixes.push(format!("ssh://git@{self}/"));
         }
@@ -56,43 +52,26 @@ impl FromStr for GitHost {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (name, port) = match text.split_once(':') {
-            Some((name, port)) if !text.contains('/') => (name, Some(port)),
-            _ => (text, None),
-        };
-        let label = |label: &str| {
-            let inside = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-            !label.is_empty() && label.bytes().all(inside) && !label.starts_with('-') && !label.ends_with('-')
-        };
-        if name.len() > MAX_HOST || !name.split('.').all(label) {
-            return Err(
+        match text.parse() {
+            // No path of the proxy can name an address of version 6.
+            Err(_)
+            | Ok(HostPort {
+                host: Host::Address(IpAddr::V6(_)),
+                ..
+            }) => Err(
                 "not HOST or HOST:PORT: a DNS name or an IPv4 address such as github.com, without https:// and path",
-            );
+            ),
+            Ok(HostPort { host, port }) => Ok(Self(HostPort {
+                host,
+                port: port.filter(|port| *port != 443),
+            })),
         }
-        let port = match port {
-            None => None,
-            Some(port) if port.starts_with('0') || !port.bytes().all(|b| b.is_ascii_digit()) => {
-                return Err("the port is not a number from 1 to 65535");
-            }
-            Some(port) => match port.parse() {
-                Ok(443) => None,
-                Ok(port) => Some(port),
-                Err(_) => return Err("the port is not a number from 1 to 65535"),
-            },
-        };
-        Ok(Self {
-            name: name.to_ascii_lowercase(),
-            port,
-        })
     }
 }
 
 impl fmt::Display for GitHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.port {
-            None => f.write_str(&self.name),
-            Some(port) => write!(f, "{}:{port}", self.name),
-        }
+        self.0.fmt(f)
     }
 }
 

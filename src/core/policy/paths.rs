@@ -1,6 +1,7 @@
 //! Where a policy may mount something: not over what is reserved, and nothing twice.
 
 use super::errors::{Checked, Errors};
+use crate::path::is_plain;
 use crate::{names, reserved};
 use std::collections::HashMap;
 use std::fmt;
@@ -15,7 +16,7 @@ pub(super) struct Mounts(HashMap<String, String>);
 
 impl MountPath {
     pub(super) fn parse(path: &str, field: &str, errors: &mut Errors) -> Checked<Self> {
-        if !path.starts_with('/') || path.split('/').skip(1).any(|part| matches!(part, "" | "." | "..")) {
+        if !is_plain(path) {
             return Err(errors.add(
                 field,
                 format!("{path:?} is not a plain absolute path: no empty, '.' or '..' part, no '/' at the end"),

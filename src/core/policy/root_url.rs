@@ -1,7 +1,8 @@
 //! Root URLs that receive tokens: of Google's own hosts, or of hosts on the operator's list, exactly.
 
 use super::errors::{Checked, Errors};
-use crate::operator::Operator;
+use crate::host::Url;
+use crate::operator::{Operator, listed};
 use std::fmt;
 
 /// `https://HOST[:PORT]`, without a slash at the end.
@@ -27,26 +28,18 @@ impl RootUrl {
         operator: &Operator,
         errors: &mut Errors,
     ) -> Checked<Self> {
-        let authority = url
-            .parse::<http::Uri>()
-            .ok()
-            .filter(|uri| uri.scheme_str() == Some("https") && matches!(uri.path(), "" | "/") && uri.query().is_none())
-            .and_then(|uri| uri.into_parts().authority)
-            .filter(|authority| !authority.as_str().contains('@') && !authority.host().ends_with('.'));
-        let Some(authority) = authority else {
+        let parsed = url.parse::<Url>().ok();
+        let Some(parsed) = parsed.filter(|url| url.is_secure() && url.is_bare()) else {
             return Err(errors.add(field, format!("{url:?} is not of the form https://HOST[:PORT]")));
         };
-        let google = authority.port_u16().is_none_or(|port| port == 443) && service.is_at(authority.host());
-        if !google && !operator.endpoint_hosts.iter().any(|host| host == authority.as_str()) {
-            let also = match operator.endpoint_hosts.as_slice() {
-                [] => "the operator's list of endpointHosts is empty".to_owned(),
-                hosts => format!("the operator's list of endpointHosts has {}", hosts.join(", ")),
-            };
+        let google = parsed.port() == 443 && parsed.host().name().is_some_and(|name| service.is_at(name));
+        if !google && !operator.endpoint_hosts.iter().any(|host| host.covers(&parsed)) {
             return Err(errors.add(
                 field,
                 format!(
-                    "host {:?} may not receive tokens: it is none of Google's for this, and {also}",
-                    authority.as_str()
+                    "host \"{}\" may not receive tokens: it is none of Google's for this, and {}",
+                    parsed.address(),
+                    listed("endpointHosts", &operator.endpoint_hosts)
                 ),
             ));
         }

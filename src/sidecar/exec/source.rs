@@ -102,9 +102,7 @@ impl Source {
 /// # Errors
 /// When they are needed and there are none.
 pub fn client(endpoints: &[&Endpoint], egress: &Egress) -> std::io::Result<Upstream> {
-    let secure = endpoints
-        .iter()
-        .any(|endpoint| endpoint.uri().scheme_str() == Some("https"));
+    let secure = endpoints.iter().any(|endpoint| endpoint.is_secure());
     Ok(if secure {
         Upstream::new(upstream::google(egress)?)
     } else {

@@ -10,6 +10,7 @@ use crate::admission::recognise::OPENSHELL_USER_ENVIRONMENT;
 use crate::admission::render;
 use crate::admission::select::{Chosen, Place};
 use crate::names;
+use crate::path::{is_below, is_same};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -194,7 +195,7 @@ impl<'p> ContainerDraft<'p> {
             if self.mount_edits.remove.contains(&i) {
                 continue;
             }
-            let problem = if found_path == path {
+            let problem = if is_same(found_path, &path) {
                 let plain = found.sub_path.as_deref().unwrap_or_default() == sub_path
                     && found.sub_path_expr.as_deref().unwrap_or_default().is_empty()
                     && found.read_only == read_only;
@@ -215,11 +216,11 @@ impl<'p> ContainerDraft<'p> {
                 )
             } else if is_ours {
                 continue;
-            } else if found.read_only && below(&path, found_path) {
+            } else if found.read_only && is_below(&path, found_path) {
                 format!(
                     "container {name:?} mounts {found_path} read-only, and nothing can be mounted below it at {path}"
                 )
-            } else if read_only && below(found_path, &path) {
+            } else if read_only && is_below(found_path, &path) {
                 format!(
                     "container {name:?} mounts {found_path}, which lies below {path}, where the policy mounts a read-only volume"
                 )
@@ -255,7 +256,7 @@ impl<'p> ContainerDraft<'p> {
             mount.name.starts_with(names::PIECE_PREFIX)
                 && !wanted
                     .iter()
-                    .any(|(name, path)| **name == *mount.name && *path == mount.mount_path.trim_end_matches('/'))
+                    .any(|(name, path)| **name == *mount.name && is_same(path, &mount.mount_path))
         });
     }
 
@@ -316,9 +317,4 @@ pub(in crate::admission) fn previous(pod: &Pod<'_>, container: &str) -> BTreeSet
     all.filter_map(|entry| entry.strip_prefix(container)?.strip_prefix('/'))
         .map(str::to_owned)
         .collect()
-}
-
-/// Whether `path` lies strictly below `parent`.
-fn below(path: &str, parent: &str) -> bool {
-    path.strip_prefix(parent).is_some_and(|rest| rest.starts_with('/'))
 }

@@ -7,6 +7,7 @@ use crate::admission::select;
 use crate::api::PolicySpec;
 use crate::clients::CREDENTIALS;
 use crate::names;
+use crate::path::is_within;
 
 /// What becomes of a container's own credential file.
 pub(super) enum OwnFile<'p> {
@@ -29,10 +30,7 @@ pub(super) fn unmount_own<'p>(target: &mut ContainerDraft<'p>, volumes: &Volumes
         Some(Known::Text(path)) => path,
         Some(Known::Opaque { .. }) => return OwnFile::Left,
     };
-    let holds = |mount: &&'p Mount<'p>| {
-        path.strip_prefix(&*mount.mount_path)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
+    let holds = |mount: &&'p Mount<'p>| is_within(path, &mount.mount_path);
     let mounts = target.chosen.container.volume_mounts.iter().flatten();
     let Some(mount) = mounts.filter(holds).max_by_key(|mount| mount.mount_path.len()) else {
         return if target.is_previous(CREDENTIALS) {

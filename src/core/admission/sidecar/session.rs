@@ -8,7 +8,9 @@ use crate::admission::env::Known;
 use crate::admission::proxies;
 use crate::admission::render;
 use crate::api::CredentialSource;
+use crate::host::Url;
 use crate::operator::Operator;
+use crate::path::is_within;
 use serde_json::{Value, json};
 
 /// Files of certificates that a process trusts.
@@ -44,9 +46,7 @@ pub(super) fn take_over(
         exchange(agent, server, operator, &mut taken, notes);
     }
     if let Some(http) = &credential.http {
-        taken
-            .hosts
-            .extend(host_of(&http.url).map(|(host, port, _)| format!("{host}:{port}")));
+        taken.hosts.extend(http.url.parse().as_ref().map(host_of));
     }
     let is_own = |name: &str| server.env.iter().any(|own| own.name == name);
     for name in TRUST.into_iter().filter(|name| !is_own(name)) {
@@ -81,20 +81,21 @@ fn exchange(
             continue;
         };
         if variable.ends_with("_URL") {
-            match host_of(&value) {
-                Some((host, port, secure)) if operator.may_have_credentials(&host, port, secure) => {
-                    let host = format!("{host}:{port}");
+            match value.parse::<Url>() {
+                Ok(url) if operator.may_have_credentials(&url) => {
+                    let host = host_of(&url);
                     if !taken.hosts.contains(&host) {
                         taken.hosts.push(host);
                     }
                 }
-                Some((host, port, _)) => deny(
+                Ok(url) => deny(
                     variable,
                     format!(
-                        "{variable} of container {container:?} leads to {host}:{port}, which is not on the operator's list of credentialHosts, so sidecar {name:?} may not send a token there"
+                        "{variable} of container {container:?} leads to {}, which is not on the operator's list of credentialHosts, so sidecar {name:?} may not send a token there",
+                        host_of(&url)
                     ),
                 ),
-                None => deny(variable, format!("{variable} of container {container:?} is not a URL")),
+                Err(problem) => deny(variable, format!("{variable} of container {container:?} {problem}")),
             }
         }
         taken.env.push(render::literal(variable, &escaped(&value)));
@@ -134,12 +135,8 @@ fn certificates(agent: &ContainerDraft<'_>, name: &str, taken: &mut TakenOver) {
         return;
     };
     let mounts = agent.chosen.container.volume_mounts.iter().flatten();
-    let holds = |path: &str| {
-        file.strip_prefix(path)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
     let Some(mount) = mounts
-        .filter(|mount| mount.sub_path_expr.is_none() && holds(mount.mount_path.trim_end_matches('/')))
+        .filter(|mount| mount.sub_path_expr.is_none() && is_within(file, &mount.mount_path))
         .max_by_key(|mount| mount.mount_path.len())
     else {
         return;
@@ -154,17 +151,9 @@ fn certificates(agent: &ContainerDraft<'_>, name: &str, taken: &mut TakenOver) {
     taken.env.push(render::literal(name, &escaped(file)));
 }
 
-/// Host, port and whether the connection is encrypted.
-fn host_of(url: &str) -> Option<(String, u16, bool)> {
-    let uri: http::Uri = url.parse().ok()?;
-    let secure = match uri.scheme_str()? {
-        "https" => true,
-        "http" => false,
-        _ => return None,
-    };
-    let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
-    let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
-    Some((authority.host().to_ascii_lowercase(), port, secure))
+/// `HOST:PORT`, whatever the URL leaves out.
+fn host_of(url: &Url) -> String {
+    format!("{}:{}", url.host(), url.port())
 }
 
 /// A literal that the kubelet does not expand: the references in it are resolved already.

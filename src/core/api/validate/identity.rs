@@ -2,7 +2,8 @@
 
 use super::check_object_name;
 use crate::api::{Client, FieldErrors, Identity, PolicySpec};
-use crate::operator::Operator;
+use crate::host::Url;
+use crate::operator::{Operator, listed};
 
 pub(super) fn check(spec: &PolicySpec, operator: &Operator, errors: &mut FieldErrors) {
     let Some(identity) = &spec.identity else { return };
@@ -99,27 +100,19 @@ pub(super) fn check_endpoint(
     operator: &Operator,
     errors: &mut FieldErrors,
 ) {
-    let authority = url
-        .parse::<http::Uri>()
-        .ok()
-        .filter(|uri| uri.scheme_str() == Some("https") && matches!(uri.path(), "" | "/") && uri.query().is_none())
-        .and_then(|uri| uri.into_parts().authority)
-        .filter(|authority| !authority.as_str().contains('@') && !authority.host().ends_with('.'));
-    let Some(authority) = authority else {
+    let parsed = url.parse::<Url>().ok();
+    let Some(url) = parsed.filter(|url| url.is_secure() && url.is_bare()) else {
         errors.add(field, format!("{url:?} is not of the form https://HOST[:PORT]"));
         return;
     };
-    let google = authority.port_u16().is_none_or(|port| port == 443) && is_google(authority.host());
-    if !google && !operator.endpoint_hosts.iter().any(|host| host == authority.as_str()) {
-        let also = match operator.endpoint_hosts.as_slice() {
-            [] => "the operator's list of endpointHosts is empty".to_owned(),
-            hosts => format!("the operator's list of endpointHosts has {}", hosts.join(", ")),
-        };
+    let google = url.port() == 443 && url.host().name().is_some_and(is_google);
+    if !google && !operator.endpoint_hosts.iter().any(|host| host.covers(&url)) {
         errors.add(
             field,
             format!(
-                "host {:?} may not receive tokens: it is none of Google's for this, and {also}",
-                authority.as_str()
+                "host \"{}\" may not receive tokens: it is none of Google's for this, and {}",
+                url.address(),
+                listed("endpointHosts", &operator.endpoint_hosts)
             ),
         );
     }

@@ -1,6 +1,7 @@
 //! Where a policy may mount something: not over what is reserved, and nothing twice.
 
 use crate::api::{FieldErrors, PolicySpec};
+use crate::path::is_plain;
 use crate::reserved;
 use std::collections::HashMap;
 
@@ -47,7 +48,7 @@ pub(super) fn check(spec: &PolicySpec, errors: &mut FieldErrors) {
 }
 
 pub(super) fn check_path(path: &str, field: &str, errors: &mut FieldErrors) {
-    if !path.starts_with('/') || path.split('/').skip(1).any(|part| matches!(part, "" | "." | "..")) {
+    if !is_plain(path) {
         errors.add(
             field,
             format!("{path:?} is not a plain absolute path: no empty, '.' or '..' part, no '/' at the end"),

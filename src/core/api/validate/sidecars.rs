@@ -3,12 +3,12 @@
 use super::identity::check_audience;
 use super::pieces::{check_bounds, matches};
 use super::{check_object_name, paths};
-use crate::allowed::{Allowed, is_service};
 use crate::api::{CredentialHttp, CredentialSource, FieldErrors, Git, Isolation, PolicySpec, Sidecar};
 use crate::git::config::GitHost;
 use crate::git::rules::Rule;
+use crate::host::Url;
 use crate::names;
-use crate::operator::Operator;
+use crate::operator::{Operator, listed};
 use crate::presets::Complete;
 use crate::reserved;
 use std::collections::HashMap;
@@ -319,22 +319,16 @@ fn check_source(
 
 /// The host of a credential's endpoint is on the operator's list, exactly. Within the cluster http will do.
 fn check_url(url: &str, field: &str, operator: &Operator, errors: &mut FieldErrors) {
-    let uri = url.parse::<http::Uri>().ok().filter(|uri| uri.query().is_none());
-    let parts = uri.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.authority()?)));
-    let plain =
-        |host: &str| !host.ends_with('.') && !host.starts_with('[') && host.parse::<std::net::Ipv4Addr>().is_err();
-    let Some((scheme, authority)) = parts.filter(|(scheme, authority)| {
-        matches!(*scheme, "http" | "https") && !authority.as_str().contains('@') && plain(authority.host())
-    }) else {
+    let parsed = url.parse::<Url>().ok();
+    let Some(parsed) = parsed.filter(|url| url.host().name().is_some() && !url.has_query()) else {
         errors.add(
             field,
-            format!("{url:?} is not of the form https://HOST[:PORT]/PATH with a host's name"),
+            format!("{url:?} is not of the form https://HOST[:PORT]/PATH, with a host's name and without user, query, '.' and '..'"),
         );
         return;
     };
-    let host = authority.host().to_ascii_lowercase();
-    let port = authority.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
-    if scheme == "http" && !is_service(&host) {
+    let host = parsed.host();
+    if !parsed.is_secure() && !host.is_service() {
         errors.add(
             field,
             format!(
@@ -342,20 +336,16 @@ fn check_url(url: &str, field: &str, operator: &Operator, errors: &mut FieldErro
             ),
         );
     }
-    if !operator.may_have_credentials(&host, port, scheme == "https") {
-        let also = match operator.credential_hosts.as_slice() {
-            [] => "the operator's list of credentialHosts is empty".to_owned(),
-            hosts => format!("the operator's list of credentialHosts has {}", hosts.join(", ")),
-        };
-        errors.add(field, format!("host \"{host}:{port}\" may not receive tokens: {also}"));
-    } else if let Err(problem) = accepted(url, &format!("{host}:{port}")) {
-        errors.add(field, format!("the URL {problem}"));
+    if !operator.may_have_credentials(&parsed) {
+        errors.add(
+            field,
+            format!(
+                "host \"{host}:{}\" may not receive tokens: {}",
+                parsed.port(),
+                listed("credentialHosts", &operator.credential_hosts)
+            ),
+        );
     }
-}
-
-/// Whether the wrapper would send a token there when this host is listed.
-fn accepted(url: &str, host: &str) -> Result<(), String> {
-    Allowed::new(vec![host.parse()?]).check(url).map(drop)
 }
 
 fn check_git(git: &Git, field: &str, hosts: &mut HashMap<String, String>, errors: &mut FieldErrors) {

@@ -1,10 +1,11 @@
 //! Where a sidecar's credential comes from, and how its server gets it: from the kubelet, or from our program, which runs it.
 
 use super::{Filled, Git};
-use crate::allowed::{Allowed, is_service};
+use crate::allowed::Listed;
 use crate::api::{CredentialFile, CredentialHttp, CredentialSource, CredentialVariable, Isolation, OnRefresh, Sidecar};
+use crate::host::Url;
 use crate::names;
-use crate::operator::Operator;
+use crate::operator::{Operator, listed};
 use crate::policy::env::{self, Names};
 use crate::policy::errors::{Checked, Errors, all, exactly_one};
 use crate::policy::paths::MountPath;
@@ -71,8 +72,8 @@ pub enum Source {
     AmbientExchange {
         /// The provider whose credential it is, in `CREDENTIAL_IDS`.
         provider: String,
-        /// Hosts that may have a token, `HOST` or `HOST:PORT`: the operator's list.
-        hosts: Vec<String>,
+        /// Hosts that may have a token: the operator's list.
+        hosts: Vec<Listed>,
     },
 }
 
@@ -334,22 +335,15 @@ fn endpoint(http: &CredentialHttp, operator: &Operator, field: &str, errors: &mu
     } = http;
     let audience = Audience::parse(audience, &format!("{field}.audience"), operator, errors);
     let field = format!("{field}.url");
-    let uri = url.parse::<http::Uri>().ok().filter(|uri| uri.query().is_none());
-    let parts = uri.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.authority()?)));
-    let plain =
-        |host: &str| !host.ends_with('.') && !host.starts_with('[') && host.parse::<std::net::Ipv4Addr>().is_err();
-    let Some((scheme, authority)) = parts.filter(|(scheme, authority)| {
-        matches!(*scheme, "http" | "https") && !authority.as_str().contains('@') && plain(authority.host())
-    }) else {
+    let parsed = url.parse::<Url>().ok();
+    let Some(parsed) = parsed.filter(|url| url.host().name().is_some() && !url.has_query()) else {
         return Err(errors.add(
             field,
-            format!("{url:?} is not of the form https://HOST[:PORT]/PATH with a host's name"),
+            format!("{url:?} is not of the form https://HOST[:PORT]/PATH, with a host's name and without user, query, '.' and '..'"),
         ));
     };
-    let name = authority.host().to_ascii_lowercase();
-    let port = authority.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
-    let host = format!("{name}:{port}");
-    if scheme == "http" && !is_service(&name) {
+    let host = format!("{}:{}", parsed.host(), parsed.port());
+    if !parsed.is_secure() && !parsed.host().is_service() {
         errors.add(
             &*field,
             format!(
@@ -357,19 +351,9 @@ fn endpoint(http: &CredentialHttp, operator: &Operator, field: &str, errors: &mu
             ),
         );
     }
-    if !operator.may_have_credentials(&name, port, scheme == "https") {
-        let also = match operator.credential_hosts.as_slice() {
-            [] => "the operator's list of credentialHosts is empty".to_owned(),
-            hosts => format!("the operator's list of credentialHosts has {}", hosts.join(", ")),
-        };
+    if !operator.may_have_credentials(&parsed) {
+        let also = listed("credentialHosts", &operator.credential_hosts);
         return Err(errors.add(field, format!("host {host:?} may not receive tokens: {also}")));
-    }
-    // Whether the wrapper would send a token there.
-    let accepted = host
-        .parse()
-        .and_then(|listed| Allowed::new(vec![listed]).check(url).map(drop));
-    if let Err(problem) = accepted {
-        return Err(errors.add(field, format!("the URL {problem}")));
     }
     Ok(Source::Http {
         url: url.clone(),

@@ -60,9 +60,7 @@ impl Vertex {
     /// A client over `transport`, [`vertex_injector_net::upstream::google`] in earnest.
     pub fn new(endpoint: Option<Endpoint>, transport: &(impl Connect + Clone + Send + Sync + 'static)) -> Self {
         // Google's frontends speak HTTP/2, and knowing that makes calls that begin at once share one handshake.
-        let secure = endpoint
-            .as_ref()
-            .is_none_or(|endpoint| endpoint.uri().scheme_str() == Some("https"));
+        let secure = endpoint.as_ref().is_none_or(|endpoint| endpoint.is_secure());
         let lane = |_| {
             let client = Client::builder(TokioExecutor::new())
                 .http2_only(secure)

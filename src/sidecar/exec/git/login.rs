@@ -78,7 +78,9 @@ pub fn is_username(text: &str) -> bool {
 }
 
 fn is_gitlab(host: &GitHost) -> bool {
-    host.name().split('.').next() == Some("gitlab")
+    host.host()
+        .name()
+        .is_some_and(|name| name.split('.').next() == Some("gitlab"))
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ impl Ambient {
     pub(super) fn place(&self) -> String {
         let (token, api) = (self.bootstrap.token_url.host(), self.bootstrap.credential_url.host());
         if token == api {
-            token.to_owned()
+            token.to_string()
         } else {
             format!("{token}, {api}")
         }

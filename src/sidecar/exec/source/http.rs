@@ -48,7 +48,7 @@ impl HttpSource {
     }
 
     pub(super) fn place(&self) -> String {
-        self.url.host().to_owned()
+        self.url.host().to_string()
     }
 
     pub(super) async fn fetch(&self) -> Result<Credential, FetchError> {

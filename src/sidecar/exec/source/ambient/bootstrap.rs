@@ -87,7 +87,7 @@ fn take<T>(
 
 fn endpoint(allowed: &Allowed, url: &str) -> Result<Endpoint, String> {
     let endpoint = Endpoint::listed(allowed, url)?;
-    if endpoint.uri().query().is_some() {
+    if endpoint.has_query() {
         return Err("has a query, which this endpoint has not".to_owned());
     }
     Ok(endpoint)
