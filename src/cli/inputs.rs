@@ -6,7 +6,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use vertex_injector_core::admission::{self, Decision, Namespaces, Operator, Outcome, Pod, Policy, PolicySet, Reason};
+use vertex_injector_core::admission::{
+    self, Class, Decision, Namespaces, Operator, Outcome, Pod, Policy, PolicySet, Reason,
+};
 use vertex_injector_core::manifest::policies::Policies;
 use vertex_injector_core::manifest::workload::{self, PodAt};
 use vertex_injector_core::manifest::{self, Document, ManifestError, Place};
@@ -146,7 +148,7 @@ impl Decided {
             let (label, verb) = match pod.decision.outcome {
                 Outcome::Injected => continue,
                 // Some skipped pods come with a warning that says so.
-                Outcome::Skipped if !pod.decision.warnings.is_empty() => continue,
+                Outcome::Skipped if { pod.decision.warnings.iter() }.any(|it| it.class == Class::Outcome) => continue,
                 Outcome::Skipped => ("note", "skipped"),
                 Outcome::Denied => ("error", "denied"),
             };

@@ -5,7 +5,6 @@
 
 mod agents;
 mod broker;
-mod crd;
 mod field;
 mod identity;
 mod mcp;
@@ -19,12 +18,12 @@ mod volumes;
 pub mod schema;
 pub mod validate;
 
-use kube::{CustomResource, KubeSchema};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{CustomResource, CustomResourceExt, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 pub use agents::{Agent, Conflicts, OnKey, OnValue, OpenShell};
 pub use broker::Broker;
-pub use crd::crds;
 pub use field::{FieldError, FieldErrors};
 pub use identity::{Endpoints, GkeWorkloadIdentity, Identity, ServiceAccountKey, WorkloadIdentityFederation};
 pub use mcp::{McpConfig, McpFormat};
@@ -226,6 +225,11 @@ pub struct PolicyStatus {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition>,
+}
+
+/// The definitions of both kinds, which the chart installs and `vertex-injector crds` prints.
+pub fn crds() -> [CustomResourceDefinition; 2] {
+    [InjectionPolicy::crd(), ClusterInjectionPolicy::crd()]
 }
 
 /// Whether `value` is what serde fills in when the field is absent.

@@ -561,6 +561,28 @@ fn an_agent_that_could_read_the_sidecars_credential_is_denied_unless_the_policy_
 }
 
 #[test]
+fn a_policy_that_gives_the_agent_the_sidecars_credential_is_a_way_around() {
+    let sidecar = "  sidecars: [{preset: github, credential: {secret: {secretName: github-token}}}]";
+    let plain = pod("[]");
+    for (more, said) in [
+        (
+            "  env: [{name: COPY, valueFrom: {secretKeyRef: {name: github-token, key: token}}}]",
+            "the policy's own variable COPY comes from Secret \"github-token\", which is a sidecar's credential",
+        ),
+        (
+            "  volumes: [{name: copy, secret: {secretName: github-token}}]\n  volumeMounts: [{name: copy, mountPath: /copy}]",
+            "the policy's own volume \"copy\" is of Secret \"github-token\", which is a sidecar's credential",
+        ),
+    ] {
+        let denied = world(&format!("{sidecar}\n{more}")).admit(&plain);
+        let message = denied.denied(Reason::NotIsolated);
+        assert!(message.contains(said), "{message}");
+        let other = more.replace("github-token", "other");
+        world(&format!("{sidecar}\n{other}")).admit(&plain).injected();
+    }
+}
+
+#[test]
 fn what_a_policy_may_not_say_of_a_credential_is_refused_with_its_field() {
     let http = |url: &str| format!("[{{preset: github, credential: {{http: {{url: '{url}', audience: tokens}}}}}}]");
     let cases = [

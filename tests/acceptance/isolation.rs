@@ -198,6 +198,47 @@ fn the_identitys_key_in_any_other_container_is_a_way_around() {
 }
 
 #[test]
+fn what_the_injection_takes_away_or_replaces_is_no_way_around() {
+    let identity = "{serviceAccountKey: {secretName: key, key: k.json}}";
+    let variable = "{containers: [{name: agent, image: a, env: [
+        {name: CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE, valueFrom: {secretKeyRef: {name: key, key: k.json}}}]}]}";
+    isolated(identity, variable);
+    // In a container that the policy does not serve, it stays.
+    let helper = variable.replace(
+        "name: agent, image: a,",
+        "name: agent, image: a}, {name: helper, image: b,",
+    );
+    exposed(
+        identity,
+        &helper,
+        "container \"helper\" takes variables from Secret \"key\"",
+    );
+
+    let volumes = "{containers: [{name: agent, image: a}], volumes: [
+        {name: vertex-injector-stale, hostPath: {path: /}}, {name: vertex-injector-helper-h, hostPath: {path: /}}]}";
+    let helpers = "  authHelpers: [{configMapName: h, mountPath: /h}]";
+    let admission = world(identity, helpers).admit(&pod(volumes));
+    let after = admission.injected().pod()["spec"]["volumes"].to_string();
+    assert!(!after.contains("hostPath"), "{after}");
+}
+
+#[test]
+fn a_policy_that_mounts_the_pods_own_key_in_the_agent_is_a_way_around() {
+    let identity = "{serviceAccountKey: {secretName: key, key: k.json}}";
+    let mounts = "  podVolumes: [k]\n  volumeMounts: [{name: k, mountPath: /k}]";
+    let with = |secret: &str| {
+        pod(&format!(
+            "{{containers: [{{name: agent, image: a}}], volumes: [{{name: k, secret: {{secretName: {secret}}}}}]}}"
+        ))
+    };
+    let denied = world(identity, mounts).admit(&with("key"));
+    let message = denied.denied(Reason::NotIsolated);
+    let said = "container \"agent\" mounts volume \"k\", which holds Secret \"key\"";
+    assert!(message.contains(said), "{message}");
+    world(identity, mounts).admit(&with("other")).injected();
+}
+
+#[test]
 fn a_policy_that_hands_the_identity_out_by_another_field_is_invalid_or_says_so() {
     let token = format!("  tokens: [{{name: t, audience: '//iam.googleapis.com/{PROVIDER}', mountPath: /t}}]");
     let plain = pod("{containers: [{name: agent, image: a}]}");

@@ -7,11 +7,12 @@
 use super::broker::Broker;
 use super::finding::Finding;
 use super::pod::{Pod, Text};
-use super::resulting::{Origin, Resulting, ResultingContainer};
+use super::resulting::{Origin, Resulting, ResultingContainer, ResultingVolume};
 use crate::clients::CREDENTIALS;
 use crate::names;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::fmt;
 
 /// Capabilities that the Pod Security Standard *baseline* lets a container add.
 const BASELINE: [&str; 13] = [
@@ -31,45 +32,29 @@ const BASELINE: [&str; 13] = [
 ];
 
 /// Every way around the broker, each with the field.
-pub(super) fn around_broker(resulting: &Resulting<'_, '_>, broker: &Broker) -> Vec<Finding> {
+pub(super) fn around_broker(resulting: Resulting<'_, '_>, broker: &Broker) -> Vec<Finding> {
     let mut found = of_boundaries(resulting);
-    if let Some(secret) = &broker.key_secret {
-        for container in resulting.containers().filter(|container| takes_from(container, secret)) {
-            let name = container.name();
-            let text =
-                format!("container {name:?} takes variables from Secret {secret:?}, which holds the identity's key");
-            found.push(Finding::exposure(Some(name), "env", text));
-        }
+    let key = broker.key_secret.as_deref().map(|secret| Secret {
+        name: secret,
+        why: "which holds the identity's key",
+    });
+    if let Some(secret) = &key {
+        note_variables(resulting, secret, &mut found);
     }
     for volume in resulting.volumes() {
-        let Some(what) = credential_in(&volume.content, broker) else {
-            continue;
-        };
-        let name = volume.name;
-        match volume.origin {
-            Origin::Pod => found.extend(resulting.users(name).map(|user| {
-                let user = user.name();
-                let text = format!("container {user:?} mounts volume {name:?}, which holds {what}");
-                Finding::exposure(Some(user), "volumeMounts", text)
-            })),
-            Origin::Policy => {
-                let text = format!("the policy's own volume {name:?} holds {what}, and is not the broker's alone");
-                found.push(Finding::exposure(None, name, text));
-            }
+        if let Some(what) = credential_in(&volume.content, broker) {
+            let policy = format!("holds {what}, and is not the broker's alone");
+            note_volume(
+                resulting,
+                &volume,
+                &format!(", which holds {what}"),
+                &policy,
+                &mut found,
+            );
         }
     }
-    for var in resulting.policy_env() {
-        let source = var.value_from.as_ref();
-        let reference = source.and_then(|source| source.secret_key_ref.as_ref());
-        if let (Some(reference), Some(secret)) = (reference, &broker.key_secret)
-            && reference.name == *secret
-        {
-            let name = &var.name;
-            let text = format!(
-                "the policy's own variable {name} comes from Secret {secret:?}, which holds the identity's key"
-            );
-            found.push(Finding::exposure(None, name, text));
-        }
+    if let Some(secret) = &key {
+        note_policy_variables(resulting, secret, &mut found);
     }
     found.extend(resulting.with_own_credential_file().map(|name| {
         let text = format!("container {name:?} has a credential file of its own ({CREDENTIALS}) that is in no volume for such files, so it stays");
@@ -86,7 +71,7 @@ pub(super) fn around_broker(resulting: &Resulting<'_, '_>, broker: &Broker) -> V
 }
 
 /// What loosens the boundaries of containers, so that the agent could look into one of ours.
-pub(super) fn of_boundaries(resulting: &Resulting<'_, '_>) -> Vec<Finding> {
+pub(super) fn of_boundaries(resulting: Resulting<'_, '_>) -> Vec<Finding> {
     let mut found = Vec::new();
     of_pod(resulting.pod(), &mut found);
     for container in resulting.containers() {
@@ -99,54 +84,95 @@ pub(super) fn of_boundaries(resulting: &Resulting<'_, '_>) -> Vec<Finding> {
     found
 }
 
-/// Which containers of the pod read a Secret that is the credential of a sidecar.
-pub(super) fn readers(resulting: &Resulting<'_, '_>, secrets: &BTreeSet<String>) -> Vec<Finding> {
+/// Who reads a Secret that is the credential of a sidecar.
+pub(super) fn readers(resulting: Resulting<'_, '_>, secrets: &BTreeSet<String>) -> Vec<Finding> {
     let mut found = Vec::new();
-    for secret in secrets {
-        let why = format!("Secret {secret:?}, which is a sidecar's credential");
-        for container in resulting.containers().filter(|container| takes_from(container, secret)) {
-            let name = container.name();
-            let text = format!("container {name:?} takes variables from {why}");
-            found.push(Finding::exposure(Some(name), "env", text));
-        }
-        for volume in resulting
-            .volumes()
-            .filter(|volume| holds_secret(&volume.content, secret))
-        {
-            let name = volume.name;
-            match volume.origin {
-                Origin::Pod => found.extend(resulting.users(name).map(|user| {
-                    let user = user.name();
-                    let text = format!("container {user:?} mounts volume {name:?} of {why}");
-                    Finding::exposure(Some(user), "volumeMounts", text)
-                })),
-                Origin::Policy => {
-                    let text = format!("the policy's own volume {name:?} is of {why}");
-                    found.push(Finding::exposure(None, name, text));
-                }
+    for name in secrets {
+        let secret = Secret {
+            name,
+            why: "which is a sidecar's credential",
+        };
+        note_variables(resulting, &secret, &mut found);
+        for volume in resulting.volumes() {
+            if holds_secret(&volume.content, name) {
+                let of = format!("of {secret}");
+                note_volume(resulting, &volume, &format!(" {of}"), &format!("is {of}"), &mut found);
             }
         }
+        note_policy_variables(resulting, &secret, &mut found);
     }
     found
 }
 
 /// Volumes of ours in containers that the policy does not serve: they would hand the credential to them.
-pub(super) fn foreign_mounts(resulting: &Resulting<'_, '_>) -> Vec<Finding> {
+pub(super) fn foreign_mounts(resulting: Resulting<'_, '_>) -> Vec<Finding> {
     let mut found = Vec::new();
     for container in resulting.containers().filter(|container| !container.is_served()) {
         let name = container.name();
-        for mount in container
-            .mounts()
-            .filter(|mount| mount.name.starts_with(names::PIECE_PREFIX))
-        {
+        let mounted = container.mounted();
+        for volume in mounted.filter(|volume| volume.starts_with(names::PIECE_PREFIX)) {
             let problem = format!(
-                "container {name:?} mounts volume {:?}, which belongs to the injector, and the policy does not serve this container; remove the mount",
-                &*mount.name
+                "container {name:?} mounts volume {volume:?}, which belongs to the injector, and the policy does not serve this container; remove the mount"
             );
             found.push(Finding::conflict(Some(name), "volumeMounts", problem));
         }
     }
     found
+}
+
+/// A Secret that no agent may read.
+struct Secret<'s> {
+    name: &'s str,
+    why: &'static str,
+}
+
+impl fmt::Display for Secret<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret {:?}, {}", self.name, self.why)
+    }
+}
+
+/// Containers of the pod's own with variables from a Secret.
+fn note_variables(resulting: Resulting<'_, '_>, secret: &Secret<'_>, found: &mut Vec<Finding>) {
+    for container in resulting.containers().filter(|it| takes_from(it, secret.name)) {
+        let name = container.name();
+        let text = format!("container {name:?} takes variables from {secret}");
+        found.push(Finding::exposure(Some(name), "env", text));
+    }
+}
+
+/// Variables that the policy gives the agent from a Secret.
+fn note_policy_variables(resulting: Resulting<'_, '_>, secret: &Secret<'_>, found: &mut Vec<Finding>) {
+    for var in resulting.policy_env() {
+        let reference = { var.value_from.as_ref() }.and_then(|source| source.secret_key_ref.as_ref());
+        if reference.is_some_and(|reference| reference.name == secret.name) {
+            let name = &var.name;
+            let text = format!("the policy's own variable {name} comes from {secret}");
+            found.push(Finding::exposure(None, name, text));
+        }
+    }
+}
+
+/// A volume that shows what the agent may not read: the containers that mount one of the pod's, or the policy's itself.
+fn note_volume(
+    resulting: Resulting<'_, '_>,
+    volume: &ResultingVolume<'_>,
+    of_pod: &str,
+    of_policy: &str,
+    found: &mut Vec<Finding>,
+) {
+    let name = volume.name;
+    match volume.origin {
+        Origin::Pod => found.extend(resulting.users(name).map(|user| {
+            let user = user.name();
+            let text = format!("container {user:?} mounts volume {name:?}{of_pod}");
+            Finding::exposure(Some(user), "volumeMounts", text)
+        })),
+        Origin::Policy => {
+            let text = format!("the policy's own volume {name:?} {of_policy}");
+            found.push(Finding::exposure(None, name, text));
+        }
+    }
 }
 
 /// Whether a volume shows a Secret.
@@ -252,7 +278,7 @@ fn takes_from(resulting: &ResultingContainer<'_, '_>, secret: &str) -> bool {
         .filter_map(|source| source.secret_ref.as_ref())
         .any(|reference| *reference.name == *secret);
     let single = resulting
-        .env()
+        .own_env()
         .filter_map(|env| serde_json::from_str::<Value>(env.value_from?.get()).ok())
         .any(|source| source.pointer("/secretKeyRef/name").and_then(Value::as_str) == Some(secret));
     whole || single

@@ -25,7 +25,7 @@ pub(super) fn plan_policy(draft: &mut Draft<'_>, policy: &Policy, kind: &Kind, o
     let spec = &policy.spec;
     let on_value = spec.conflicts.values;
     let choice = Choice::of(&policy.sidecars, &draft.containers);
-    let ports = Ports::of(draft.pod, policy, &choice.served);
+    let ports = Ports::of(Resulting::of(draft, policy, kind), policy, &choice.served);
     // Before everything else of ours.
     if choice.served.iter().any(|server| Server::is_wrapped(server)) {
         sidecar::plan_program(draft, &policy.sidecars);
@@ -49,8 +49,8 @@ pub(super) fn plan_policy(draft: &mut Draft<'_>, policy: &Policy, kind: &Kind, o
     note_needs(draft, policy, kind);
     draft.remove_stale();
     let resulting = Resulting::of(draft, policy, kind);
-    let mut problems = isolation::foreign_mounts(&resulting);
-    let exposures = exposures(&resulting, policy, brokered, &served);
+    let mut problems = isolation::foreign_mounts(resulting);
+    let exposures = exposures(resulting, policy, brokered, &served);
     draft.notes.problems.append(&mut problems);
     match spec.isolation {
         Isolation::Required => draft.notes.exposures.extend(exposures),
@@ -62,7 +62,7 @@ pub(super) fn plan_policy(draft: &mut Draft<'_>, policy: &Policy, kind: &Kind, o
 }
 
 /// By what the agent could get around the broker and the credential sidecars.
-fn exposures(resulting: &Resulting<'_, '_>, policy: &Policy, brokered: bool, served: &Served) -> Vec<Finding> {
+fn exposures(resulting: Resulting<'_, '_>, policy: &Policy, brokered: bool, served: &Served) -> Vec<Finding> {
     let mut exposures = match &policy.broker {
         Some(broker) if brokered => isolation::around_broker(resulting, broker),
         _ if served.hides => isolation::of_boundaries(resulting),

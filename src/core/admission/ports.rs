@@ -3,9 +3,8 @@
 
 use super::broker::Broker;
 use super::finding::Finding;
-use super::pod::Pod;
 use super::policy::Policy;
-use super::select;
+use super::resulting::Resulting;
 use super::sidecar::Server;
 
 use crate::api::{Access, Broker as Wishes};
@@ -59,15 +58,14 @@ pub(super) struct PlacedSidecar<'s> {
 
 impl<'s> Ports<'s> {
     /// Gives out the ports of the policy's broker, then of the sidecars that the pod gets.
-    pub(super) fn of(pod: &Pod<'_>, policy: &'s Policy, served: &[&'s Server]) -> Self {
+    pub(super) fn of(resulting: Resulting<'_, '_>, policy: &'s Policy, served: &[&'s Server]) -> Self {
         if policy.broker.is_none() && served.is_empty() {
             return Self::default();
         }
-        let own = select::own(pod).flat_map(|(_, container)| &container.ports);
-        let own = own.filter_map(|port| i32::try_from(port.container_port).ok());
+        let own = resulting.containers().flat_map(|container| container.ports());
         let named = policy.spec.sidecars.iter().filter_map(|sidecar| sidecar.port);
         let mut free = Free {
-            pod,
+            resulting,
             taken: own.chain(named).collect(),
         };
         let broker = policy.broker.as_ref().map(|broker| free.place_broker(broker));
@@ -85,12 +83,12 @@ impl<'s> Ports<'s> {
 }
 
 /// The ports that are left.
-struct Free<'p> {
-    pod: &'p Pod<'p>,
+struct Free<'d, 'p> {
+    resulting: Resulting<'d, 'p>,
     taken: BTreeSet<i32>,
 }
 
-impl Free<'_> {
+impl Free<'_, '_> {
     /// What the policy says, else the first from the default on that nobody uses.
     fn place_broker<'s>(&mut self, broker: &'s Broker) -> PlacedBroker<'s> {
         let Wishes {
@@ -152,9 +150,8 @@ impl Free<'_> {
     /// something else may rely on it.
     fn used(&self, port: Option<i32>) -> Option<(i32, &str)> {
         let port = port?;
-        let declares = |port: i32| move |own: &super::pod::Port| own.container_port == i64::from(port);
-        let (_, user) = select::own(self.pod).find(|(_, container)| container.ports.iter().any(declares(port)))?;
-        Some((port, &user.name))
+        let user = self.resulting.user_of_port(port)?;
+        Some((port, user.name()))
     }
 
     fn take(&mut self, wish: Option<i32>, first: i32) -> i32 {

@@ -1,8 +1,8 @@
-//! The pod as it will be when every edit is made, the policy's own volumes and variables included: what isolation is
-//! decided about.
+//! The pod as it will be when every edit is made, the policy's own volumes, mounts and variables included: what isolation
+//! and ports are decided about.
 
 use super::draft::{ContainerDraft, Draft};
-use super::pod::{Container, Env, Mount, Pod, Volume};
+use super::pod::{Container, Env, Pod, Volume};
 use super::policy::{Kind, Policy};
 use super::select::{self, Place};
 use crate::api::EnvVar;
@@ -43,7 +43,7 @@ pub(super) enum Origin {
 }
 
 impl<'d, 'p> Resulting<'d, 'p> {
-    /// The view of a draft in which everything of the policy is planned.
+    /// The view of what is planned in a draft so far.
     pub(super) fn of(draft: &'d Draft<'p>, policy: &'d Policy, kind: &'d Kind) -> Self {
         Self { draft, policy, kind }
     }
@@ -65,7 +65,13 @@ impl<'d, 'p> Resulting<'d, 'p> {
     /// The pod's own containers that mount a volume.
     pub(super) fn users(self, volume: &str) -> impl Iterator<Item = ResultingContainer<'d, 'p>> {
         self.containers()
-            .filter(move |container| container.mounts().any(|mount| *mount.name == *volume))
+            .filter(move |container| container.mounted().any(|mounted| mounted == volume))
+    }
+
+    /// The container of the pod's own that declares a port, if one does.
+    pub(super) fn user_of_port(self, port: i32) -> Option<ResultingContainer<'d, 'p>> {
+        self.containers()
+            .find(|container| container.ports().any(|declared| declared == port))
     }
 
     /// The containers that the policy serves and whose own credential file may be left, in the order in which they were
@@ -103,7 +109,7 @@ impl<'d, 'p> Resulting<'d, 'p> {
     }
 }
 
-impl<'p> ResultingContainer<'_, 'p> {
+impl<'d, 'p: 'd> ResultingContainer<'d, 'p> {
     /// Its name.
     pub(super) fn name(&self) -> &'p str {
         &self.container.name
@@ -119,17 +125,23 @@ impl<'p> ResultingContainer<'_, 'p> {
         self.place.list == "initContainers" && self.container.restart_policy.as_deref() != Some("Always")
     }
 
-    /// The mounts of the pod's own that stay.
-    pub(super) fn mounts(&self) -> impl Iterator<Item = &'p Mount<'p>> {
+    /// The ports that it declares.
+    pub(super) fn ports(&self) -> impl Iterator<Item = i32> + use<'p> {
+        let ports = self.container.ports.iter();
+        ports.filter_map(|port| i32::try_from(port.container_port).ok())
+    }
+
+    /// The volumes that it mounts, those that the policy has it mount included.
+    pub(super) fn mounted(&self) -> impl Iterator<Item = &'d str> {
         let mounts = self.container.volume_mounts.iter().flatten().enumerate();
         let edits = self.edits;
-        mounts
-            .filter(move |(i, _)| edits.is_none_or(|edits| edits.keeps_mount(*i)))
-            .map(|(_, mount)| mount)
+        let kept = mounts.filter(move |(i, _)| edits.is_none_or(|edits| edits.keeps_mount(*i)));
+        let added = edits.into_iter().flat_map(ContainerDraft::newly_mounted);
+        kept.map(|(_, mount)| &*mount.name).chain(added)
     }
 
     /// The variables of the pod's own that stay.
-    pub(super) fn env(&self) -> impl Iterator<Item = &'p Env<'p>> {
+    pub(super) fn own_env(&self) -> impl Iterator<Item = &'p Env<'p>> {
         let env = self.container.env.iter().flatten().enumerate();
         let edits = self.edits;
         env.filter(move |(i, _)| edits.is_none_or(|edits| edits.keeps_env(*i)))

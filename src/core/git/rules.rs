@@ -1,6 +1,6 @@
 //! Which repositories the agent may use, and for what.
 
-use super::target::{Target, ends_in_git, is_plain};
+use super::target::{Service, Target, ends_in_git, is_plain};
 use crate::git::config::GitHost;
 use crate::glob::Glob;
 use std::fmt;
@@ -45,7 +45,7 @@ impl Rule {
     /// Whether this is allowed by it.
     pub fn allows(&self, target: &Target) -> bool {
         let names: Vec<&str> = target.repository.split('/').collect();
-        target.service.is_in(self.services) && target.host == self.host.to_string() && self.matches(&names)
+        self.services.include(target.service) && target.host == self.host.to_string() && self.matches(&names)
     }
 
     fn matches(&self, names: &[&str]) -> bool {
@@ -104,6 +104,16 @@ impl fmt::Display for Rule {
             }
         }
         write!(f, ":{}", self.services)
+    }
+}
+
+impl Services {
+    /// Whether a service is one of these.
+    pub fn include(self, service: Service) -> bool {
+        match service {
+            Service::Fetch => self.fetch,
+            Service::Push => self.push,
+        }
     }
 }
 

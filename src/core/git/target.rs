@@ -3,7 +3,6 @@
 //!
 //! Contract: gitprotocol-http(5). The three smart requests are all that passes.
 
-use super::rules::Services;
 use http::{Method, Uri};
 use std::fmt;
 
@@ -72,14 +71,6 @@ impl Service {
         [Self::Fetch, Self::Push]
             .into_iter()
             .find(|service| service.name() == name)
-    }
-
-    /// Whether it is one of these.
-    pub fn is_in(self, services: Services) -> bool {
-        match self {
-            Self::Fetch => services.fetch,
-            Self::Push => services.push,
-        }
     }
 }
 

@@ -91,6 +91,12 @@ impl<'p> ContainerDraft<'p> {
         !self.mount_edits.remove.contains(&position)
     }
 
+    /// The volumes of the mounts that are added.
+    pub(in crate::admission) fn newly_mounted(&self) -> impl Iterator<Item = &str> {
+        let added = self.mount_edits.append.iter();
+        added.filter_map(|mount| mount.get("name")?.as_str())
+    }
+
     /// The variables that are ours after this injection, as the annotation lists them.
     pub(super) fn rendered_env(&self) -> impl Iterator<Item = String> {
         let name = self.name();

@@ -69,9 +69,9 @@ pub(super) fn plan_sidecar(draft: &mut Draft<'_>, placed: &PlacedSidecar<'_>, si
     let mut probes = None;
     if let Some(credential) = credential {
         let agent = draft.containers.first();
-        let take_over =
+        let session =
             |agent| session::take_over(agent, placed.server, credential, &sidecars.operator, &mut draft.notes);
-        let taken_over = agent.map(take_over).unwrap_or_default();
+        let taken_over = agent.map(session).unwrap_or_default();
         variables.extend(taken_over.env);
         mounts.extend(taken_over.mounts);
         match placed.control {
