@@ -1,6 +1,6 @@
 //! JSON, strictly: one object after the other, no key twice.
 
-use super::{Problem, shown_key};
+use super::problem::{Problem, shown_key};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value, error::Category};
 use std::fmt;

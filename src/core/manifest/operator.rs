@@ -1,6 +1,7 @@
 //! The operator's settings, the file that `--config` names.
 
-use super::{ManifestError, read};
+use super::document::ManifestError;
+use super::source::read;
 use crate::admission::Operator;
 use std::path::Path;
 

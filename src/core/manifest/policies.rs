@@ -1,6 +1,6 @@
 //! The policies and namespaces among documents.
 
-use super::{Document, Place, text};
+use super::document::{Document, Place, name_of, text};
 use crate::admission::{Namespaces, PolicyName, PolicyObject};
 use crate::api::{FieldErrors, InjectionPolicy, schema};
 use crate::names::{GROUP, NAMESPACE_NAME};
@@ -142,7 +142,7 @@ impl Policies {
             place: place.clone(),
             kind: kind.to_owned(),
             namespace: (kind == "InjectionPolicy").then(|| own.to_owned()),
-            name: super::name_of(object),
+            name: name_of(object),
             errors,
             object: typed_policy(object, namespace).ok().map(Box::new),
         });
@@ -175,7 +175,7 @@ fn other(object: &Value, place: &Place) -> Other {
     Other {
         place: place.clone(),
         kind: text(object, "kind").to_owned(),
-        name: super::name_of(object),
+        name: name_of(object),
     }
 }
 

@@ -1,9 +1,16 @@
 //! Where manifests are read from: files, directories of files, standard input. Nothing is read without a limit.
 
-use super::{Document, MAX_FILES, MAX_INPUT_BYTES, ManifestError, parse};
+use super::document::{Document, ManifestError};
+use super::parse::parse;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+
+/// Most bytes that one input may have.
+pub const MAX_INPUT_BYTES: u64 = 32 << 20;
+
+/// Most files of one directory that are read.
+pub const MAX_FILES: usize = 1024;
 
 /// Reads a file, or the `.yaml`, `.yml` and `.json` files of a directory in the order of their names.
 ///

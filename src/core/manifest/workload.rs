@@ -1,6 +1,6 @@
 //! Where the pod is in an object: the object itself, or the template of a workload.
 
-use super::{name_of, text};
+use super::document::{name_of, text};
 use serde_json::Value;
 
 /// A pod, or a template of pods, within a document.

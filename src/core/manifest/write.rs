@@ -1,6 +1,6 @@
 //! Objects written back: YAML that every reader understands alike, and JSON.
 
-use super::Document;
+use super::document::Document;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::{Value, json};
 use serde_saphyr::{LitStr, SingleQuoted};

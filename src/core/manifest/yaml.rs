@@ -1,8 +1,14 @@
 //! YAML as Kubernetes reads it: version 1.1 scalars, documents divided at `---` lines.
 
-use super::{MAX_DEPTH, MAX_VALUES, Problem, shown_key};
+use super::problem::{Problem, shown_key};
 use serde_json::Value;
 use serde_saphyr::{Error, budget::BudgetBreach};
+
+/// Deepest nesting of maps and lists. (In JSON it is that of serde_json, 127.)
+const MAX_DEPTH: usize = 100;
+
+/// Most maps, lists and scalars that one input may have once its aliases are expanded.
+pub(super) const MAX_VALUES: usize = 1_000_000;
 
 /// How the scanner says that it gives up on nesting, before the limit below can say it.
 const TOO_DEEP: &str = "recursion limit exceeded";
