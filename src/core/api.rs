@@ -28,7 +28,7 @@ pub use field::{FieldError, FieldErrors};
 pub use identity::{Endpoints, GkeWorkloadIdentity, Identity, ServiceAccountKey, WorkloadIdentityFederation};
 pub use mcp::{McpConfig, McpFormat};
 pub use pieces::{AuthHelper, EnvVar, KeySelector, ObjectFieldSelector, Token, ValueSource, VolumeMount};
-pub use proxy::{Feature, Proxy, Publisher};
+pub use proxy::Proxy;
 pub use selector::{Operator, Requirement, Selector};
 pub use sidecar::{
     AmbientExchange, CredentialFile, CredentialHttp, CredentialSecret, CredentialSource, CredentialVariable, Git,

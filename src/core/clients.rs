@@ -4,7 +4,8 @@
 //! AI SDK, OpenCode, Goose), the Ambient runner and Kartograph's `vertex_runtime_env`. A *setting* is resolved once per
 //! container and then rendered into all of its variables, so that the variables of one pod never disagree.
 
-use crate::api::{Client, Publisher, Vertex};
+use crate::api::{Client, Vertex};
+use crate::contract::proxy::Publisher;
 use Client::{AISDK, Ambient, ClaudeCode, GoogleGenAI, Goose, Kartograph, LiteLLM, OpenCode};
 
 /// Something that clients want to know, each under names of its own.

@@ -1,9 +1,11 @@
 //! URLs of services that are sent a credential or asked for one.
 
 use crate::allowed::Allowed;
-use crate::host::{HostPort, Url};
+use crate::host::{Host, HostPort, Url};
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::ops::Deref;
+use std::str::FromStr;
 
 /// The node's metadata server, which no other machine can answer for.
 pub const NODE_METADATA: &str = "169.254.169.254";
@@ -43,6 +45,14 @@ impl Endpoint {
         }
     }
 
+    /// The metadata server of the node, at [`NODE_METADATA`].
+    pub fn node() -> Self {
+        Self(Url::plain(
+            "http://169.254.169.254/computeMetadata/v1",
+            Host::Address(Ipv4Addr::new(169, 254, 169, 254).into()),
+        ))
+    }
+
     /// A URL that a list of hosts lets have a credential.
     ///
     /// # Errors
@@ -60,6 +70,15 @@ impl Endpoint {
             .and_then(|start| format!("{start}{other}").parse().ok());
         Self(sibling.unwrap_or_else(|| self.0.clone()))
     }
+
+    /// The URL, without the slash that stands for an empty path.
+    pub fn text(&self) -> String {
+        let text = self.to_string();
+        match text.strip_suffix('/') {
+            Some(root) if self.is_bare() => root.to_owned(),
+            _ => text,
+        }
+    }
 }
 
 impl Deref for Endpoint {
@@ -70,8 +89,26 @@ impl Deref for Endpoint {
     }
 }
 
+impl FromStr for Endpoint {
+    type Err = &'static str;
+
+    fn from_str(url: &str) -> Result<Self, Self::Err> {
+        Self::parse(url)
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Endpoint, NODE_METADATA};
+
+    #[test]
+    fn the_nodes_metadata_server_is_the_one_that_its_address_names() {
+        assert_eq!(Ok(Endpoint::node()), Endpoint::node_metadata(NODE_METADATA));
     }
 }

@@ -203,6 +203,15 @@ impl Url {
         &self.uri
     }
 
+    /// A URL that is written in this program, of plain http to this host.
+    pub(crate) fn plain(url: &'static str, host: Host) -> Self {
+        Self {
+            uri: Uri::from_static(url),
+            secure: false,
+            address: HostPort { host, port: None },
+        }
+    }
+
     fn default_port(&self) -> u16 {
         if self.secure { 443 } else { 80 }
     }

@@ -9,6 +9,7 @@ pub mod admission;
 pub mod allowed;
 pub mod api;
 pub mod clients;
+pub mod contract;
 pub mod endpoint;
 pub mod git;
 pub mod glob;

@@ -24,6 +24,19 @@ pub enum LogFormat {
     Json,
 }
 
+/// What is logged, and how.
+#[derive(clap::Args, Debug, Clone)]
+#[group(skip)]
+pub struct Logging {
+    /// How log lines look [default: human on a terminal, else json]
+    #[arg(long, env = "VERTEX_INJECTOR_LOG_FORMAT", value_name = "FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+
+    /// What is logged: a comma-separated list of LEVEL and TARGET=LEVEL
+    #[arg(long, env = "VERTEX_INJECTOR_LOG", value_name = "LEVELS", default_value = DEFAULT_LEVELS)]
+    pub log: String,
+}
+
 /// Starts logging on standard error. Without a `format`, a terminal gets [`LogFormat::Human`] and a pipe
 /// [`LogFormat::Json`]. `levels` is a comma-separated list of `LEVEL` and `TARGET=LEVEL`.
 ///

@@ -16,7 +16,6 @@ pub mod signing;
 pub mod token;
 
 use anyhow::Context;
-use args::ProxyArgs;
 use http::Request;
 use hyper::body::Incoming;
 use loopback::Loopback;
@@ -37,6 +36,10 @@ use vertex_injector_net::telemetry;
 use vertex_injector_net::upstream::{self, Upstream};
 
 pub use args::Args;
+
+use crate::flags::Told;
+use credentials::Credentials;
+use vertex_injector_core::contract::broker::{self as told, Audience, METADATA_PORT, METRICS_LISTEN, Mode, PROXY_PORT};
 
 /// Most connections of the agent at a time.
 const CONNECTIONS: usize = 1024;
@@ -69,17 +72,28 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     outcome
 }
 
-async fn serve(args: Args) -> anyhow::Result<()> {
-    telemetry::init(args.log_format, &args.log)?;
-    let proxy = args.proxy()?;
-    let credentials = Arc::new(args.read_credentials()?);
-    let listener = listen::bind((Ipv4Addr::LOCALHOST, args.metadata_port).into(), "--metadata-port")?;
-    let proxy_listener = match &proxy {
-        Some(proxy) => Some(listen::bind((Ipv4Addr::LOCALHOST, proxy.port).into(), "--proxy-port")?),
+async fn serve(
+    Args {
+        told: Told(told),
+        logging,
+    }: Args,
+) -> anyhow::Result<()> {
+    telemetry::init(logging.log_format, &logging.log)?;
+    let credentials = Arc::new(Credentials::read(&told.credential)?);
+    let proxy = told.proxy();
+    let listener = listen::bind(
+        (Ipv4Addr::LOCALHOST, told.metadata_port).into(),
+        &METADATA_PORT.to_string(),
+    )?;
+    let proxy_listener = match proxy {
+        Some(proxy) => Some(listen::bind(
+            (Ipv4Addr::LOCALHOST, proxy.port).into(),
+            &PROXY_PORT.to_string(),
+        )?),
         None => None,
     };
-    let metrics_listener = match args.metrics_listen {
-        Some(address) => Some(listen::bind(address, "--metrics-listen")?),
+    let metrics_listener = match told.metrics {
+        Some(address) => Some(listen::bind(address, &METRICS_LISTEN.to_string())?),
         None => None,
     };
 
@@ -90,22 +104,26 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     // The account's name on GKE when it is no service account's, which google-auth then does not look up.
     let email = credentials
         .email()
-        .map_or_else(|| format!("{}.svc.id.goog", args.project), str::to_owned);
-    let number = args.project_number.map(|number| number.to_string());
+        .map_or_else(|| format!("{}.svc.id.goog", told.project()), str::to_owned);
+    let number = told.project_number.map(|number| number.to_string());
     let supplier = supplier(&credentials, &upstream, &counters);
     let metadata = Arc::new(Metadata {
         project_number: number.or_else(|| credentials.project_number().map(str::to_owned)),
-        tokens: match &proxy {
+        tokens: match proxy {
             Some(_) => Tokens::Placeholder,
             None => Tokens::Real(supplier.clone()),
         },
-        id_tokens: IdTokens::new(Arc::clone(&credentials), upstream, args.id_token_audiences),
+        id_tokens: IdTokens::new(
+            Arc::clone(&credentials),
+            upstream,
+            told.id_token_audiences.iter().map(Audience::to_string).collect(),
+        ),
         counters: Arc::clone(&counters),
-        project: args.project,
+        project: told.project().to_string(),
         email,
     });
     info!(
-        mode = if proxy.is_some() { "proxy" } else { "metadata" },
+        mode = told.mode.name().name(),
         project = metadata.project,
         project_number = metadata.project_number,
         credentials = credentials.kind(),
@@ -113,9 +131,9 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         metadata = %listener.local_addr()?,
         proxy = address(proxy_listener.as_ref()),
         metrics = address(metrics_listener.as_ref()),
-        rules = proxy.as_ref().map(|proxy| tracing::field::display(proxy.rules.to_string())),
+        rules = proxy.map(|proxy| tracing::field::display(&proxy.rules)),
         https_proxy = egress.proxy(),
-        endpoint = proxy.as_ref().and_then(|proxy| Some(tracing::field::display(proxy.endpoint.as_ref()?))),
+        endpoint = proxy.and_then(|proxy| Some(tracing::field::display(proxy.endpoint.as_ref()?))),
         "serving"
     );
 
@@ -127,7 +145,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         };
         tokio::spawn(listen::serve(listener, METRICS_CONNECTIONS, answer));
     }
-    if let (Some(listener), Some(ProxyArgs { rules, endpoint, .. })) = (proxy_listener, proxy) {
+    if let (Some(listener), Mode::Proxy(told::Proxy { rules, endpoint, .. })) = (proxy_listener, told.mode) {
         let proxy = Arc::new(Proxy::new(rules, supplier, Vertex::new(endpoint, &transport), counters));
         let answer = move |request: Request<Incoming>| {
             let proxy = Arc::clone(&proxy);
@@ -149,7 +167,7 @@ fn address(listener: Option<&TcpListener>) -> Option<DisplayValue<SocketAddr>> {
     listener?.local_addr().ok().map(tracing::field::display)
 }
 
-fn supplier(credentials: &Arc<credentials::Credentials>, upstream: &Upstream, counters: &Arc<Counters>) -> Supplier {
+fn supplier(credentials: &Arc<Credentials>, upstream: &Upstream, counters: &Arc<Counters>) -> Supplier {
     let (credentials, upstream, counters) = (Arc::clone(credentials), upstream.clone(), Arc::clone(counters));
     let fetch = move || {
         let (credentials, upstream, counters) = (Arc::clone(&credentials), upstream.clone(), Arc::clone(&counters));

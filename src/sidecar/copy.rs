@@ -6,6 +6,7 @@ use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use vertex_injector_core::contract::TO;
 use vertex_injector_net::remarks::say;
 
 /// Copy this program into a directory, from which other containers of the pod can run it.
@@ -14,7 +15,7 @@ use vertex_injector_net::remarks::say;
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The directory; the file is called vertex-injector and may be run by everybody
-    #[arg(long, value_name = "DIRECTORY")]
+    #[arg(long = TO.flag, value_name = "DIRECTORY", value_hint = clap::ValueHint::DirPath)]
     to: PathBuf,
 }
 

@@ -19,17 +19,26 @@ pub mod signals;
 pub mod source;
 pub mod supervise;
 
+use crate::flags::Told;
 use anyhow::Context;
+use child::Launch;
 use control::Control;
 use hyper::body::Incoming;
+use mapping::Mapping;
 use refresh::{Asking, Refresher};
 use source::Source;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 use supervise::Supervisor;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tracing::info;
+use vertex_injector_core::contract::exec::CONTROL_PORT;
+use vertex_injector_core::contract::git::GIT_PORT;
+use vertex_injector_core::contract::proxy::shown;
+use vertex_injector_core::contract::setting::Setting;
+use vertex_injector_core::git::rules::Rule;
 use vertex_injector_net::egress::Egress;
 use vertex_injector_net::telemetry;
 use vertex_injector_net::{listen, upstream};
@@ -56,25 +65,38 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
 }
 
 async fn serve(args: Args) -> anyhow::Result<u8> {
+    let Args {
+        told: Told(told),
+        logging,
+        command,
+    } = args;
     let signals = signals::listen().context("cannot handle signals")?;
-    telemetry::init(args.log_format, &args.log)?;
+    telemetry::init(logging.log_format, &logging.log)?;
     // All of the configuration, before anything else happens.
-    let mapping = args.mapping()?;
-    let source = args.source(|name| std::env::var(name).ok())?;
-    let launch = args.launch(std::env::vars_os())?;
-    let helpers = args.git_credentials();
-    let git = args.git.settings()?;
-    let listener = bind(args.control_port, "--control-port")?;
-    let git_listener = bind(git.as_ref().map(|git| git.port), "--git-port")?;
+    let launch = Launch::of(&command, &told.source, std::env::vars_os())?;
+    let mapping = Mapping {
+        variables: told.variables,
+        files: told.files,
+    };
+    mapping.check().map_err(anyhow::Error::msg)?;
+    let source = Source::of(told.source, told.allow_hosts, |name| std::env::var(name).ok())?;
+    let (control_port, helpers) = told
+        .control
+        .map(|control| (control.port, control.git_credentials))
+        .unzip();
+    let helpers = helpers.flatten();
+    let git = told.git;
+    let listener = bind(control_port, CONTROL_PORT)?;
+    let git_listener = bind(git.as_ref().map(|git| git.port), GIT_PORT)?;
     info!(
         source = source.kind(),
         place = source.place(),
         provider = provider(&source),
         env = mapping.variable_names(),
         files = mapping.file_names(),
-        on_refresh = ?args.on_refresh,
-        git_credentials = helpers.as_ref().map(|helpers| helpers.hosts.join(", ")),
-        git_rules = git.as_ref().map(git::Settings::rules_text),
+        on_refresh = %told.on_refresh,
+        git_credentials = helpers.as_ref().map(|helpers| shown(&helpers.hosts)),
+        git_rules = git.as_ref().map(|git| git.rules.iter().map(Rule::to_string).collect::<Vec<_>>().join(" ")),
         command = %launch.program.display(),
         control = address(listener.as_ref()),
         git = address(git_listener.as_ref()),
@@ -99,7 +121,7 @@ async fn serve(args: Args) -> anyhow::Result<u8> {
         fetch: async || source.fetch().await,
         check: move |fields: &fields::Fields| {
             needs.of(fields)?;
-            login.as_ref().map_or(Ok(()), |git| Ok(git.check(fields)?))
+            login.as_ref().map_or(Ok(()), |git| Ok(git::check(git, fields)?))
         },
         interval,
         jitter: upstream::jitter,
@@ -109,8 +131,8 @@ async fn serve(args: Args) -> anyhow::Result<u8> {
     let supervisor = Supervisor {
         launch,
         mapping,
-        on_refresh: args.on_refresh,
-        grace: args.grace(),
+        on_refresh: told.on_refresh,
+        grace: Duration::from_secs(told.grace_period.seconds()),
         credential,
         running,
         signals,
@@ -123,8 +145,8 @@ async fn serve(args: Args) -> anyhow::Result<u8> {
     }
 }
 
-fn bind(port: Option<u16>, flag: &str) -> anyhow::Result<Option<TcpListener>> {
-    port.map(|port| listen::bind((Ipv4Addr::LOCALHOST, port).into(), flag))
+fn bind(port: Option<u16>, flag: Setting) -> anyhow::Result<Option<TcpListener>> {
+    port.map(|port| listen::bind((Ipv4Addr::LOCALHOST, port).into(), &flag.to_string()))
         .transpose()
 }
 

@@ -5,6 +5,7 @@
 pub mod broker;
 mod copy;
 pub mod exec;
+mod flags;
 mod probe;
 mod verbs;
 

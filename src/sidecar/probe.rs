@@ -1,7 +1,15 @@
 //! `vertex-injector probe`: of a broker or of a wrapper, whichever runs in this container.
 
 use crate::Ending;
+use crate::flags::{Contract, Told, of, one};
 use crate::{broker, exec};
+use clap::{Arg, ArgAction};
+use vertex_injector_core::contract::broker::{
+    DEFAULT_METADATA_PORT, DEFAULT_PROXY_PORT, METADATA_PORT, MODE, ModeName, PROXY_PORT,
+};
+use vertex_injector_core::contract::exec::CONTROL_PORT;
+use vertex_injector_core::contract::probe::{Probe, READY};
+use vertex_injector_core::contract::setting::{Given, Wrong};
 use vertex_injector_net::remarks::say;
 
 /// Ask the broker of this pod, or the wrapper of this container, whether it is ready.
@@ -12,21 +20,51 @@ use vertex_injector_net::remarks::say;
 #[group(id = "probe")]
 pub struct Args {
     #[command(flatten)]
-    broker: broker::probe::Args,
+    told: Told<Probe>,
+}
 
-    /// Port of the control listener of `vertex-injector exec`; asks that instead of a broker
-    #[arg(long, env = "VERTEX_INJECTOR_CONTROL_PORT", value_name = "N")]
-    control_port: Option<u16>,
+impl Contract for Probe {
+    fn flags() -> Vec<Arg> {
+        vec![
+            one(MODE, "MODE", "What the broker does [default: metadata]").value_parser(of(ModeName::ALL.map(ModeName::name))),
+            one(
+                METADATA_PORT,
+                "N",
+                format!("Port of the metadata server [default: {DEFAULT_METADATA_PORT}]"),
+            ),
+            one(
+                PROXY_PORT,
+                "N",
+                format!("Port of the Vertex proxy; only asked in mode proxy [default: {DEFAULT_PROXY_PORT}]"),
+            ),
+            one(
+                CONTROL_PORT,
+                "N",
+                "Port of the control listener of `vertex-injector exec`; asks that instead of a broker",
+            ),
+            one(
+                READY,
+                "READY",
+                "With a control port: ask whether there is a credential and the server runs, not only whether the wrapper listens",
+            )
+            .num_args(0)
+            .default_missing_value("true")
+            .action(ArgAction::Set),
+        ]
+    }
 
-    /// With a control port: ask whether there is a credential and the server runs, not only whether the wrapper listens
-    #[arg(long, requires = "control_port")]
-    ready: bool,
+    fn read(given: &Given<'_>) -> Result<Self, Wrong> {
+        Self::read(given)
+    }
 }
 
 pub fn run(args: &Args) -> Ending {
-    let outcome = match args.control_port {
-        Some(port) => exec::probe::run(port, args.ready),
-        None => broker::probe::run(&args.broker),
+    let outcome = match args.told.0 {
+        Probe::Exec { control_port, ready } => exec::probe::run(control_port, ready),
+        Probe::Broker {
+            metadata_port,
+            proxy_port,
+        } => broker::probe::run(metadata_port, proxy_port),
     };
     match outcome {
         Ok(()) => Ending::Done,

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use vertex_injector_core::admission::{Decision, Reason};
+use vertex_injector_core::contract::broker::Broker;
+use vertex_injector_core::contract::setting::{Given, Setting};
 use vertex_injector_core::operator::Operator;
 
 const BROKER: &str = "vertex-injector-broker";
@@ -185,20 +187,20 @@ fn in_proxy_mode_every_client_is_sent_to_the_proxy_and_the_broker_is_told_what_i
 }
 
 #[test]
-fn every_variable_of_the_broker_is_one_that_its_flags_read() {
-    let help = Command::new(env!("CARGO_BIN_EXE_vertex-injector"))
-        .args(["broker", "--help"])
-        .output()
-        .expect("run");
-    let help = String::from_utf8(help.stdout).expect("UTF-8");
+fn every_variable_of_the_broker_is_one_that_it_reads() {
     for case in BROKERED {
-        for (name, _) in environment(&Case::named(case).admit()) {
-            let usual = ["SSL_CERT_FILE", "HTTPS_PROXY", "NO_PROXY"].contains(&name) && help.contains(name);
-            assert!(
-                usual || help.contains(&format!("[env: {name}")),
-                "{name} of {case} is not in:\n{help}"
-            );
-        }
+        let admission = Case::named(case).admit();
+        let (ways_out, told): (Vec<_>, Vec<_>) = environment(&admission)
+            .into_iter()
+            .partition(|(name, _)| ["SSL_CERT_FILE", "HTTPS_PROXY", "NO_PROXY"].contains(name));
+        let given = |setting: Setting| {
+            let own = told.iter().filter(|(name, _)| Some(*name) == setting.variable);
+            own.map(|(_, value)| (*value).to_owned()).collect()
+        };
+        let heard = Broker::read(&Given::new(&given)).unwrap_or_else(|wrong| panic!("{case}: {wrong}"));
+        let heard = heard.environment();
+        let heard: Vec<(&str, &str)> = heard.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(told, heard, "{case}, beside {ways_out:?}");
     }
 }
 

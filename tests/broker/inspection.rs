@@ -1,16 +1,15 @@
 //! What bodies may hold: the agent's own tools and data pass, whatever they are called; each feature is told apart from the others.
 
 use serde_json::{Value, json};
-use vertex_injector_core::api::{Feature, Publisher};
+use vertex_injector_core::contract::proxy::{Feature, Publisher, Rules};
 use vertex_injector_sidecar::broker::proxy::inspect::{Purpose, inspect};
 use vertex_injector_sidecar::broker::proxy::json::Json;
-use vertex_injector_sidecar::broker::proxy::rules::Rules;
 
 pub fn rules(allow: &[Feature]) -> Rules {
     Rules {
-        project: "my-project".to_owned(),
+        project: "my-project".parse().unwrap(),
         publishers: Publisher::ALL.to_vec(),
-        regions: vec!["us-east5".to_owned()],
+        regions: vec!["us-east5".parse().unwrap()],
         models: vec!["claude-*".parse().unwrap(), "gemini-*".parse().unwrap()],
         allow: allow.to_vec(),
     }
@@ -275,11 +274,7 @@ fn each_feature_is_refused_by_its_name_and_passes_when_it_is_allowed() {
         let refused = inspected(publisher, &text, &[]).expect_err("a refusal");
         assert_eq!(refused.0, Some(feature), "{body}: {}", refused.1);
         assert_eq!(inspected(publisher, &text, &[feature]), Ok(()), "{body}");
-        let others: Vec<Feature> = clap::ValueEnum::value_variants()
-            .iter()
-            .copied()
-            .filter(|other| *other != feature)
-            .collect();
+        let others: Vec<Feature> = Feature::ALL.into_iter().filter(|other| *other != feature).collect();
         assert!(inspected(publisher, &text, &others).is_err(), "{body}");
     }
 }

@@ -3,7 +3,7 @@
 use super::inspection::inspected;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
-use vertex_injector_core::api::Publisher;
+use vertex_injector_core::contract::proxy::Publisher;
 use vertex_injector_sidecar::broker::proxy::json::{Json, Value as Walked};
 use vertex_injector_sidecar::broker::proxy::target::{Query, Target};
 

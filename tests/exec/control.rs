@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
+use vertex_injector_core::contract::git::GitCredentials;
 use vertex_injector_net::secret::Secret;
-use vertex_injector_sidecar::exec::control::{Control, GitCredentials};
+use vertex_injector_sidecar::exec::control::Control;
 use vertex_injector_sidecar::exec::fields::Fields;
 use vertex_injector_sidecar::exec::refresh::{Asking, Outcome, Request as Asked};
 
@@ -26,11 +27,8 @@ impl Wired {
         let (credential, current) = watch::channel(None);
         let (running, runs) = watch::channel(false);
         let (ask, requests) = mpsc::channel(1);
-        let git = (!git.is_empty()).then(|| GitCredentials {
-            hosts: git.iter().map(|host| (*host).to_owned()).collect(),
-            username: "x-access-token".to_owned(),
-            field: "token".parse().unwrap(),
-        });
+        let git =
+            (!git.is_empty()).then(|| GitCredentials::new(git.iter().map(|host| host.parse().unwrap()).collect()));
         Self {
             control: Arc::new(Control::new(current, runs, Asking::new(ask), git)),
             credential,

@@ -4,9 +4,10 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use tempfile::tempdir;
+use vertex_injector_core::contract::choice::{Choice, ToFile, ToVariable};
 use vertex_injector_net::secret::Secret;
-use vertex_injector_sidecar::exec::fields::{Choice, Fields};
-use vertex_injector_sidecar::exec::mapping::{Mapping, ToFile, ToVariable};
+use vertex_injector_sidecar::exec::fields::Fields;
+use vertex_injector_sidecar::exec::mapping::Mapping;
 
 fn fields(pairs: &[(&str, &str)]) -> Fields {
     let mut fields = Fields::default();
@@ -26,7 +27,7 @@ fn mapping(variables: &[&str], files: &[&str]) -> Mapping {
 #[test]
 fn the_first_alternative_that_is_there_and_not_empty_is_taken() {
     let choice: Choice = "apiToken|token".parse().unwrap();
-    let taken = |pairs: &[(&str, &str)]| choice.of(&fields(pairs)).map(|secret| secret.expose().to_owned());
+    let taken = |pairs: &[(&str, &str)]| fields(pairs).chosen(&choice).map(|secret| secret.expose().to_owned());
     assert_eq!(taken(&[("apiToken", "a"), ("token", "t")]).unwrap(), "a");
     assert_eq!(taken(&[("token", "t")]).unwrap(), "t");
     assert_eq!(taken(&[("apiToken", ""), ("token", "t")]).unwrap(), "t");
@@ -67,12 +68,10 @@ fn what_is_no_mapping_is_refused() {
 }
 
 #[test]
-fn a_target_given_twice_or_without_a_directory_is_refused_before_anything_happens() {
+fn a_file_without_a_directory_is_refused_before_anything_happens() {
     let directory = tempdir().unwrap();
     let path = directory.path().display().to_string();
     let wrong = |mapping: &Mapping| mapping.check().expect_err("refused");
-    assert_eq!(wrong(&mapping(&["A=x", "A=y"], &[])), "--env A: given twice");
-    assert!(wrong(&mapping(&[], &[&format!("{path}/f=x"), &format!("{path}/f=y")])).ends_with("f: given twice"));
     assert!(wrong(&mapping(&[], &["/nowhere/f=x"])).contains("its directory does not exist"));
     assert!(wrong(&mapping(&[], &[&format!("{path}=x")])).ends_with("is a directory"));
     assert!(mapping(&["A=x", "B=x"], &[&format!("{path}/f=x")]).check().is_ok());

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use regex::Regex;
 use vertex_injector_core::admission::{Outcome, Reason};
-use vertex_injector_core::api::{Publisher, crds};
+use vertex_injector_core::api::crds;
 use vertex_injector_core::clients::{Setting, VARIABLES};
+use vertex_injector_core::contract::proxy::Publisher;
 use vertex_injector_core::names;
 use vertex_injector_sidecar::broker::metrics::Counters;
 use vertex_injector_sidecar::broker::metrics::calls::{self, Counted};

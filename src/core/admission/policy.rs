@@ -173,15 +173,23 @@ impl Compiled {
             agents => agents.iter().map(|agent| Kind::new(Some(agent), spec)).collect(),
         };
         let sidecars = Sidecars::of(spec, operator);
+        let mut errors = validate::errors(spec, namespaces.as_ref(), operator);
+        let broker = Broker::of(spec, &operator.broker).unwrap_or_else(|(field, problem)| {
+            // Whoever reads the policy has checked its form: this is said where nobody has.
+            if errors.0.is_empty() {
+                errors.add(field, problem);
+            }
+            None
+        });
         Self {
             overridable,
-            errors: validate::errors(spec, namespaces.as_ref(), operator),
+            errors,
             namespaces,
             notes: notes(spec, &sidecars),
             sidecars,
             unreachable: unreachable(spec, operator),
             kinds,
-            broker: Broker::of(spec, &operator.broker),
+            broker,
             helpers: render::helpers(spec),
             tokens: render::tokens(spec),
             volumes: render::volumes(spec),

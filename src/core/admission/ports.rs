@@ -8,14 +8,9 @@ use super::resulting::Resulting;
 use super::sidecar::Server;
 
 use crate::api::{Access, Broker as Wishes};
+use crate::contract::broker::{DEFAULT_METADATA_PORT, DEFAULT_PROXY_PORT};
 use crate::reserved;
 use std::collections::BTreeSet;
-
-/// Port of the metadata server where the pod does not use it.
-const METADATA: i32 = 8470;
-
-/// Port of the Vertex proxy where the pod does not use it.
-const PROXY: i32 = 8471;
 
 /// First port of the wrappers' control listeners.
 const CONTROL: i32 = 8490;
@@ -113,8 +108,8 @@ impl Free<'_, '_> {
         self.taken.extend(wishes.into_iter().filter_map(|(_, port)| port));
         PlacedBroker {
             broker,
-            metadata: self.take(metadata_port, METADATA),
-            proxy: (broker.access == Access::Proxy).then(|| self.take(proxy_port, PROXY)),
+            metadata: self.take(metadata_port, DEFAULT_METADATA_PORT.into()),
+            proxy: (broker.access == Access::Proxy).then(|| self.take(proxy_port, DEFAULT_PROXY_PORT.into())),
             metrics: metrics_port,
             conflicts,
         }

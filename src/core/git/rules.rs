@@ -20,7 +20,7 @@ pub struct Services {
 /// The glob stands for `HOST/OWNER/REPO`; `*` is any text within one part, and `**` alone is one part or more, as in the nested
 /// groups of GitLab. Names are compared exactly, case included, although hosts compare more loosely: what is not spelled as
 /// listed is not listed. `.git` at the end means nothing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     host: GitHost,
     parts: Vec<Part>,
@@ -28,7 +28,7 @@ pub struct Rule {
 }
 
 /// A part of a path, or several.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     /// One that is of this form.
     One(Glob),

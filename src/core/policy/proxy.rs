@@ -1,8 +1,9 @@
 //! What the Vertex proxy lets through, and whether that is what the policy itself sends agents to.
 
 use super::errors::{Checked, Errors, all};
-use crate::api::{Client, Feature, PolicySpec, Proxy, Publisher, Vertex};
+use crate::api::{Client, PolicySpec, Proxy, Vertex};
 use crate::clients::Setting;
+use crate::contract::proxy::{Feature, Publisher};
 use crate::glob::Glob;
 use std::collections::BTreeSet;
 

@@ -4,11 +4,16 @@
 //! field, never its content.
 
 use super::signing::SigningKey;
+use anyhow::{Context, bail};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::path::PathBuf;
+use std::fs::File as OpenFile;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use vertex_injector_core::contract::broker::{CREDENTIALS, Credential as Told};
 use vertex_injector_core::endpoint::Endpoint;
 use vertex_injector_net::secret::Secret;
+use zeroize::Zeroizing;
 
 /// Most bytes of a credential file.
 pub const MAX_FILE: usize = 64 * 1024;
@@ -105,6 +110,32 @@ const IMPERSONATED_LIFETIME: u32 = 1800;
 pub struct BadCredentials(String);
 
 impl Credentials {
+    /// The credential that a broker is told of.
+    ///
+    /// # Errors
+    /// When it cannot be read or used; never with its content.
+    pub fn read(told: &Told) -> anyhow::Result<Self> {
+        match told {
+            Told::File(path) => {
+                let place = format!("{CREDENTIALS} {}", path.display());
+                let json = read(path).with_context(|| format!("cannot read {place}"))?;
+                Self::parse(&json).with_context(|| format!("cannot use {place}"))
+            }
+            Told::Json(json) => {
+                let place = "cannot use --credentials-json (VERTEX_INJECTOR_CREDENTIALS_JSON)";
+                match Self::parse(json.as_bytes()).context(place)? {
+                    credentials @ Self::ExternalAccount(_) => Ok(credentials),
+                    Self::ServiceAccount(_) | Self::AuthorizedUser(_) | Self::Impersonated(_) | Self::Metadata(_) => {
+                        bail!(
+                            "{place}: only type external_account is without secrets; give others as a file with {CREDENTIALS}"
+                        )
+                    }
+                }
+            }
+            Told::NodeMetadata(server) => Ok(Self::Metadata(server.clone())),
+        }
+    }
+
     /// Reads a credential file's content.
     ///
     /// # Errors
@@ -275,6 +306,18 @@ fn lifetime(settings: &File<'_>) -> Result<u32, BadCredentials> {
             .filter(|seconds| (600..=43200).contains(seconds))
             .ok_or_else(|| settings.bad(name, "is not a number between 600 and 43200")),
     }
+}
+
+fn read(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut json = Zeroizing::new(Vec::new());
+    // One byte more than allowed: whoever parses it sees that it is too long.
+    let limit = MAX_FILE as u64 + 1;
+    if path == Path::new("-") {
+        std::io::stdin().lock().take(limit).read_to_end(&mut json)?;
+    } else {
+        OpenFile::open(path)?.take(limit).read_to_end(&mut json)?;
+    }
+    Ok(json)
 }
 
 /// Access to the fields of a file by name.

@@ -12,6 +12,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
+use vertex_injector_core::endpoint::NODE_METADATA;
 use zeroize::Zeroizing;
 
 const ROOT: &str = "/computeMetadata/v1";
@@ -25,7 +26,7 @@ const OWN_HOSTS: [&str; 5] = [
     "localhost",
     "metadata.google.internal",
     "metadata",
-    "169.254.169.254",
+    NODE_METADATA,
 ];
 
 /// What the server tells.

@@ -2,47 +2,27 @@
 //!
 //! The kubelet cannot ask over the network, because the broker listens on loopback only.
 
-use super::args::{METADATA_PORT, Mode, PROXY_PORT};
 use super::proxy::SERVER_NAME;
 use anyhow::{Context, bail};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Ask the broker of this pod whether it is ready.
-///
-/// Takes mode and ports from the same variables as the broker, so in the broker's container it needs no flag. Exit code 0: all ports
-/// of the mode answer; 1: not ready, with the reason on standard error.
-#[derive(clap::Args, Debug)]
-pub struct Args {
-    /// What the broker does
-    #[arg(long, env = "VERTEX_INJECTOR_MODE", value_enum, default_value = "metadata")]
-    pub mode: Mode,
-
-    /// Port of the metadata server
-    #[arg(long, env = "VERTEX_INJECTOR_METADATA_PORT", value_name = "N", default_value_t = METADATA_PORT)]
-    pub metadata_port: u16,
-
-    /// Port of the Vertex proxy; only asked in mode proxy
-    #[arg(long, env = "VERTEX_INJECTOR_PROXY_PORT", value_name = "N", default_value_t = PROXY_PORT)]
-    pub proxy_port: u16,
-}
-
 /// How long the broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Asks.
+/// Asks both ports, or the one that there is.
 ///
 /// # Errors
 /// When a port does not answer as the broker does.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(metadata_port: u16, proxy_port: Option<u16>) -> anyhow::Result<()> {
     let metadata = |head: &str| head.starts_with("http/1.1 200 ") && head.contains("\r\nmetadata-flavor: google\r\n");
-    check(args.metadata_port, "metadata server", metadata)?;
-    if args.mode == Mode::Proxy {
+    check(metadata_port, "metadata server", metadata)?;
+    if let Some(port) = proxy_port {
         // It answers nothing but model calls, and says so in its own name.
         let server = format!("\r\nserver: {SERVER_NAME}\r\n");
         let proxy = |head: &str| head.starts_with("http/1.1 403 ") && head.contains(&server);
-        check(args.proxy_port, "Vertex proxy", proxy)?;
+        check(port, "Vertex proxy", proxy)?;
     }
     Ok(())
 }

@@ -30,13 +30,12 @@ use inspect::Purpose;
 use json::Json;
 use record::Record;
 use refusal::{Reason, Refusal};
-use rules::Rules;
 use std::sync::Arc;
 use target::{Query, Target};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use vertex::{Place, Vertex};
-use vertex_injector_core::api::Publisher;
+use vertex_injector_core::contract::proxy::{Publisher, Rules};
 use vertex_injector_net::upstream::authorization;
 
 /// `Server` of the proxy's own answers, by which the probe knows it.
@@ -101,7 +100,7 @@ impl Proxy {
         record.target(&target);
         let query = Query::parse(head.uri.query().unwrap_or_default())
             .ok_or_else(|| Refusal::denied(Reason::MethodOverride, "the method cannot be overridden"))?;
-        if let Some(glob) = self.rules.check(&target)? {
+        if let Some(glob) = rules::check(&self.rules, &target)? {
             record.allowed_by(glob.as_str());
         }
         head::check_media_type(&head.headers)?;

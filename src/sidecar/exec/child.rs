@@ -1,11 +1,17 @@
 //! The server that needs the credential, as a process.
 
 use super::mapping::Share;
+use super::source::ambient::bootstrap;
+use anyhow::Context;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group, wait};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use vertex_injector_core::contract::exec::Source;
+
+/// Every variable of ours begins so.
+const OURS: &str = "VERTEX_INJECTOR_";
 
 /// How to start it.
 #[derive(Debug)]
@@ -16,6 +22,30 @@ pub struct Launch {
     pub arguments: Vec<OsString>,
     /// Its whole environment but for the credential.
     pub environment: Vec<(OsString, OsString)>,
+}
+
+impl Launch {
+    /// How to start `command` in the environment `ours`: without our own variables, nor those that a credential can be fetched with.
+    ///
+    /// # Errors
+    /// When there is no command.
+    pub fn of(
+        command: &[OsString],
+        source: &Source,
+        ours: impl Iterator<Item = (OsString, OsString)>,
+    ) -> anyhow::Result<Self> {
+        let (program, arguments) = command.split_first().context("no COMMAND after --")?;
+        let kept = |name: &OsString| {
+            let name = name.to_string_lossy();
+            let secret = *source == Source::Ambient && bootstrap::VARIABLES.contains(&&*name);
+            !name.starts_with(OURS) && !secret
+        };
+        Ok(Self {
+            program: program.clone(),
+            arguments: arguments.to_vec(),
+            environment: ours.filter(|(name, _)| kept(name)).collect(),
+        })
+    }
 }
 
 /// A process that has not been waited for.

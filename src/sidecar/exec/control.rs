@@ -1,6 +1,6 @@
 //! The control listener: health, a refresh on request, and, only if it was asked for, the credential for git.
 
-use super::fields::{Choice, Current};
+use super::fields::Current;
 use super::refresh::{Asking, BETWEEN, NotNow, Outcome};
 use axum::body::Body;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -9,23 +9,13 @@ use http::{Method, Response, StatusCode};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
+use vertex_injector_core::contract::git::GitCredentials;
 use vertex_injector_net::local::foreign;
 use vertex_injector_net::secret::Secret;
 use zeroize::Zeroizing;
 
 /// How long who asks for a refresh is kept waiting for its outcome: three attempts of ten seconds, and what is around them.
 const PATIENCE: Duration = Duration::from_mins(1);
-
-/// For which hosts git may have the credential.
-#[derive(Debug, Clone)]
-pub struct GitCredentials {
-    /// The hosts, exactly.
-    pub hosts: Vec<String>,
-    /// The user name that goes with the token.
-    pub username: String,
-    /// Which field is the token.
-    pub field: Choice,
-}
 
 /// What the listener can see and ask for.
 pub struct Control {
@@ -111,7 +101,7 @@ impl Control {
                 _ => {}
             }
         }
-        let listed = |host: &str| git.hosts.iter().any(|own| own.eq_ignore_ascii_case(host));
+        let listed = |host: &str| git.hosts.iter().any(|own| own.to_string().eq_ignore_ascii_case(host));
         if !host.is_some_and(|host| listed(&host)) || !secure {
             return text(
                 StatusCode::FORBIDDEN,
@@ -125,12 +115,12 @@ impl Control {
                 Duration::from_secs(5),
             );
         };
-        let token = git.field.of(&fields).ok().map(Secret::expose);
+        let token = fields.chosen(&git.field).ok().map(Secret::expose);
         // A line's end would be read as another answer of the protocol.
         let Some(token) = token.filter(|token| !token.contains(['\n', '\r', '\0'])) else {
             return text(StatusCode::NOT_FOUND, "the credential has no token for git");
         };
-        let body = Zeroizing::new(format!("username={}\npassword={token}\n", git.username));
+        let body = Zeroizing::new(format!("username={}\npassword={token}\n", git.user));
         text(StatusCode::OK, &body)
     }
 }

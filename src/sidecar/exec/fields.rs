@@ -1,20 +1,17 @@
-//! A credential as its consumers see it: named secrets, and expressions that choose among them.
+//! A credential as its consumers see it: named secrets.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use tokio::sync::watch;
+use vertex_injector_core::contract::choice::Choice;
 use vertex_injector_net::secret::Secret;
 
 /// Most fields of a credential.
 pub const MAX_FIELDS: usize = 256;
-
-/// Longest name that is shown.
-const LONGEST_SHOWN: usize = 64;
 
 /// The credential at this moment; `None` while there is none that lasts.
 pub type Current = watch::Receiver<Option<Arc<Fields>>>;
@@ -69,6 +66,18 @@ impl Fields {
         self.0.get(name)
     }
 
+    /// The first of these fields that exists and is not empty.
+    ///
+    /// # Errors
+    /// When there is none: which was wanted and which there are, by name.
+    pub fn chosen(&self, choice: &Choice) -> Result<&Secret, Missing> {
+        let existing = |name| self.get(name).filter(|secret| !secret.expose().is_empty());
+        choice.names().find_map(existing).ok_or_else(|| Missing {
+            wanted: choice.names().collect::<Vec<_>>().join(" or "),
+            found: self.names(),
+        })
+    }
+
     /// Whether there is no field.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -84,7 +93,11 @@ impl Fields {
 
     /// The names, for people: those that look like names, and how many others there are.
     pub fn names(&self) -> String {
-        let (shown, others): (Vec<&str>, Vec<&str>) = self.0.keys().map(String::as_str).partition(|name| is_name(name));
+        let (shown, others): (Vec<&str>, Vec<&str>) = self
+            .0
+            .keys()
+            .map(String::as_str)
+            .partition(|name| Choice::is_name(name));
         let odd = (!others.is_empty()).then(|| format!("{} with unusual names", others.len()));
         let shown = (!shown.is_empty()).then(|| shown.join(", "));
         let names: Vec<String> = shown.into_iter().chain(odd).collect();
@@ -99,54 +112,10 @@ impl fmt::Debug for Fields {
     }
 }
 
-/// Which field is wanted: a name, or several (`apiToken|token`) of which the first that exists is taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice(Vec<String>);
-
 /// A credential lacks a field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the credential has no field {wanted}; its fields are: {found}")]
 pub struct Missing {
     wanted: String,
     found: String,
-}
-
-impl Choice {
-    /// The first of its fields that exists and is not empty.
-    ///
-    /// # Errors
-    /// When there is none: which was wanted and which there are, by name.
-    pub fn of<'f>(&self, fields: &'f Fields) -> Result<&'f Secret, Missing> {
-        self.0
-            .iter()
-            .find_map(|name| fields.get(name).filter(|secret| !secret.expose().is_empty()))
-            .ok_or_else(|| Missing {
-                wanted: self.0.join(" or "),
-                found: fields.names(),
-            })
-    }
-}
-
-impl FromStr for Choice {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let names: Vec<String> = text.split('|').map(str::to_owned).collect();
-        if names.iter().all(|name| is_name(name)) {
-            Ok(Self(names))
-        } else {
-            Err("not a field: a name of letters, digits, '.', '_' and '-', or several such as apiToken|token")
-        }
-    }
-}
-
-impl fmt::Display for Choice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("|"))
-    }
-}
-
-fn is_name(text: &str) -> bool {
-    let known = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-    !text.is_empty() && text.len() <= LONGEST_SHOWN && text.bytes().all(known)
 }

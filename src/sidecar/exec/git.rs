@@ -7,14 +7,11 @@
 //!
 //! Git LFS and the older "dumb" protocol are not served: the answers of the first hold credentials, the second reads any file.
 
-pub mod args;
 pub mod forward;
 pub mod login;
 pub mod refusal;
 
 mod audit;
-
-pub use args::{Args, Settings};
 
 use crate::exec::fields::{Current, Fields};
 use crate::exec::refresh::Asking;
@@ -25,11 +22,13 @@ use http::header::VIA;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
+use login::NoLogin;
 use refusal::Refusal;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
+use vertex_injector_core::contract::git::GitProxy;
 use vertex_injector_core::git::target::{Step, Target};
 use vertex_injector_net::egress::Egress;
 use vertex_injector_net::flow::{Bounded, Movement};
@@ -48,7 +47,7 @@ const RETRY: u32 = 5;
 /// The proxy.
 #[derive(Debug)]
 pub struct Proxy {
-    settings: Settings,
+    settings: GitProxy,
     credential: Current,
     asking: Asking,
     hosts: Hosts,
@@ -59,7 +58,7 @@ impl Proxy {
     ///
     /// # Errors
     /// When the system trusts no certificates at all.
-    pub fn new(settings: Settings, credential: Current, asking: Asking, egress: &Egress) -> std::io::Result<Self> {
+    pub fn new(settings: GitProxy, credential: Current, asking: Asking, egress: &Egress) -> std::io::Result<Self> {
         Ok(Self {
             settings,
             credential,
@@ -116,9 +115,8 @@ impl Proxy {
             return Err(Refusal::new("body", StatusCode::BAD_REQUEST, "a GET has no body"));
         }
         let fields = self.fields().await?;
-        let login = self.settings.login.authorization(host, &fields);
-        let authorization =
-            login.map_err(|error| Refusal::new("no credential", StatusCode::BAD_GATEWAY, error.to_string()))?;
+        let authorization = login::authorization(&self.settings.login, host, &fields)
+            .map_err(|error| Refusal::new("no credential", StatusCode::BAD_GATEWAY, error.to_string()))?;
         let answer = self
             .hosts
             .ask(&target, &head.headers, body, authorization, movement)
@@ -151,6 +149,15 @@ impl Proxy {
             drop(self.asking.ask());
         }
     }
+}
+
+/// Whether every host can be logged in to with a credential.
+///
+/// # Errors
+/// When it cannot.
+pub fn check(settings: &GitProxy, fields: &Fields) -> Result<(), NoLogin> {
+    let mut hosts = settings.hosts.iter();
+    hosts.try_for_each(|host| login::authorization(&settings.login, host, fields).map(drop))
 }
 
 /// Why a request is not one of a git in this pod.

@@ -1,59 +1,12 @@
 //! What the child gets of a credential: variables and files.
 
-use super::fields::{Choice, Fields, Missing};
+use super::fields::{Fields, Missing};
 use super::git::login::NoLogin;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use vertex_injector_core::contract::choice::{ToFile, ToVariable};
 use vertex_injector_net::secret::Secret;
-
-/// `NAME=FIELD`: a variable of the child.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToVariable {
-    name: String,
-    field: Choice,
-}
-
-/// `PATH=FIELD`: a file for the child.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToFile {
-    path: PathBuf,
-    field: Choice,
-}
-
-impl FromStr for ToVariable {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (name, field) = text.split_once('=').ok_or("not NAME=FIELD")?;
-        let mut bytes = name.bytes();
-        let starts = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
-        if !starts || !bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-            return Err("not a variable's name: letters, digits and '_', no digit first".to_owned());
-        }
-        Ok(Self {
-            name: name.to_owned(),
-            field: field.parse()?,
-        })
-    }
-}
-
-impl FromStr for ToFile {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (path, field) = text.rsplit_once('=').ok_or("not PATH=FIELD")?;
-        let path = PathBuf::from(path);
-        if !path.is_absolute() || path.file_name().is_none() {
-            return Err("not the absolute path of a file".to_owned());
-        }
-        Ok(Self {
-            path,
-            field: field.parse()?,
-        })
-    }
-}
 
 /// All that the child gets.
 #[derive(Debug, Clone, Default)]
@@ -87,28 +40,16 @@ impl Mapping {
     /// What is wrong with it before there is a credential.
     ///
     /// # Errors
-    /// When a target is named twice, or a file's directory does not exist.
+    /// When a file's directory does not exist.
     pub fn check(&self) -> Result<(), String> {
-        let mut seen: Vec<&str> = Vec::new();
-        for variable in &self.variables {
-            if seen.contains(&variable.name.as_str()) {
-                return Err(format!("--env {}: given twice", variable.name));
-            }
-            seen.push(&variable.name);
-        }
-        let mut seen: Vec<&Path> = Vec::new();
-        for file in &self.files {
-            let shown = file.path.display();
-            if seen.contains(&file.path.as_path()) {
-                return Err(format!("--file {shown}: given twice"));
-            }
-            seen.push(&file.path);
-            if !file.path.parent().is_some_and(Path::is_dir) {
+        for path in self.files.iter().map(ToFile::path) {
+            let shown = path.display();
+            if !path.parent().is_some_and(Path::is_dir) {
                 return Err(format!(
                     "--file {shown}: its directory does not exist; mount a volume there"
                 ));
             }
-            if file.path.is_dir() {
+            if path.is_dir() {
                 return Err(format!("--file {shown}: is a directory"));
             }
         }
@@ -122,29 +63,30 @@ impl Mapping {
     pub fn of(&self, fields: &Fields) -> Result<Share, Unusable> {
         let missing = |consumer: String| move |missing| Unusable::Missing { consumer, missing };
         let mut share = Share::default();
-        for ToVariable { name, field } in &self.variables {
-            let secret = field.of(fields).map_err(missing(format!("--env {name}={field}")))?;
+        for variable in &self.variables {
+            let secret = fields
+                .chosen(variable.field())
+                .map_err(missing(format!("--env {variable}")))?;
             if secret.expose().contains('\0') {
-                return Err(Unusable::Zero(format!("{name}={field}")));
+                return Err(Unusable::Zero(variable.to_string()));
             }
-            share.variables.push((name.clone(), secret.clone()));
+            share.variables.push((variable.name().to_owned(), secret.clone()));
         }
-        for ToFile { path, field } in &self.files {
-            let consumer = format!("--file {}={field}", path.display());
-            let secret = field.of(fields).map_err(missing(consumer))?;
-            share.files.push((path.clone(), secret.clone()));
+        for file in &self.files {
+            let secret = fields.chosen(file.field()).map_err(missing(format!("--file {file}")))?;
+            share.files.push((file.path().to_owned(), secret.clone()));
         }
         Ok(share)
     }
 
     /// The names of the variables, for the log.
     pub fn variable_names(&self) -> String {
-        join(self.variables.iter().map(|variable| &variable.name))
+        join(self.variables.iter().map(ToVariable::name))
     }
 
     /// The paths of the files, for the log.
     pub fn file_names(&self) -> String {
-        join(self.files.iter().map(|file| file.path.display()))
+        join(self.files.iter().map(|file| file.path().display()))
     }
 }
 

@@ -7,10 +7,14 @@ pub mod http;
 
 use super::fields::Fields;
 use ambient::Ambient;
+use ambient::bootstrap::Bootstrap;
+use anyhow::{Context, anyhow};
 use file::FileSource;
 use http::HttpSource;
 use std::time::Duration;
 use tokio::time::Instant;
+use vertex_injector_core::allowed::{Allowed, Listed};
+use vertex_injector_core::contract::exec::Source as Told;
 use vertex_injector_core::endpoint::Endpoint;
 use vertex_injector_net::egress::Egress;
 use vertex_injector_net::upstream::{self, Answer, Limits, Unanswered, Upstream};
@@ -56,6 +60,26 @@ pub struct FetchError {
 }
 
 impl Source {
+    /// A source as it is told of; `get` reads a variable.
+    ///
+    /// # Errors
+    /// Says what is missing or cannot be used; never with a content.
+    pub fn of(told: Told, hosts: Vec<Listed>, get: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
+        const NO_CERTIFICATES: &str = "cannot find the system's trusted certificates";
+        Ok(match told {
+            Told::File(path) => Self::File(FileSource::new(path)),
+            Told::Http { url, token_file } => {
+                Self::Http(HttpSource::new(url, token_file, &Egress::of(get)?).context(NO_CERTIFICATES)?)
+            }
+            Told::Ambient => {
+                let egress = Egress::of(&get)?;
+                let bootstrap = Bootstrap::read(get, &Allowed::new(hosts))
+                    .map_err(|problems| anyhow!("--source ambient cannot begin:\n{problems}"))?;
+                Self::Ambient(Ambient::new(bootstrap, &egress).context(NO_CERTIFICATES)?)
+            }
+        })
+    }
+
     /// Makes one attempt.
     ///
     /// # Errors

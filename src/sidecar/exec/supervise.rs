@@ -1,6 +1,5 @@
 //! The child's life: started with the first credential, told of each other one, ended with us.
 
-use super::args::OnRefresh;
 use super::child::{Child, Ended, Launch, reap};
 use super::fields::{Current, Fields};
 use super::mapping::{Mapping, NotWritten, Share};
@@ -13,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{error, info, warn};
+use vertex_injector_core::contract::exec::{self as told, OnRefresh};
 
 /// Longest that writing the files may take.
 const WRITE: Duration = Duration::from_secs(5);
@@ -190,7 +190,7 @@ impl Supervisor {
             OnRefresh::None => info!("the credential has changed; the child is not told"),
             OnRefresh::Signal(signal) if !variables => {
                 info!("the credential has changed; the child is signalled");
-                child.tell(signal);
+                child.tell(number(signal));
             }
             // No environment can be changed from outside.
             OnRefresh::Restart | OnRefresh::Signal(_) => {
@@ -239,5 +239,14 @@ async fn at(instant: Option<Instant>) {
     match instant {
         Some(instant) => sleep_until(instant).await,
         None => pending().await,
+    }
+}
+
+fn number(signal: told::Signal) -> Signal {
+    match signal {
+        told::Signal::Hup => Signal::HUP,
+        told::Signal::Usr1 => Signal::USR1,
+        told::Signal::Usr2 => Signal::USR2,
+        told::Signal::Winch => Signal::WINCH,
     }
 }

@@ -12,6 +12,7 @@ use crate::api::{OnValue, PolicySpec};
 use crate::clients::{
     CREDENTIAL_SOURCES, CREDENTIALS, DETECTION, METADATA_ADDRESSES, METADATA_FENCES, ROUTES, Setting,
 };
+use crate::contract;
 use crate::names;
 use serde_json::{Value, json};
 
@@ -85,15 +86,6 @@ fn is_address(name: &str) -> bool {
 
 fn container<'s>(placed: &PlacedBroker<'s>) -> InjectedContainer<'s> {
     let broker: &'s Broker = placed.broker;
-    let mut env = broker.env.clone();
-    let mut set = |name: &str, value: String| env.push(render::literal(&format!("VERTEX_INJECTOR_{name}"), &value));
-    set("METADATA_PORT", placed.metadata.to_string());
-    if let Some(port) = placed.proxy {
-        set("PROXY_PORT", port.to_string());
-    }
-    if let Some(port) = placed.metrics {
-        set("METRICS_LISTEN", format!("0.0.0.0:{port}"));
-    }
     let mut mounts = Vec::new();
     if broker.volume.is_some() {
         mounts.push(render::read_only_mount(
@@ -110,9 +102,9 @@ fn container<'s>(placed: &PlacedBroker<'s>) -> InjectedContainer<'s> {
         image: &broker.image,
         pull_policy: broker.pull_policy,
         command: Vec::new(),
-        args: vec!["broker"],
+        args: vec![contract::broker::VERB],
         ports: placed.metrics.map(metrics).into_iter().collect(),
-        env,
+        env: broker.environment(placed.metadata, placed.proxy, placed.metrics),
         startup_probe: Some(startup_probe()),
         readiness_probe: None,
         stays: true,

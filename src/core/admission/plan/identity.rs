@@ -2,6 +2,7 @@
 
 use super::broker;
 use super::credentials::{self, OwnFile};
+use crate::admission::broker::Broker;
 use crate::admission::decision::Reason;
 use crate::admission::draft::{ContainerDraft, Draft, Notes};
 use crate::admission::gate::{self, Shut};
@@ -59,15 +60,15 @@ pub(super) fn plan_identity(
     }
     if let Some(vertex) = &spec.vertex {
         let on_value = spec.conflicts.values;
-        let limits = policy.broker.as_ref().and_then(|broker| broker.limits.as_ref());
+        let rules = policy.broker.as_ref().and_then(Broker::rules);
         let clients: Vec<String> = vertex.clients.iter().map(|client| format!("{client:?}")).collect();
         let detail = format!("variables of {}", clients.join(", "));
         draft.unit("vertex", detail, |draft| {
             let notes = &mut draft.notes;
             for target in &mut draft.containers {
                 gate::remove_others(target, spec);
-                if let Some(limits) = limits {
-                    limits::check(target, vertex, limits, on_value, notes);
+                if let Some(rules) = rules {
+                    limits::check(target, vertex, rules, on_value, notes);
                 }
                 settings::plan_settings(target, vertex, &route, on_value, notes);
                 if route.imposed {

@@ -6,9 +6,18 @@ use crate::admission::draft::Draft;
 use crate::admission::native::{Defaults, InjectedContainer};
 use crate::admission::ports::PlacedSidecar;
 use crate::admission::render;
-use crate::api::{CredentialFile, CredentialSource};
+use crate::allowed::{Allowed, Listed};
+use crate::api::{CredentialFile, CredentialSource, OnRefresh};
+use crate::contract;
+use crate::contract::exec::{Control, Exec, GracePeriod, Source};
+use crate::contract::git::{GitCredentials, GitProxy};
+use crate::contract::probe::Probe;
+use crate::endpoint::Endpoint;
 use crate::names;
 use serde_json::{Value, json};
+use std::fmt::Display;
+use std::path::Path;
+use std::str::FromStr;
 
 const DEFAULTS: Defaults = Defaults {
     cpu: ("50m", "500m"),
@@ -30,12 +39,13 @@ pub(in crate::admission) fn plan_program(draft: &mut Draft<'_>, sidecars: &Sidec
     for secret in &sidecars.pull_secrets {
         draft.pull_with(secret);
     }
+    let to = contract::TO.to_string();
     let container = InjectedContainer {
         name: names::COPY_CONTAINER,
         image: &sidecars.image,
         pull_policy: sidecars.pull_policy,
         command: Vec::new(),
-        args: vec!["copy", "--to", names::PROGRAM_DIRECTORY],
+        args: vec![contract::COPY, &to, names::PROGRAM_DIRECTORY],
         ports: Vec::new(),
         env: Vec::new(),
         startup_probe: None,
@@ -88,10 +98,22 @@ pub(super) fn plan_sidecar(draft: &mut Draft<'_>, placed: &PlacedSidecar<'_>, si
                     mounts.push(json!({"name": files, "mountPath": directory}));
                 }
                 mounts.push(render::read_only_mount(names::PROGRAM_VOLUME, names::PROGRAM_DIRECTORY));
-                variables.push(render::literal("VERTEX_INJECTOR_CONTROL_PORT", &control.to_string()));
-                command = wrapper(placed, credential, &taken_over.hosts);
+                let exec = match told(placed, control, credential, &taken_over.hosts) {
+                    Ok(exec) => exec,
+                    Err(problem) => {
+                        let problem = format!("sidecar {:?} cannot be told its credential: {problem}", whole.name);
+                        draft.notes.deny(None, "sidecars", problem);
+                        return;
+                    }
+                };
+                variables.extend(
+                    exec.environment()
+                        .iter()
+                        .map(|(name, value)| render::literal(name, value)),
+                );
+                command = run(exec.arguments());
                 command.extend(server_command);
-                probes = Some((probe(&["probe"]), probe(&["probe", "--ready"])));
+                probes = Some((probe(control, false), probe(control, true)));
             }
         }
     }
@@ -143,64 +165,89 @@ fn source_volume(credential: &CredentialSource) -> Option<Value> {
     }
 }
 
-/// `vertex-injector exec` with its flags, up to the server's command.
-fn wrapper(placed: &PlacedSidecar<'_>, credential: &CredentialSource, hosts: &[String]) -> Vec<String> {
+/// What the wrapper is told. An error says what cannot be.
+fn told(
+    placed: &PlacedSidecar<'_>,
+    control: i32,
+    credential: &CredentialSource,
+    hosts: &[String],
+) -> Result<Exec, String> {
     let whole = &placed.server.whole;
-    let mut command = vec![program(), "exec".to_owned(), "--source".to_owned()];
-    let mut add = |parts: &[&str]| command.extend(parts.iter().map(|part| (*part).to_owned()));
-    match credential {
-        CredentialSource { http: Some(http), .. } => {
-            let token = format!("{}/{}", names::SIDECAR_CREDENTIAL_DIRECTORY, names::TOKEN_FILE);
-            add(&[&http.url, "--token-file", &token]);
-        }
-        CredentialSource { secret: Some(_), .. } => {
-            add(&[&format!("file:{}", names::SIDECAR_CREDENTIAL_DIRECTORY)]);
-        }
-        _ => add(&["ambient"]),
-    }
-    for host in hosts {
-        add(&["--allow-host", host]);
-    }
-    for variable in &whole.variables {
-        add(&["--env", &format!("{}={}", variable.name, variable.field)]);
-    }
-    for file in &whole.files {
-        add(&["--file", &format!("{}={}", file.path, file.field)]);
-    }
-    if let Some(on_refresh) = whole.on_refresh {
-        add(&["--on-refresh", on_refresh.flag()]);
-    }
-    if let (Some(git), Some(port)) = (&whole.git, placed.git) {
-        add(&["--git-port", &port.to_string()]);
-        for host in &git.hosts {
-            add(&["--git-host", host]);
-        }
-        for rule in &git.allow {
-            add(&["--git-allow", &rule.flag()]);
-        }
-    }
-    for host in whole.git_credentials.iter().flat_map(|it| &it.hosts) {
-        add(&["--git-credentials", host]);
-    }
-    add(&["--"]);
-    command
+    let allow_hosts: Vec<Listed> = hosts.iter().map(|host| read(host)).collect::<Result<_, _>>()?;
+    let variables = whole.variables.iter();
+    let files = whole.files.iter();
+    let git = match (&whole.git, placed.git) {
+        (Some(git), Some(port)) => Some(GitProxy::new(
+            number(port),
+            git.hosts.iter().map(|host| read(host)).collect::<Result<_, _>>()?,
+            git.allow
+                .iter()
+                .map(|rule| read(&rule.flag()))
+                .collect::<Result<_, _>>()?,
+        )),
+        _ => None,
+    };
+    let git_credentials = match &whole.git_credentials {
+        Some(helpers) => Some(GitCredentials::new(
+            helpers.hosts.iter().map(|host| read(host)).collect::<Result<_, _>>()?,
+        )),
+        None => None,
+    };
+    Ok(Exec {
+        source: match credential {
+            CredentialSource { http: Some(http), .. } => Source::Http {
+                url: Endpoint::listed(&Allowed::new(allow_hosts.clone()), &http.url)
+                    .map_err(|problem| format!("the URL of the credential {problem}"))?,
+                token_file: Path::new(names::SIDECAR_CREDENTIAL_DIRECTORY).join(names::TOKEN_FILE),
+            },
+            CredentialSource { secret: Some(_), .. } => Source::File(names::SIDECAR_CREDENTIAL_DIRECTORY.into()),
+            _ => Source::Ambient,
+        },
+        variables: variables
+            .map(|variable| read(&format!("{}={}", variable.name, variable.field)))
+            .collect::<Result<_, _>>()?,
+        files: files
+            .map(|file| read(&format!("{}={}", file.path, file.field)))
+            .collect::<Result<_, _>>()?,
+        on_refresh: whole.on_refresh.map(OnRefresh::told).unwrap_or_default(),
+        grace_period: GracePeriod::default(),
+        control: Some(Control {
+            port: number(control),
+            git_credentials,
+        }),
+        git,
+        allow_hosts,
+    })
+}
+
+fn read<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|problem| format!("{text:?} is {problem}"))
+}
+
+/// A port that the schema or [`super::ports`] has bounded.
+fn number(port: i32) -> u16 {
+    u16::try_from(port).unwrap_or_default()
 }
 
 /// The wrapper listens on loopback, where the kubelet cannot ask.
-fn probe(arguments: &[&str]) -> Value {
-    let mut command = vec![program()];
-    command.extend(arguments.iter().map(|argument| (*argument).to_owned()));
-    let (period, failures) = if arguments.len() > 1 { (10, 3) } else { (1, 60) };
+fn probe(control: i32, ready: bool) -> Value {
+    let probe = Probe::Exec {
+        control_port: number(control),
+        ready,
+    };
+    let (period, failures) = if ready { (10, 3) } else { (1, 60) };
     json!({
-        "exec": {"command": command},
+        "exec": {"command": run(probe.arguments())},
         "periodSeconds": period,
         "timeoutSeconds": 5,
         "failureThreshold": failures,
     })
 }
 
-fn program() -> String {
-    format!("{}/{}", names::PROGRAM_DIRECTORY, names::PROGRAM)
+/// Our program with these arguments.
+fn run(arguments: Vec<String>) -> Vec<String> {
+    let program = format!("{}/{}", names::PROGRAM_DIRECTORY, names::PROGRAM);
+    std::iter::once(program).chain(arguments).collect()
 }
 
 fn directory(file: &CredentialFile) -> Option<&str> {

@@ -1,5 +1,6 @@
 //! Where a sidecar's credential comes from, and how its server gets it.
 
+use crate::contract::exec::{self, Signal};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
@@ -93,12 +94,12 @@ pub enum OnRefresh {
 }
 
 impl OnRefresh {
-    /// As `vertex-injector exec --on-refresh` takes it.
-    pub fn flag(self) -> &'static str {
+    /// As the wrapper is told it.
+    pub fn told(self) -> exec::OnRefresh {
         match self {
-            Self::Restart => "restart",
-            Self::SignalHUP => "signal:HUP",
-            Self::None => "none",
+            Self::Restart => exec::OnRefresh::Restart,
+            Self::SignalHUP => exec::OnRefresh::Signal(Signal::Hup),
+            Self::None => exec::OnRefresh::None,
         }
     }
 }

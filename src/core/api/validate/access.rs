@@ -4,10 +4,10 @@
 use super::Setting;
 use super::pieces::{check_bounds, matches};
 use crate::api::{
-    Access, Broker, Client, FieldErrors, Isolation, OpenShell, PolicySpec, Proxy, Publisher, Vertex,
-    WorkloadIdentityFederation,
+    Access, Broker, Client, FieldErrors, Isolation, OpenShell, PolicySpec, Proxy, Vertex, WorkloadIdentityFederation,
 };
 use crate::clients::CLAUDE;
+use crate::contract::proxy::Publisher;
 use crate::reserved;
 
 pub(super) fn check(spec: &PolicySpec, errors: &mut FieldErrors) {

@@ -11,7 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt::{self, Write};
 use std::time::Duration;
-use vertex_injector_core::api::{Feature, Publisher};
+use vertex_injector_core::contract::proxy::{Feature, Publisher};
 
 /// Upper bounds in seconds: from a denial to a model that thinks for ten minutes.
 const SECONDS: [f64; 14] = [

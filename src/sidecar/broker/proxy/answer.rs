@@ -16,7 +16,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
-use vertex_injector_core::api::Publisher;
+use vertex_injector_core::contract::proxy::Publisher;
 use vertex_injector_net::secret::Secret;
 
 /// How long an answer may be silent between two pieces.

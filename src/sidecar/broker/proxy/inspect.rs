@@ -7,12 +7,12 @@
 
 use super::json::{Json, Members, Value};
 use super::refusal::{Reason, Refusal};
-use super::rules::Rules;
+use super::rules;
 use super::spelling::{Squashed, distinct};
 use super::tools;
 use http::StatusCode;
 use std::fmt::Write;
-use vertex_injector_core::api::{Feature, Publisher};
+use vertex_injector_core::contract::proxy::{Feature, Publisher, Rules};
 use vertex_injector_core::glob::Glob;
 
 /// What a body is for.
@@ -53,7 +53,7 @@ pub fn inspect<'b, 'r>(
     walk.object(members, Place::Root)?;
     match members.get("model") {
         Some(Value::Text(name)) => {
-            let glob = rules.check_named(name, purpose.publisher)?;
+            let glob = rules::check_named(rules, name, purpose.publisher)?;
             let model = name.rsplit('/').next().unwrap_or(name);
             Ok(Some(Named { model, glob }))
         }
@@ -282,13 +282,13 @@ impl<'w> Walk<'w> {
         let Some(name) = name.name() else { return Ok(()) };
         if name.ends_with(b"model") || matches!(name, b"modelname" | b"modelid") {
             return match value {
-                Value::Text(model) => self.rules.check_named(model, self.publisher).map(|_| ()),
+                Value::Text(model) => rules::check_named(self.rules, model, self.publisher).map(|_| ()),
                 _ if name == b"model" => Err(Refusal::denied(Reason::Model, "a model's name has to be a string")),
                 _ => Ok(()),
             };
         }
         match name {
-            b"automode" | b"modelselectionconfig" => self.rules.check_any_model(),
+            b"automode" | b"modelselectionconfig" => rules::check_any_model(self.rules),
             b"fileuri" => self.feature(source_of(value)),
             b"filedata" if !has(value, "fileuri") => self.feature(Feature::FileSources),
             b"gcsuri" | b"storageuri" | b"outputgcsuri" | b"gcssource" | b"gcsdestination" => {
@@ -308,7 +308,7 @@ impl<'w> Walk<'w> {
     }
 
     fn feature(&self, feature: Feature) -> Result<(), Refusal> {
-        self.rules.check_feature(feature, || self.place())
+        rules::check_feature(self.rules, feature, || self.place())
     }
 
     /// Where we are, for a message. A key that is none of an API's is not repeated.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tracing::info;
-use vertex_injector_core::api::{Feature, Publisher};
+use vertex_injector_core::contract::proxy::{Feature, Publisher};
 
 /// The record of a request. It ends when dropped, as [`Outcome::Abandoned`] unless told otherwise.
 ///

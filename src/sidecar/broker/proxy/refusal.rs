@@ -5,7 +5,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER, SERVER};
 use http::{HeaderValue, Response, StatusCode};
 use prometheus_client::encoding::EncodeLabelValue;
 use serde_json::json;
-use vertex_injector_core::api::Feature;
+use vertex_injector_core::contract::proxy::Feature;
 
 /// Why the proxy did not let a request through, or had nothing to pass on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]

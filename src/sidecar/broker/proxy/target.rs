@@ -5,7 +5,7 @@
 
 use prometheus_client::encoding::EncodeLabelValue;
 use std::borrow::Cow;
-use vertex_injector_core::api::Publisher;
+use vertex_injector_core::contract::proxy::{Publisher, Region};
 
 /// What is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -110,7 +110,7 @@ impl<'a> Target<'a> {
         } else {
             Cow::Borrowed(model)
         };
-        let fit = is_project(project) && is_region(region) && is_model(&model);
+        let fit = is_project(project) && Region::is(region) && is_model(&model);
         fit.then_some(Self {
             version,
             project,
@@ -169,11 +169,6 @@ impl Query {
             (true, true) => "?alt=sse&beta=true",
         }
     }
-}
-
-/// Whether this can be a location: a region, `global`, `us` or `eu`.
-pub fn is_region(text: &str) -> bool {
-    is_part(text, |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 /// Whether this can be a model's ID.

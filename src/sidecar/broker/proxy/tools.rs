@@ -4,7 +4,7 @@
 
 use super::json::Value;
 use super::spelling::Squashed;
-use vertex_injector_core::api::Feature;
+use vertex_injector_core::contract::proxy::Feature;
 
 /// Types of Anthropic's tools that the agent runs itself; each is followed by its date.
 const CLIENT_SIDE: [&str; 4] = ["bash", "computer", "memory", "text_editor"];

@@ -4,7 +4,7 @@
 //! nesting, so nothing that a model writes can be taken for either, and keeps no more than one such object.
 
 use serde::Deserialize;
-use vertex_injector_core::api::Publisher;
+use vertex_injector_core::contract::proxy::Publisher;
 
 /// Longest usage object, in bytes; they have some hundred.
 const MAX_OBJECT: usize = 8 * 1024;

@@ -1,31 +1,12 @@
 //! The credential as git hosts take it: a user name and a password, `Authorization: Basic`.
 
-use crate::exec::fields::{Choice, Fields, Missing};
+use crate::exec::fields::{Fields, Missing};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::HeaderValue;
+use vertex_injector_core::contract::git::{Login, UserName, Username};
 use vertex_injector_core::git::config::GitHost;
 use zeroize::Zeroizing;
-
-/// Where name and password come from.
-#[derive(Debug, Clone)]
-pub struct Login {
-    /// The name.
-    pub username: Username,
-    /// The field of the password.
-    pub password: Choice,
-}
-
-/// Where the name comes from.
-#[derive(Debug, Clone)]
-pub enum Username {
-    /// What the host's kind expects beside a token: `oauth2` at GitLab, else `x-access-token`.
-    OfHost,
-    /// This one.
-    Named(String),
-    /// A field of the credential.
-    Field(Choice),
-}
 
 /// Why nobody can log in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,40 +22,37 @@ pub enum NoLogin {
     Password,
 }
 
-impl Login {
-    /// The value of the header.
-    ///
-    /// # Errors
-    /// When the credential lacks what it needs; by name, never with a value.
-    pub fn authorization(&self, host: &GitHost, fields: &Fields) -> Result<HeaderValue, NoLogin> {
-        let username = match &self.username {
-            Username::OfHost if is_gitlab(host) => "oauth2",
-            Username::OfHost => "x-access-token",
-            Username::Named(name) => name,
-            Username::Field(field) => field.of(fields)?.expose().trim_end(),
-        };
-        if !is_username(username) {
-            return Err(NoLogin::Username);
-        }
-        // Files and Secrets often end with a newline.
-        let password = self.password.of(fields)?.expose().trim_end_matches(['\r', '\n']);
-        if password.chars().any(char::is_control) {
-            return Err(NoLogin::Password);
-        }
-        let both = Zeroizing::new(format!("{username}:{password}"));
-        let header = Zeroizing::new(format!(
-            "Basic {}",
-            &*Zeroizing::new(BASE64_STANDARD.encode(both.as_bytes()))
-        ));
-        let mut header = HeaderValue::from_str(&header).map_err(|_| NoLogin::Password)?;
-        header.set_sensitive(true);
-        Ok(header)
+/// The value of the header with which to log in to a host.
+///
+/// # Errors
+/// When the credential lacks what it needs; by name, never with a value.
+pub fn authorization(login: &Login, host: &GitHost, fields: &Fields) -> Result<HeaderValue, NoLogin> {
+    let of_host = if is_gitlab(host) {
+        UserName::GITLAB
+    } else {
+        UserName::TOKEN
+    };
+    let username = match &login.username {
+        Username::OfHost => of_host.as_str(),
+        Username::Named(name) => name.as_str(),
+        Username::Field(field) => fields.chosen(field)?.expose().trim_end(),
+    };
+    if username.parse::<UserName>().is_err() {
+        return Err(NoLogin::Username);
     }
-}
-
-/// Whether this can be a user name in Basic authentication.
-pub fn is_username(text: &str) -> bool {
-    !text.is_empty() && !text.chars().any(|c| c == ':' || c.is_control())
+    // Files and Secrets often end with a newline.
+    let password = fields.chosen(&login.password)?.expose().trim_end_matches(['\r', '\n']);
+    if password.chars().any(char::is_control) {
+        return Err(NoLogin::Password);
+    }
+    let both = Zeroizing::new(format!("{username}:{password}"));
+    let header = Zeroizing::new(format!(
+        "Basic {}",
+        &*Zeroizing::new(BASE64_STANDARD.encode(both.as_bytes()))
+    ));
+    let mut header = HeaderValue::from_str(&header).map_err(|_| NoLogin::Password)?;
+    header.set_sensitive(true);
+    Ok(header)
 }
 
 fn is_gitlab(host: &GitHost) -> bool {
@@ -85,7 +63,7 @@ fn is_gitlab(host: &GitHost) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Login, NoLogin, Username};
+    use super::{Login, NoLogin, Username, authorization};
     use crate::exec::fields::Fields;
 
     fn fields(json: &str) -> Fields {
@@ -100,7 +78,7 @@ mod tests {
     }
 
     fn header(login: &Login, host: &str, json: &str) -> Result<String, NoLogin> {
-        let header = login.authorization(&host.parse().unwrap(), &fields(json))?;
+        let header = authorization(login, &host.parse().unwrap(), &fields(json))?;
         assert!(header.is_sensitive());
         Ok(header.to_str().unwrap().to_owned())
     }
@@ -133,7 +111,7 @@ mod tests {
             header(&field, "github.com", r#"{"user":"me\n","password":"secret\n"}"#).as_deref(),
             expected
         );
-        let named = login(Username::Named("me".to_owned()));
+        let named = login(Username::Named("me".parse().unwrap()));
         assert_eq!(
             header(&named, "github.com", r#"{"password":"secret","token":""}"#).as_deref(),
             expected
