@@ -19,7 +19,7 @@ test: ## Build what tests need (the first time ten minutes) and run all tests; t
 
 .PHONY: lint
 lint: ## Check format, lints and that no two files import each other, warnings denied
-	hack/check/imports src/core/admission src/core/git src/core/manifest
+	hack/check/imports src/cli src/core/admission src/core/git src/core/manifest
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
 

@@ -13,9 +13,9 @@ mod terminal;
 mod validate;
 mod webhook;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
-use vertex_injector_sidecar::{Ending, exit_code};
+use vertex_injector_sidecar::exit_code;
 
 /// Gives LLM agents in Kubernetes access to Google Vertex AI without handing them keys.
 #[derive(Parser, Debug)]
@@ -68,7 +68,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Verb::Explain(args) => explain::run(args),
         Verb::Validate(args) => validate::run(args),
         Verb::Crds(args) => crds::run(args),
-        Verb::Completions(args) => completions::run(&args),
+        Verb::Completions(args) => completions::run(&args, Cli::command()),
     };
     exit_code(ending)
 }

@@ -1,7 +1,7 @@
 //! `completions`: completion scripts for shells.
 
-use super::{Cli, Ending, terminal};
-use clap::CommandFactory;
+use super::terminal;
+use vertex_injector_sidecar::Ending;
 
 /// Print a completion script for a shell
 #[derive(clap::Args, Debug)]
@@ -17,9 +17,9 @@ pub(super) struct Args {
     shell: clap_complete::Shell,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<Ending> {
+pub(super) fn run(args: &Args, mut command: clap::Command) -> anyhow::Result<Ending> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "vertex-injector", &mut script);
+    clap_complete::generate(args.shell, &mut command, "vertex-injector", &mut script);
     terminal::print(&String::from_utf8(script)?)?;
     Ok(Ending::Done)
 }

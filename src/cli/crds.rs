@@ -1,10 +1,11 @@
 //! `crds`: the CustomResourceDefinitions.
 
-use super::{Ending, terminal};
+use super::terminal;
 use anyhow::Context;
 use std::fs;
 use std::path::PathBuf;
 use vertex_injector_core::{api, manifest};
+use vertex_injector_sidecar::Ending;
 
 /// Print the CustomResourceDefinitions of the policies
 #[derive(clap::Args, Debug)]

@@ -1,13 +1,14 @@
 //! `explain`: the decision about each pod, in words or as JSON.
 
 use super::inputs::{DecidedPod, Inputs};
+use super::terminal;
 use super::terminal::clean;
-use super::{Ending, terminal};
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::iter;
 use vertex_injector_core::admission::{Change, Class, Decision, Needed, Outcome, UnitState};
+use vertex_injector_sidecar::Ending;
 
 /// Say what the webhook would do to the pods of manifests, and why
 ///

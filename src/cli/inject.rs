@@ -1,10 +1,11 @@
 //! `inject`: what the webhook would do to manifests, done to them.
 
 use super::inputs::{Decided, DecidedPod, Inputs};
-use super::{Ending, terminal};
+use super::terminal;
 use anyhow::Context;
 use serde_json::{Value, json};
 use vertex_injector_core::manifest;
+use vertex_injector_sidecar::Ending;
 
 /// Apply policies to manifests, as the webhook would in the cluster
 ///

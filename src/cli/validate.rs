@@ -1,8 +1,8 @@
 //! `validate`: everything that is wrong with policies, before the API server or a pod finds it.
 
 use super::inputs::{read_all, read_operator};
+use super::terminal;
 use super::terminal::clean;
-use super::{Ending, terminal};
 use anstyle::{AnsiColor, Style};
 use anyhow::bail;
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use vertex_injector_core::admission::{Operator, Policy, PolicyObject};
 use vertex_injector_core::api::FieldError;
 use vertex_injector_core::manifest::Place;
 use vertex_injector_core::manifest::policies::{Other, Policies, Unusable};
+use vertex_injector_sidecar::Ending;
 
 /// Check policies as the API server and the webhook do, all errors at once
 ///

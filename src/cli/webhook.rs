@@ -1,7 +1,7 @@
 //! `webhook`: the runtime around the admission server.
 
-use super::Ending;
 use std::thread;
+use vertex_injector_sidecar::Ending;
 use vertex_injector_webhook::{self as webhook, Args};
 
 /// Most threads that answer reviews. One answers some ten thousand a second; more only cost memory.
