@@ -1,9 +1,9 @@
 //! Checks A1–A6, A9, A11 and A12: the runners of the Ambient Code platform.
 
-use crate::support::cases::golden::Case;
-use crate::support::cases::view::list;
-use crate::support::cases::{Admission, Provided, pod_security};
 use serde_json::{Map, Value};
+use support::golden::Case;
+use support::view::list;
+use support::{Admission, Provided, pod_security};
 use vertex_injector_core::admission::Reason;
 
 const RUNNER: &str = "ambient-code-runner";
@@ -153,7 +153,7 @@ fn a6_a_sidecars_endpoint_joins_the_others() {
 #[test]
 fn a6_a_policy_cannot_choose_a_port_that_ambient_uses() {
     for port in [8001, 8090, 8091, 8092, 8093, 8094, 8174, 8787] {
-        let world = crate::support::cases::World::under(
+        let world = support::World::under(
             "sidecarImages: ['*']",
             &format!(
                 "apiVersion: vertex-injector.dev/v1alpha1
@@ -164,7 +164,7 @@ spec:
   sidecars: [{{name: x, image: x, port: {port}}}]"
             ),
         );
-        let pod = crate::support::cases::example("kartograph-sticky");
+        let pod = support::example("kartograph-sticky");
         let refused = world.admit(&pod);
         let message = refused.denied(Reason::PolicyUnusable);
         assert!(

@@ -1,12 +1,10 @@
 //! Design 4, 5 and 7, checks F3, F7, A4, A7, A8, E2–E4 and R53–R58: the broker in a pod, and an agent that has nothing but
 //! its address.
 
-use crate::support::cases::golden::Case;
-use crate::support::cases::view::list;
-use crate::support::cases::{Admission, Provided, World, pod_security, yaml};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use support::golden::Case;
+use support::view::list;
+use support::{Admission, Provided, World, pod_security, yaml};
 use vertex_injector_core::admission::{Decision, Reason};
 use vertex_injector_core::contract::broker::Broker;
 use vertex_injector_core::contract::setting::{Given, Setting};
@@ -201,53 +199,6 @@ fn every_variable_of_the_broker_is_one_that_it_reads() {
         let heard = heard.environment();
         let heard: Vec<(&str, &str)> = heard.iter().map(|(name, value)| (*name, value.as_str())).collect();
         assert_eq!(told, heard, "{case}, beside {ways_out:?}");
-    }
-}
-
-#[test]
-fn the_program_starts_with_exactly_this_environment_and_says_what_it_was_told() {
-    for case in BROKERED {
-        let admission = Case::named(case).admit();
-        let environment = environment(&admission);
-        let mut broker = Command::new(env!("CARGO_BIN_EXE_vertex-injector"));
-        broker.arg("broker").env_clear().envs(environment.iter().copied());
-        // What only the pod has: its ports, which other tests use, its certificates, and the key in its volume.
-        for (name, value) in [
-            ("VERTEX_INJECTOR_METADATA_PORT", "0"),
-            ("VERTEX_INJECTOR_PROXY_PORT", "0"),
-            ("VERTEX_INJECTOR_METRICS_LISTEN", "127.0.0.1:0"),
-        ] {
-            if environment.iter().any(|(set, _)| *set == name) {
-                broker.env(name, value);
-            }
-        }
-        broker.env_remove("SSL_CERT_FILE");
-        let key = environment
-            .iter()
-            .any(|(name, _)| *name == "VERTEX_INJECTOR_CREDENTIALS");
-        let mut broker = broker.stderr(Stdio::piped()).spawn().expect("start the broker");
-        let mut first = String::new();
-        let mut log = BufReader::new(broker.stderr.take().expect("a pipe"));
-        log.read_line(&mut first).expect("a line");
-        broker.kill().expect("end it");
-        broker.wait().expect("its end");
-        if key {
-            // Everything else is understood before the key is looked for.
-            assert!(
-                first.contains("cannot read --credentials /var/run/secrets/vertex-injector/"),
-                "{case}: {first}"
-            );
-            continue;
-        }
-        let line: Value = serde_json::from_str(&first).unwrap_or_else(|_| panic!("{case}: {first}"));
-        assert_eq!(line["message"], "serving", "{case}: {line}");
-        let mode = if environment.contains(&("VERTEX_INJECTOR_MODE", "proxy")) {
-            "proxy"
-        } else {
-            "metadata"
-        };
-        assert_eq!(line["mode"], mode);
-        assert_eq!(line["proxy"].is_string(), mode == "proxy", "{line}");
     }
 }
 

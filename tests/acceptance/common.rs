@@ -1,11 +1,11 @@
 //! Checks X1–X8 and X10–X12, which hold for all pods. X1–X4 and X12 are asserted of every answer in every test (see
-//! `support/cases/invariants.rs`); here are the pods that are meant to break them.
+//! `support/invariants.rs`); here are the pods that are meant to break them.
 
-use crate::support::cases::golden::Case;
-use crate::support::cases::view::list;
-use crate::support::cases::{World, api_server, example, pod_security};
 use serde_json::{Value, json};
 use std::fs;
+use support::golden::Case;
+use support::view::list;
+use support::{World, api_server, example, pod_security};
 use vertex_injector_core::admission::{Operator, Outcome, Reason};
 use vertex_injector_core::names;
 

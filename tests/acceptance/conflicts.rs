@@ -1,7 +1,7 @@
 //! Design 4, `conflicts`: values, keys and providers that a pod brings.
 
-use crate::support::cases::{World, yaml};
 use serde_json::{Value, json};
+use support::{World, yaml};
 use vertex_injector_core::admission::Reason;
 
 /// A policy for every pod, with `conflicts` and more.

@@ -1,8 +1,8 @@
 //! Design 8: where a sidecar's credential comes from, and that nobody else in the pod gets it.
 
-use crate::support::cases::view::list;
-use crate::support::cases::{Admission, World, example, pod_security, yaml};
 use serde_json::{Value, json};
+use support::view::list;
+use support::{Admission, World, example, pod_security, yaml};
 use vertex_injector_core::admission::Reason;
 
 const OPERATOR: &str = "

@@ -1,9 +1,9 @@
 //! Checks F1–F5, F8 and F9: Fracta's jobs and stream pods.
 
-use crate::support::cases::golden::Case;
-use crate::support::cases::view::list;
-use crate::support::cases::{Provided, World, example};
 use serde_json::json;
+use support::golden::Case;
+use support::view::list;
+use support::{Provided, World, example};
 use vertex_injector_core::admission::Reason;
 
 const HELPERS: &str = "/opt/fracta/auth-helpers";

@@ -1,8 +1,8 @@
 //! Design 4 and 5: the three identities, the exact credential configuration, tokens.
 
-use crate::support::cases::view::list;
-use crate::support::cases::{Provided, World, yaml};
 use serde_json::{Value, json};
+use support::view::list;
+use support::{Provided, World, yaml};
 use vertex_injector_core::admission::Reason;
 
 const OPERATOR: &str = "endpointHosts: [sts.my-company.example, 'iam.my-company.example:8443']";

@@ -1,8 +1,8 @@
 //! Design 4: `isolation` is checked, not assumed. Each way around the broker is denied with its field, or warned of.
 
-use crate::support::cases::golden::Case;
-use crate::support::cases::{World, yaml};
 use serde_json::Value;
+use support::golden::Case;
+use support::{World, yaml};
 use vertex_injector_core::admission::Reason;
 
 const PROVIDER: &str = "projects/123456789/locations/global/workloadIdentityPools/agents/providers/cluster";

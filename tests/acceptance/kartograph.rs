@@ -1,10 +1,10 @@
 //! Checks K1–K5 and K8: Kartograph's runtimes.
 
-use crate::support::cases::golden::Case;
-use crate::support::cases::view::list;
-use crate::support::cases::{Injected, Provided, World, example, example_document, pod_security};
 use serde_json::Value;
 use std::fs;
+use support::golden::Case;
+use support::view::list;
+use support::{Injected, Provided, World, example, example_document, pod_security};
 use vertex_injector_core::admission::{Operator, Reason};
 
 const PROVIDER: &str = "projects/123456789/locations/global/workloadIdentityPools/agents/providers/cluster";

@@ -1,9 +1,9 @@
 //! Checks O1–O3, O5 and O7: pods that OpenShell manages.
 
-use crate::support::cases::golden::Case;
-use crate::support::cases::view::list;
-use crate::support::cases::{Admission, Injected, World, example, pod_security};
 use serde_json::{Map, Value, json};
+use support::golden::Case;
+use support::view::list;
+use support::{Admission, Injected, World, example, pod_security};
 use vertex_injector_core::admission::Reason;
 
 /// O2: what makes the sandbox who it is.

@@ -1,8 +1,8 @@
 //! Promises 2 and 4: all or nothing, collisions told together, and what stands under our names.
 
-use crate::support::cases::view::list;
-use crate::support::cases::{World, yaml};
 use serde_json::{Value, json};
+use support::view::list;
+use support::{World, yaml};
 use vertex_injector_core::admission::Reason;
 
 const POLICY: &str = "apiVersion: vertex-injector.dev/v1alpha1

@@ -1,7 +1,7 @@
 //! Design 3: which pods, which policy, which containers.
 
-use crate::support::cases::{Admission, World, yaml};
 use serde_json::{Value, json};
+use support::{Admission, World, yaml};
 use vertex_injector_core::admission::Reason;
 
 /// A policy that shows that it was chosen: the variable CHOSEN has its name.
@@ -491,7 +491,7 @@ fn what_is_no_creation_of_a_pod_is_admitted_as_it_is() {
     let world = world(&[policy("p", EVERY)]);
     let review = |change: &dyn Fn(&mut Value)| {
         let mut review: Value =
-            serde_json::from_slice(&crate::support::cases::api_server::review(&pod("{}"), "team", false)).unwrap();
+            serde_json::from_slice(&support::api_server::review(&pod("{}"), "team", false)).unwrap();
         change(&mut review["request"]);
         vertex_injector_core::admission::review(review.to_string().as_bytes(), &world.policies)
             .unwrap()

@@ -1,7 +1,7 @@
 //! Design 4, "settings, not variables": one value per setting, in every variable that the clients read.
 
-use crate::support::cases::{Admission, World, yaml};
 use serde_json::{Value, json};
+use support::{Admission, World, yaml};
 use vertex_injector_core::admission::Reason;
 
 fn world(vertex: &str, rest: &str) -> World {

@@ -1,8 +1,8 @@
 //! Design 5 and 8: credential sidecars given by a policy.
 
-use crate::support::cases::view::list;
-use crate::support::cases::{World, pod_security, yaml};
 use serde_json::{Value, json};
+use support::view::list;
+use support::{World, pod_security, yaml};
 use vertex_injector_core::admission::Reason;
 
 fn world(sidecars: &str) -> World {
@@ -53,7 +53,7 @@ fn a_sidecar_is_native_restricted_and_starts_before_the_pods_own_init_containers
 fn sidecars_keep_the_order_of_the_policy() {
     let two = "[{name: b, image: 'exact:1', port: 9001}, {name: a, image: 'exact:1', port: 9002}]";
     let admission = world(two).admit(&pod(PLAIN));
-    let order = |admission: &crate::support::cases::Admission| -> Vec<String> {
+    let order = |admission: &support::Admission| -> Vec<String> {
         let all = list(&admission.after["spec"], "initContainers").iter();
         all.map(|it| it["name"].as_str().unwrap().to_owned()).collect()
     };

@@ -85,7 +85,7 @@ pub fn changes(before: &[(String, String)], after: &[(String, String)]) -> Strin
         Some(was) if was != *content => Some(format!("~ {name}: {was} → {content}")),
         Some(_) => None,
     }));
-    lines.sort_by_key(|line| line[2..].to_owned());
+    lines.sort_by_key(|line| line.split_at(2).1.to_owned());
     lines.join("\n")
 }
 

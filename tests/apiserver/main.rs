@@ -3,14 +3,7 @@
 //!
 //! A pod's injection is shown as the difference to the same pod in a namespace that has not opted
 //! in, so every list of changes below is complete: whatever is not in it is as it was.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "a test, helpers included, fails by panicking"
-)]
+#![cfg(test)]
 
 mod again;
 mod brokers;
@@ -21,8 +14,6 @@ mod pods;
 mod policies;
 mod selection;
 mod sidecars;
-#[path = "../support/mod.rs"]
-mod support;
 mod systems;
 mod webhook;
 mod world;

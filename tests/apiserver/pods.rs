@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use vertex_injector_core::manifest;
 
 use crate::difference::{changes, stored};
-use crate::support::process::{Ran, repository};
 use crate::world::Namespace;
+use harness::process::{Ran, repository};
 
 /// The controllers of Kubernetes, which a control plane does not have; the test acts in their name.
 const JOBS: &str = "system:serviceaccount:kube-system:job-controller";

@@ -249,7 +249,6 @@ pub fn region(pod: &Value) -> String {
     found["value"].as_str().expect("a value").to_owned()
 }
 
-#[expect(clippy::disallowed_methods, reason = "the test is about this second")]
 fn a_second_passes() {
-    std::thread::sleep(Duration::from_secs(1));
+    harness::process::pause(Duration::from_secs(1));
 }

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::process::wait;
+use harness::process::wait;
+use harness::program::tied;
 
 /// How long it may take to be ready, and to end when asked to.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -30,9 +31,8 @@ impl Webhook {
     pub fn start(arguments: &[String], kubeconfig: &Path, port: u16, folder: &Path) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let log = folder.join(format!("webhook-{}.log", NEXT.fetch_add(1, Ordering::Relaxed)));
-        let mut command = Command::new("setpriv");
+        let mut command = tied(env!("CARGO_BIN_EXE_vertex-injector"));
         command
-            .args(["--pdeathsig", "KILL", "--", env!("CARGO_BIN_EXE_vertex-injector")])
             .args(arguments)
             .args(["--drain-seconds", "0", "--log-format", "json"])
             .args([
@@ -111,7 +111,6 @@ impl Webhook {
     }
 
     #[track_caller]
-    #[expect(clippy::disallowed_methods, reason = "there is no runtime here")]
     fn until<T>(&mut self, what: &str, condition: impl Fn(&Self) -> Option<T>) -> T {
         let deadline = Instant::now() + LIMIT;
         loop {
@@ -124,7 +123,7 @@ impl Webhook {
                 let ready = self.get("/readyz");
                 panic!("waited for the webhook until {what}; exit code: {ended:?}\n{ready}\n{log}");
             }
-            std::thread::sleep(Duration::from_millis(20));
+            harness::process::pause(Duration::from_millis(20));
         }
     }
 }

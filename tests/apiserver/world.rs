@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::kube::ControlPlane;
-use crate::support::process::{or_explain, repository, run};
 use crate::webhook::{Webhook, free_port};
+use harness::kube::ControlPlane;
+use harness::process::{or_explain, repository, run};
 
 /// Names of the release, its namespace, and whatever the chart names after it.
 pub const RELEASE: &str = "vertex-injector";
@@ -283,7 +283,7 @@ fn kubectl() -> String {
 
 /// The program under test, run once: its standard output.
 #[track_caller]
-pub fn vertex_injector(arguments: &[&str], input: &str) -> crate::support::process::Ran {
+pub fn vertex_injector(arguments: &[&str], input: &str) -> harness::process::Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vertex-injector"));
     run(command.args(arguments), input, Duration::from_secs(30))
 }

@@ -1,11 +1,5 @@
 //! What is wrong with a body, a pod, a policy or a file is said precisely, and without repeating what was in it.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test, helpers included, fails by panicking"
-)]
+#![cfg(test)]
 
 use serde_json::{Value, json};
 use std::fmt::Write as _;

@@ -1,7 +1,7 @@
 //! Calls that the proxy lets through: what Vertex AI gets of them, what the agent gets of the answers, and what is counted.
 
-use super::process::ask;
 use super::vertex::{CANARY, GEMINI, MODELS, Vertex, call, post};
+use harness::request::ask;
 use serde_json::json;
 
 #[test]

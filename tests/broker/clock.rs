@@ -1,7 +1,7 @@
 //! Time: when tokens are refreshed, and what happens while Google is away. Nothing here waits: time is paused, and jumps.
 
 use super::credentials::{authorized_user, parse};
-use super::google::{Google, Reply, token};
+use harness::scripted::{Google, Reply, token};
 use serde_json::json;
 use std::collections::HashSet;
 use std::sync::Arc;

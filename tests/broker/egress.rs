@@ -1,8 +1,9 @@
 //! Networks that let programs out by an HTTP proxy only.
 
 use super::http2::{Secure, ask};
-use super::process::{self, Answer, Broker, program};
+use super::process::{Broker, program};
 use super::vertex::{MODELS, post, read_until};
+use harness::request::{self, Answer};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Stdio;
@@ -86,7 +87,7 @@ fn called(broker: &Broker) -> Answer {
         "",
         r#"{"messages":[]}"#,
     );
-    process::ask(broker.address("proxy"), &request)
+    request::ask(broker.address("proxy"), &request)
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! What goes to Google, and what becomes of its answers.
 
 use super::credentials::{authorized_user, external_account, impersonating, parse, rsa, service_account};
-use super::google::{Google, Reply, Seen, token};
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use harness::scripted::{Google, Reply, Seen, token};
 use rcgen::PublicKeyData;
 use serde_json::{Value, json};
 use std::fs;

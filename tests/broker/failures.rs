@@ -1,8 +1,8 @@
 //! What the agent sees when Vertex AI, or what gives us tokens, does not do its part.
 
-use super::google::{Google, Reply, token};
 use super::process::Broker;
 use super::vertex::{CANARY, MODELS, Vertex, call, whole};
+use harness::scripted::{Google, Reply, token};
 use http::{HeaderMap, StatusCode, Uri};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -186,7 +186,7 @@ fn bodies_are_bounded_in_size_each_and_together() {
         )
     };
     let (limit, proxy) = (32 * 1024 * 1024, broker.address("proxy"));
-    let answer = super::process::ask(
+    let answer = harness::request::ask(
         proxy,
         format!("{}{}", head(limit + 1), " ".repeat(limit + 1)).as_bytes(),
     );

@@ -2,10 +2,10 @@
 
 use super::exchange::Directory;
 use super::process::Broker;
-use super::tls;
 use super::vertex::{MODELS, Vertex, connect, post, read_until};
 use axum::body::Body;
 use futures::stream;
+use harness::tls;
 use http::{Request, Response};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http2;
@@ -104,7 +104,7 @@ impl Secure {
         let mut before = usize::MAX;
         while before != self.sent.load(Ordering::Relaxed) {
             before = self.sent.load(Ordering::Relaxed);
-            std::thread::sleep(Duration::from_secs(1));
+            harness::process::pause(Duration::from_secs(1));
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use super::credentials::{authorized_user, external_account, impersonating, parse, rsa, service_account};
 use super::exchange::{Directory, reading, verified};
-use super::google::{Google, Reply, token};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use harness::scripted::{Google, Reply, token};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -2,8 +2,9 @@
 
 use super::credentials::external_account;
 use super::exchange::{Directory, reading};
-use super::google::{Google, Reply, token};
-use super::process::{Answer, Broker};
+use super::process::Broker;
+use harness::request::Answer;
+use harness::scripted::{Google, Reply, token};
 use serde_json::{Value, json};
 
 const SUBJECT: &str = "/vertex-injector/v1/subject-token";

@@ -1,12 +1,5 @@
 //! The broker: what it accepts as a credential, how it fetches and keeps tokens, and what the built program shows an agent.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test, helpers included, fails by panicking and may wait"
-)]
+#![cfg(test)]
 
 mod calls;
 mod clock;
@@ -14,10 +7,10 @@ mod credentials;
 mod egress;
 mod exchange;
 mod failures;
-mod google;
 mod hostile;
 mod http2;
 mod id_tokens;
+mod injected;
 mod inspection;
 mod loopback;
 mod metadata;
@@ -26,6 +19,4 @@ mod program;
 mod proxy_program;
 mod proxy_properties;
 mod streams;
-#[path = "../support/tls.rs"]
-mod tls;
 mod vertex;

@@ -2,8 +2,8 @@
 
 use super::credentials::{authorized_user, external_account};
 use super::exchange::{Directory, reading};
-use super::google::{Google, Reply, token};
 use super::process::Broker;
+use harness::scripted::{Google, Reply, token};
 use serde_json::{Value, json};
 
 const ROOT: &str = "/computeMetadata/v1";

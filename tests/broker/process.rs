@@ -1,8 +1,10 @@
-//! The built program, run as the kubelet would, and plain requests to it.
+//! The built program, run as the kubelet would.
 
+use harness::program::tied;
+use harness::request::{Answer, ask};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -18,15 +20,7 @@ pub struct Broker {
 
 /// How to call the program.
 pub fn program() -> Command {
-    // The kernel kills it when the thread that started it is gone, however that went.
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_vertex-injector")]);
-    for (name, _) in std::env::vars() {
-        if name.starts_with("VERTEX_INJECTOR_") || name.to_ascii_uppercase().ends_with("_PROXY") {
-            command.env_remove(name);
-        }
-    }
-    command
+    tied(env!("CARGO_BIN_EXE_vertex-injector-sidecar"))
 }
 
 impl Broker {
@@ -78,7 +72,7 @@ impl Broker {
                 "no {message:?}, {ended:?}: {:#?}",
                 self.log
             );
-            std::thread::sleep(Duration::from_millis(5));
+            harness::process::pause(Duration::from_millis(5));
         }
     }
 
@@ -125,7 +119,7 @@ impl Broker {
             if let Some(status) = self.child.try_wait().expect("its state") {
                 return (status.code(), start.elapsed());
             }
-            std::thread::sleep(Duration::from_millis(2));
+            harness::process::pause(Duration::from_millis(2));
         }
         panic!("it ignores {signal}");
     }
@@ -136,67 +130,4 @@ impl Drop for Broker {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// An answer, whole.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: String,
-}
-
-impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let found = |line: &&str| {
-            line.get(..name.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(name))
-        };
-        self.head
-            .lines()
-            .find(found)
-            .and_then(|line| line.split_once(": "))
-            .map(|(_, value)| value)
-    }
-}
-
-/// Sends bytes and reads until one answer is whole, or the connection ends.
-pub fn ask(address: SocketAddr, request: &[u8]) -> Answer {
-    let mut stream = TcpStream::connect(address).expect("connect");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    // It may answer and close before it has read everything.
-    let _ = stream.write_all(request);
-    let mut bytes = Vec::new();
-    let mut buffer = [0; 16 * 1024];
-    loop {
-        if let Some(answer) = whole(&bytes) {
-            return answer;
-        }
-        let read = stream
-            .read(&mut buffer)
-            .unwrap_or_else(|error| panic!("{error} after {:?}", text(&bytes)));
-        assert!(read > 0, "the connection ended after {:?}", text(&bytes));
-        bytes.extend_from_slice(&buffer[..read]);
-    }
-}
-
-fn whole(bytes: &[u8]) -> Option<Answer> {
-    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
-    let head = text(&bytes[..end]);
-    let status = head.split(' ').nth(1)?.parse().expect("a status");
-    let mut answer = Answer {
-        status,
-        body: String::new(),
-        head,
-    };
-    let length: usize = answer
-        .header("content-length")
-        .map_or(0, |length| length.parse().expect("a length"));
-    let body = bytes.get(end..end + length)?;
-    answer.body = text(body);
-    Some(answer)
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }

@@ -2,8 +2,8 @@
 
 use super::credentials::{authorized_user, external_account};
 use super::exchange::{Directory, reading};
-use super::google::{Google, Reply, token};
 use super::process::{Broker, program};
+use harness::scripted::{Google, Reply, token};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
@@ -218,11 +218,11 @@ fn only_the_metrics_port_can_be_reached_from_outside_and_it_has_no_token() {
     assert_eq!(broker.metadata(TOKEN).status, 200);
     for path in [TOKEN, "/", "/computeMetadata/v1/", "/token"] {
         let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nMetadata-Flavor: Google\r\n\r\n");
-        let answer = super::process::ask(format!("127.0.0.1:{metrics}").parse().unwrap(), request.as_bytes());
+        let answer = harness::request::ask(format!("127.0.0.1:{metrics}").parse().unwrap(), request.as_bytes());
         assert_eq!(answer.status, 404, "{path}");
     }
     let request = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
-    let answer = super::process::ask(format!("127.0.0.1:{metrics}").parse().unwrap(), request.as_bytes());
+    let answer = harness::request::ask(format!("127.0.0.1:{metrics}").parse().unwrap(), request.as_bytes());
     for line in [
         r#"vertex_injector_broker_token_requests_total{result="Token"} 1"#,
         r#"vertex_injector_broker_token_fetches_total{result="Token"} 1"#,

@@ -1,8 +1,9 @@
 //! The program in mode proxy: flags, help, probe, sockets, and what it never shows.
 
-use super::process::{ask, program};
+use super::process::program;
 use super::program::{listening, run, text};
 use super::vertex::{CANARY, MODELS, Vertex, call};
+use harness::request::ask;
 use std::fmt::Write as _;
 use std::io::Write;
 

@@ -147,7 +147,7 @@ fn a_call_that_is_cut_by_the_brokers_end_leaves_its_line_all_the_same() {
     let end = Instant::now() + PATIENCE;
     while !broker.log().contains(r#""message":"model call""#) {
         assert!(Instant::now() < end, "no line: {}", broker.log());
-        std::thread::sleep(Duration::from_millis(5));
+        harness::process::pause(Duration::from_millis(5));
     }
     assert!(broker.log().contains(r#""outcome":"Abandoned""#), "{}", broker.log());
 }
@@ -175,7 +175,7 @@ fn an_agent_that_does_not_read_slows_the_model_down() {
     let mut before = usize::MAX;
     while before != sent.load(Ordering::Relaxed) {
         before = sent.load(Ordering::Relaxed);
-        std::thread::sleep(Duration::from_secs(1));
+        harness::process::pause(Duration::from_secs(1));
     }
     // The kernel's buffers hold some megabytes; 98 MB would not fit.
     assert!(before < 48 * 1024 * 1024, "{before} bytes were taken");

@@ -2,7 +2,8 @@
 
 use super::credentials::external_account;
 use super::exchange::{Directory, reading};
-use super::process::{Answer, Broker};
+use super::process::Broker;
+use harness::request::Answer;
 use serde_json::json;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -174,7 +175,7 @@ pub fn post(target: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
 
 /// Calls a model through a broker, and reads the answer, which has a length.
 pub fn call(broker: &Broker, target: &str, headers: &str, body: impl AsRef<[u8]>) -> Answer {
-    super::process::ask(broker.address("proxy"), &post(target, headers, body))
+    harness::request::ask(broker.address("proxy"), &post(target, headers, body))
 }
 
 /// A connection to the proxy, with this sent.

@@ -1,6 +1,6 @@
 //! Helm as a person runs it, on this repository's chart.
 
-use super::process::{self, Missing, Ran, or_explain, repository};
+use harness::process::{Missing, Ran, or_explain, repository};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,7 +23,7 @@ pub fn chart() -> PathBuf {
 pub fn helm() -> Option<&'static Path> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
-        let install = process::run(
+        let install = harness::process::run(
             Command::new(repository().join("hack/kube/install")).arg("helm"),
             "",
             BUILD,
@@ -50,7 +50,7 @@ pub fn run(helm: &Path, arguments: &[&str]) -> Ran {
         .current_dir(repository())
         .env_clear()
         .env("HOME", &nowhere);
-    process::run(&mut command, "", LIMIT)
+    harness::process::run(&mut command, "", LIMIT)
 }
 
 /// `helm template` of the release `test` in the namespace `injector`, with further arguments.

@@ -1,7 +1,7 @@
 //! The chart says the same as the code: definitions, names, flags, defaults, metrics.
 
 use super::helm::{chart, helm, object, objects};
-use super::process::repository;
+use harness::process::repository;
 use regex::Regex;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,7 @@
 //! Values: each is described, checked, and does something.
 
 use super::helm::{self, chart, helm, template};
-use super::process::repository;
+use harness::process::repository;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;

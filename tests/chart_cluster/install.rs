@@ -1,8 +1,8 @@
 //! Installing, running as, upgrading and uninstalling the chart.
 
 use crate::release::{OWN, RELEASE, Release, chart, helm, pod, upgrade};
-use crate::support::process::repository;
 use base64::Engine;
+use harness::process::repository;
 use serde_json::{Value, json};
 use vertex_injector_core::manifest;
 

@@ -1,8 +1,8 @@
 //! The life of a release in a cluster of its own: stricter lists, longest lists, the end.
 
 use crate::release::{OWN, eventually, helm, upgrade, values_file, wait_until_served};
-use crate::support::kube::ControlPlane;
-use crate::support::process::or_explain;
+use harness::kube::ControlPlane;
+use harness::process::or_explain;
 use serde_json::{Value, json};
 
 #[test]

@@ -1,7 +1,7 @@
 //! One installed chart for all tests that do not change it.
 
-use crate::support::kube::ControlPlane;
-use crate::support::process::{or_explain, repository};
+use harness::kube::ControlPlane;
+use harness::process::{or_explain, repository};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
@@ -141,12 +141,11 @@ pub fn pod(namespace: &str, name: &str, labels: Value) -> Value {
 }
 
 /// Waits for something that must happen soon.
-#[expect(clippy::disallowed_methods, reason = "there is no runtime here to block")]
 #[track_caller]
 pub fn eventually(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_mins(1);
     while !condition() {
         assert!(Instant::now() < deadline, "{what}: not within a minute");
-        std::thread::sleep(Duration::from_millis(100));
+        harness::process::pause(Duration::from_millis(100));
     }
 }

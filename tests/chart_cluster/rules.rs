@@ -2,7 +2,7 @@
 
 use crate::judge::{agree, api_server, cluster_policy, named, policy, validate};
 use crate::release::RELEASE;
-use crate::support::process::repository;
+use harness::process::repository;
 use serde_json::{Value, json};
 use std::fs;
 use std::net::IpAddr;

@@ -2,7 +2,7 @@
 //! name of the webhook that should have been called.
 
 use crate::release::{OWN, RELEASE, Release, pod};
-use crate::support::process::repository;
+use harness::process::repository;
 use regex::Regex;
 use serde_json::{Value, json};
 use vertex_injector_core::manifest::{self, workload};

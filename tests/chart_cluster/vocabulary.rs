@@ -2,7 +2,7 @@
 
 use crate::judge::{agree, named};
 use crate::release::RELEASE;
-use crate::support::process::repository;
+use harness::process::repository;
 use regex::Regex;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

@@ -2,10 +2,10 @@
 
 use crate::judge::{Verdicts, api_server};
 use crate::release::{RELEASE, Release, eventually, helm, pod, upgrade};
-use crate::support::cases::golden::Case;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
+use support::golden::Case;
 use vertex_injector_core::admission::Outcome;
 use vertex_injector_core::names::{INJECT, PIECE_PREFIX, POLICY_REF, RENDERED_ENV, SKIPPED};
 

@@ -1,6 +1,6 @@
 //! `copy`: the program gets where another image can run it.
 
-use super::{Files, process, run};
+use super::{Files, run};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -15,7 +15,7 @@ fn the_copy_runs_and_everybody_may_run_it_but_nobody_change_it() {
     }
     let copy = files.path("vertex-injector");
     assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o555);
-    let version = process::run(Command::new(&copy).arg("--version"), "", super::LIMIT).output();
+    let version = harness::process::run(Command::new(&copy).arg("--version"), "", super::LIMIT).output();
     assert_eq!(version, run(&["--version"]).output());
     assert_eq!(
         fs::read_dir(files.path("")).unwrap().count(),

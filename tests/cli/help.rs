@@ -1,6 +1,6 @@
 //! Help, version and completions.
 
-use super::{command, process, run};
+use super::{command, run};
 use std::process::Command;
 
 /// The verbs that help lists, but for `help` itself.
@@ -117,20 +117,20 @@ fn every_shell_gets_completions_that_know_the_verbs() {
         }
     }
     let script = run(&["completions", "bash"]).output();
-    process::run(Command::new("bash").arg("-n"), &script, super::LIMIT).output();
+    harness::process::run(Command::new("bash").arg("-n"), &script, super::LIMIT).output();
     // What bash does when somebody presses the tabulator key after `vertex-injector inj`.
     let offered = format!(
         "{script}\nCOMP_WORDS=(vertex-injector inj); COMP_CWORD=1\n\
          complete=$(complete -p vertex-injector); function=${{complete#*-F }}\n\
          ${{function%% *}} vertex-injector inj vertex-injector\necho \"${{COMPREPLY[*]}}\"\n"
     );
-    let reply = process::run(&mut Command::new("bash"), &offered, super::LIMIT).output();
+    let reply = harness::process::run(&mut Command::new("bash"), &offered, super::LIMIT).output();
     assert_eq!(reply, "inject\n");
 }
 
 #[test]
 fn the_webhook_refuses_flags_that_do_not_fit_before_it_opens_a_port() {
-    let ran = process::run(
+    let ran = harness::process::run(
         command(&["webhook", "--listen", "nowhere"]).env_remove("VERTEX_INJECTOR_LISTEN"),
         "",
         super::LIMIT,

@@ -60,7 +60,7 @@ fn yaml_json_and_patch_say_the_same() {
 
     let patch = run(&["inject", "-f", POD, "--policy", POLICY, "-o", "patch"]).output();
     let patch: json_patch::Patch = serde_json::from_str(&patch).unwrap();
-    let mut patched = one(&std::fs::read_to_string(super::process::repository().join(POD)).unwrap());
+    let mut patched = one(&std::fs::read_to_string(harness::process::repository().join(POD)).unwrap());
     assert_ne!(patched, yaml);
     json_patch::patch(&mut patched, &patch).unwrap();
     assert_eq!(patched, yaml);

@@ -1,11 +1,5 @@
 //! The built binary as a person uses it: what it writes where, and how it ends.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test, helpers included, fails by panicking"
-)]
+#![cfg(test)]
 
 mod copy;
 mod crds;
@@ -13,13 +7,12 @@ mod explain;
 mod help;
 mod inject;
 mod inputs;
-#[path = "../support/process.rs"]
-mod process;
 mod templates;
 mod terminal;
 mod validate;
+mod webhook;
 
-use process::Ran;
+use harness::process::Ran;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::Command;
@@ -50,7 +43,7 @@ spec:
 /// The binary, started at the root of the repository.
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vertex-injector"));
-    command.args(arguments).current_dir(process::repository());
+    command.args(arguments).current_dir(harness::process::repository());
     for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
         command.env_remove(variable);
     }
@@ -65,7 +58,7 @@ fn run(arguments: &[&str]) -> Ran {
 /// Runs the binary with this on standard input.
 #[track_caller]
 fn run_with(arguments: &[&str], input: &str) -> Ran {
-    process::run(&mut command(arguments), input, LIMIT)
+    harness::process::run(&mut command(arguments), input, LIMIT)
 }
 
 /// A pod of the namespace `team` that [`TEAM_POLICY`] serves.

@@ -1,6 +1,6 @@
 //! Terminals and pipes.
 
-use super::{LIMIT, POD, POLICY, TEAM_POLICY, command, pod, process, run, run_with};
+use super::{LIMIT, POD, POLICY, TEAM_POLICY, command, pod, run, run_with};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::{File, OpenOptions};
 use std::io::Read;
@@ -38,7 +38,7 @@ fn on_a_terminal(command: &mut Command) -> String {
 }
 
 fn ended(child: &mut Child) -> std::process::ExitStatus {
-    process::wait(child, Instant::now() + LIMIT).unwrap()
+    harness::process::wait(child, Instant::now() + LIMIT).unwrap()
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn no_color_is_respected() {
 
 #[test]
 fn colours_can_be_asked_for() {
-    let ran = process::run(command(&EXPLAIN).env("CLICOLOR_FORCE", "1"), "", LIMIT);
+    let ran = harness::process::run(command(&EXPLAIN).env("CLICOLOR_FORCE", "1"), "", LIMIT);
     assert!(ran.output().contains('\u{1b}'));
 }
 
@@ -112,10 +112,10 @@ fn pipes_join_verbs_and_process_substitution_works() {
         "set -euo pipefail; {0} inject -f {POD} --policy <(cat {POLICY}) | {0} explain -f - --policy {POLICY} -o json",
         env!("CARGO_BIN_EXE_vertex-injector")
     );
-    let ran = process::run(
+    let ran = harness::process::run(
         Command::new("bash")
             .args(["-c", &script])
-            .current_dir(process::repository()),
+            .current_dir(harness::process::repository()),
         "",
         LIMIT,
     );

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::support::kube::{ControlPlane, NAMED_CLUSTER};
-use crate::support::process::{or_explain, repository, run};
+use harness::kube::{ControlPlane, NAMED_CLUSTER};
+use harness::process::{or_explain, repository, run};
 
 /// For tests that leave it as they find it but for names of their own. It ends with this process.
 static SHARED: LazyLock<Option<ControlPlane>> = LazyLock::new(|| or_explain(ControlPlane::start_own()));

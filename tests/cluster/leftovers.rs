@@ -5,9 +5,9 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use crate::support::kube::ControlPlane;
-use crate::support::process::{or_explain, repository};
 use crate::traces::{assert_all_gone, kill, processes_of, within_ten_seconds};
+use harness::kube::ControlPlane;
+use harness::process::{or_explain, repository};
 
 #[test]
 fn a_control_plane_ends_when_its_test_lets_go_of_it() {

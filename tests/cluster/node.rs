@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::support::node::{Node, build_image};
 use crate::traces::{assert_all_gone, cgroups_of, kill, processes_in, processes_of, within_ten_seconds};
+use harness::node::{Node, build_image};
 
 /// A web server, its Service, and a client that ends when it has got the page by the Service's name.
 const WEB_AND_CLIENT: &str = r#"

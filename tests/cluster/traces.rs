@@ -66,12 +66,11 @@ pub fn assert_all_gone(run: &Path) {
 
 /// Waits for a condition.
 #[track_caller]
-#[expect(clippy::disallowed_methods, reason = "there is no runtime here")]
 pub fn within_ten_seconds(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !condition() {
         assert!(Instant::now() < deadline, "not within ten seconds: {what}");
-        std::thread::sleep(Duration::from_millis(20));
+        harness::process::pause(Duration::from_millis(20));
     }
 }
 

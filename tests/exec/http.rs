@@ -1,6 +1,6 @@
 //! Credentials from an endpoint that accepts the pod's projected token.
 
-use super::scripted::{Google as Endpoint, Reply};
+use harness::scripted::{Google as Endpoint, Reply};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;

@@ -1,9 +1,11 @@
 //! A real server of the Model Context Protocol behind the wrapper, the exchange with a strict control plane before it, and a real
 //! client as the agent: in a root file system of its own, as another user, where no credential can be found.
 
-use super::process::{Directory, PATIENCE, Wrapper, ask, children};
-use super::processes::{cannot_run, fake, fresh_directory, namespaces, repository};
+use super::process::{Directory, PATIENCE, Wrapper, children};
 use aws_lc_rs::digest::{SHA256, digest};
+use harness::google::processes::{cannot_run, fake, fresh_directory, namespaces};
+use harness::process::repository;
+use harness::request::ask;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
@@ -203,7 +205,7 @@ fn wait_until_it_listens(port: u16, wrapper: &Wrapper) {
     let end = Instant::now() + 2 * PATIENCE;
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(Instant::now() < end, "the server does not listen: {}", wrapper.output());
-        std::thread::sleep(Duration::from_millis(20));
+        harness::process::pause(Duration::from_millis(20));
     }
 }
 
@@ -374,10 +376,9 @@ fn the_fake_control_plane_is_as_strict_as_the_real_one() {
         } else {
             format!("Authorization: {bearer}\r\n")
         };
-        ask(
-            platform.address,
-            &format!("{method} {path} HTTP/1.1\r\nHost: cp\r\nConnection: close\r\n{header}\r\n"),
-        )
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: cp\r\nConnection: close\r\n{header}\r\n");
+        let answer = ask(platform.address, request.as_bytes());
+        (answer.status, answer.body)
     };
     let good = encrypted(SESSION, "sha256");
     for (method, path, bearer, status) in [

@@ -1,9 +1,11 @@
 //! The built program, run as the kubelet would.
 
+use harness::program::tied;
+use harness::request::ask;
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -18,17 +20,9 @@ pub struct Wrapper {
     pub startup: Value,
 }
 
-/// How to call the program, without anything that the environment of the tests could tell it.
+/// How to call the program.
 pub fn program() -> Command {
-    // The kernel kills it when the thread that started it is gone, however that went.
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_vertex-injector")]);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("VERTEX_INJECTOR_") {
-            command.env_remove(name);
-        }
-    }
-    command
+    tied(env!("CARGO_BIN_EXE_vertex-injector-sidecar"))
 }
 
 /// Runs `exec` to its end, which must come soon.
@@ -96,7 +90,7 @@ impl Wrapper {
                 ended.is_none() && Instant::now() < end,
                 "no {message:?}, {ended:?}: {events}"
             );
-            std::thread::sleep(Duration::from_millis(5));
+            harness::process::pause(Duration::from_millis(5));
         }
     }
 
@@ -128,10 +122,9 @@ impl Wrapper {
     /// The status and body of an answer of the control listener.
     pub fn ask(&self, method: &str, path: &str) -> (u16, String) {
         let address = self.control();
-        ask(
-            address,
-            &format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"),
-        )
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        let answer = ask(address, request.as_bytes());
+        (answer.status, answer.body)
     }
 
     pub fn signal(&self, signal: &str) {
@@ -148,7 +141,7 @@ impl Wrapper {
             if let Some(status) = self.child.try_wait().expect("its state") {
                 return (status.code(), start.elapsed());
             }
-            std::thread::sleep(Duration::from_millis(2));
+            harness::process::pause(Duration::from_millis(2));
         }
         panic!("it does not end: {}", self.output());
     }
@@ -163,26 +156,11 @@ impl Drop for Wrapper {
             .status();
         let end = Instant::now() + Duration::from_secs(5);
         while Instant::now() < end && matches!(self.child.try_wait(), Ok(None)) {
-            std::thread::sleep(Duration::from_millis(2));
+            harness::process::pause(Duration::from_millis(2));
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Sends a request that closes its connection: the answer's status and body.
-pub fn ask(address: SocketAddr, request: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).expect("connect");
-    // A refresh may take three attempts.
-    stream.set_read_timeout(Some(2 * PATIENCE)).expect("a timeout");
-    stream.write_all(request.as_bytes()).expect("send");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-    (
-        head.split(' ').nth(1).unwrap().parse().expect("a status"),
-        body.to_owned(),
-    )
 }
 
 fn collect(pipe: impl Read + Send + 'static, written: &Arc<Mutex<String>>) {
@@ -225,7 +203,7 @@ impl Directory {
         let end = Instant::now() + PATIENCE;
         while self.read(name) != text {
             assert!(Instant::now() < end, "{name} holds {:?}, not {text:?}", self.read(name));
-            std::thread::sleep(Duration::from_millis(5));
+            harness::process::pause(Duration::from_millis(5));
         }
     }
 }

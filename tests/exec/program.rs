@@ -2,7 +2,7 @@
 
 use super::bootstrap::{SESSION, environment, keys};
 use super::process::{Directory, Wrapper, children, program, run};
-use super::scripted::{Google as Platform, Reply};
+use harness::scripted::{Google as Platform, Reply};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs;
@@ -169,7 +169,7 @@ fn the_server_inherits_everything_but_what_the_credential_is_fetched_with() {
     let end = Instant::now() + Duration::from_secs(10);
     while directory.read("environment").is_empty() {
         assert!(Instant::now() < end, "{}", wrapper.output());
-        std::thread::sleep(Duration::from_millis(5));
+        harness::process::pause(Duration::from_millis(5));
     }
     let environment = directory.read("environment");
     let names: BTreeSet<&str> = environment
@@ -355,7 +355,13 @@ fn while_the_platform_fails_it_stays_up_and_unready_and_leaks_nothing() {
         .trim_start_matches("Bearer ")
         .to_owned();
     let shown = wrapper.output() + &wrapper.ask("GET", "/readyz").1 + &wrapper.ask("POST", "/refresh").1;
-    for secret in ["canary", &bearer[..20], SESSION, "BEGIN PUBLIC KEY", &keys().0[40..60]] {
+    for secret in [
+        "canary",
+        bearer.get(..20).expect("a long one"),
+        SESSION,
+        "BEGIN PUBLIC KEY",
+        keys().0.get(40..60).expect("a key"),
+    ] {
         assert!(!shown.contains(secret), "{secret}: {shown}");
     }
 }

@@ -1,7 +1,7 @@
 //! Signals, exit codes, and what is left of a server's processes.
 
 use super::process::{Directory, PATIENCE, Wrapper, children, program};
-use super::scripted::{Google as Platform, Reply};
+use harness::scripted::{Google as Platform, Reply};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -55,7 +55,7 @@ fn a_server_that_does_not_end_is_killed_with_all_that_it_started() {
     let end = Instant::now() + PATIENCE;
     while directory.read("out").is_empty() {
         assert!(Instant::now() < end);
-        std::thread::sleep(Duration::from_millis(5));
+        harness::process::pause(Duration::from_millis(5));
     }
     let grandchild = format!("/proc/{}", directory.read("out"));
     wrapper.signal("TERM");
@@ -77,7 +77,7 @@ fn gone(process: &Path) {
             return;
         }
         assert!(Instant::now() < end, "{} is still there", process.display());
-        std::thread::sleep(Duration::from_millis(5));
+        harness::process::pause(Duration::from_millis(5));
     }
 }
 
@@ -107,7 +107,7 @@ fn a_platform_that_hangs_keeps_nobody_from_ending_it() {
     let end = Instant::now() + PATIENCE;
     while platform.seen().is_empty() {
         assert!(Instant::now() < end, "nothing was asked");
-        std::thread::sleep(Duration::from_millis(5));
+        harness::process::pause(Duration::from_millis(5));
     }
     wrapper.signal("TERM");
     let (code, time) = wrapper.ended();

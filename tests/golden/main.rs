@@ -1,30 +1,20 @@
-//! Golden cases: every folder of `tests/cases` through both callers of the decision, the webhook and the command line.
+//! Golden cases: every folder of `tests/cases` through the command line, which answers as the webhook does and as before.
 //!
 //! A case is named after the acceptance checks that it shows (`k1-k2-…`); what a check demands is asserted word by
 //! word in `tests/acceptance`. After a wanted change: `UPDATE_CASES=1 cargo test --test golden`, and read the
 //! difference in git.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test, helpers included, fails by panicking"
-)]
+#![cfg(test)]
 
-#[path = "../support/mod.rs"]
-mod support;
-
-use std::collections::BTreeSet;
+use harness::process::{self, Ran};
+use serde_json::Value;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
-use support::cases::golden::Case;
-use support::cases::{read, root};
-
-/// The checks that a pod and a policy alone can show.
-const CHECKS: &str = "K1 K2 K3 K4 K5 O1 O2 O3 O5 O7 F1 F2 F3 F4 F5 F7 F8 F9 A1 A2 A3 A4 A5 A6 A7 A8 A9 A11 A12 \
-                      E2 E3 E4 X1 X2 X3 X4 X5 X6 X7 X8 X10 X11 X12";
+use std::time::Duration;
+use support::golden::Case;
+use vertex_injector_core::admission::Outcome;
 
 /// Cases whose pod is another case's after its injection.
 const INJECTED: [(&str, &str); 5] = [
@@ -35,11 +25,13 @@ const INJECTED: [(&str, &str); 5] = [
     ("x2-policy-edited", "x2-first-injection"),
 ];
 
+const WRITTEN: [&str; 3] = ["pod.yaml", "policy.yaml", "config.yaml"];
+
 #[test]
 fn every_case_is_answered_alike_by_webhook_and_command_line_and_as_before() {
     let update = std::env::var_os("UPDATE_CASES").is_some();
     for (case, origin) in INJECTED {
-        Case::named(case).check_origin(&Case::named(origin), update);
+        check_origin(&Case::named(case), &Case::named(origin), update);
     }
     let left = Mutex::new(Case::all());
     let failed = Mutex::new(Vec::new());
@@ -48,7 +40,7 @@ fn every_case_is_answered_alike_by_webhook_and_command_line_and_as_before() {
         for _ in 0..4 {
             scope.spawn(|| {
                 while let Some(case) = { left.lock().unwrap().pop() } {
-                    if catch_unwind(AssertUnwindSafe(|| case.check(update))).is_err() {
+                    if catch_unwind(AssertUnwindSafe(|| check(&case, update))).is_err() {
                         failed.lock().unwrap().push(case.name);
                     }
                 }
@@ -64,23 +56,79 @@ fn every_case_is_answered_alike_by_webhook_and_command_line_and_as_before() {
     );
 }
 
-#[test]
-fn every_acceptance_check_has_a_case_named_after_it() {
-    let shown: BTreeSet<String> = Case::all().iter().flat_map(Case::checks).collect();
-    let missing: Vec<&str> = CHECKS
-        .split_whitespace()
-        .filter(|check| !shown.contains(*check))
-        .collect();
-    assert!(missing.is_empty(), "no case in tests/cases begins with {missing:?}");
+/// A verb of the command line over a case.
+fn run(case: &Case, verb: &str, output: &str) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vertex-injector"));
+    command
+        .current_dir(&case.directory)
+        .args([verb, "-f", "pod.yaml", "--policy", "policy.yaml"])
+        .args(["-n", &case.namespace(), "-o", output]);
+    if case.directory.join("config.yaml").exists() {
+        command.args(["--config", "config.yaml"]);
+    }
+    process::run(&mut command, "", Duration::from_mins(1))
 }
 
-#[test]
-fn every_example_pod_has_a_case() {
-    let cases: Vec<_> = Case::all().iter().map(Case::object).collect();
-    for entry in fs::read_dir(root().join("tests/pods")).expect("tests/pods") {
-        let path = entry.expect("an entry").path();
-        for (i, pod) in read(&path).iter().enumerate() {
-            assert!(cases.contains(pod), "no case has document {i} of {}", path.display());
-        }
+fn json(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+}
+
+/// Compares `pod.yaml` with what another case's pod becomes, or writes it.
+fn check_origin(case: &Case, origin: &Case, update: bool) {
+    let injected = run(origin, "inject", "yaml").output();
+    let text = format!("# What the pod of {} becomes.\n{injected}", origin.name);
+    compare_with_file(case, "pod.yaml", Some(&text), update);
+}
+
+/// Runs both callers and compares them with each other and with the kept files.
+fn check(case: &Case, update: bool) {
+    let name = &case.name;
+    let admission = case.admit();
+    let denied = admission.decision.outcome == Outcome::Denied;
+    let code = Some(i32::from(denied));
+
+    let explain = run(case, "explain", "json");
+    assert_eq!(explain.code, code, "{name}: {}", explain.stderr);
+    case.compare_explanations(&admission, &json(&explain));
+
+    let inject = run(case, "inject", "patch");
+    assert_eq!(inject.code, code, "{name}: {}", inject.stderr);
+    if denied {
+        assert_eq!(inject.stdout, "", "{name}: something was written for a denied pod");
+        let message = &admission.decision.message;
+        assert!(
+            inject.stderr.contains(message.as_str()),
+            "{name}: {} lacks {message}",
+            inject.stderr
+        );
+    } else {
+        case.compare_patches(&admission, json(&inject));
     }
+    compare_with_file(case, "explanation.json", Some(&explain.stdout), update);
+    compare_with_file(case, "patch.json", (!denied).then_some(&inject.stdout), update);
+    for entry in fs::read_dir(&case.directory).unwrap() {
+        let file = entry.unwrap().file_name().into_string().unwrap();
+        let known = WRITTEN.contains(&file.as_str()) || ["patch.json", "explanation.json"].contains(&file.as_str());
+        assert!(known, "{name}: {file} belongs to no case");
+    }
+}
+
+fn compare_with_file(case: &Case, file: &str, actual: Option<&String>, update: bool) {
+    let path = case.directory.join(file);
+    if update {
+        match actual {
+            Some(text) => fs::write(&path, text).expect("the file can be written"),
+            None => drop(fs::remove_file(&path)),
+        }
+        return;
+    }
+    let kept = fs::read_to_string(&path).ok();
+    assert!(
+        kept.as_ref() == actual,
+        "{} differs; if that is right: UPDATE_CASES=1 cargo test --test golden, and read the difference\n\
+         --- kept\n{}\n--- now\n{}",
+        path.display(),
+        kept.as_deref().unwrap_or("(no such file)"),
+        actual.map_or("(none: the pod is denied)", String::as_str),
+    );
 }

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::injected::{KEY_SECRET, Secrets, injected, started};
-use crate::support::google::broker::BrokerContainer;
+use harness::google::broker::BrokerContainer;
+use std::path::PathBuf;
 
 /// What a broker in mode proxy hands out instead of tokens.
 pub const PLACEHOLDER: &str = "vertex-injector-placeholder";
@@ -25,6 +26,7 @@ impl Brokered {
         Self {
             agent: started(&pod, &pod["spec"]["containers"][0], secrets),
             broker: BrokerContainer {
+                program: PathBuf::from(env!("CARGO_BIN_EXE_vertex-injector")),
                 container: started(&pod, broker, secrets),
                 arguments: words(&broker["args"]),
                 probe: words(&broker["startupProbe"]["exec"]["command"]),

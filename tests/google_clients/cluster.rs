@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 
 use super::*;
 use crate::brokered::{Brokered, metadata_on};
-use crate::support::google::broker::Broker;
-use crate::support::kube::ControlPlane;
-use crate::support::process::or_explain;
+use harness::google::broker::Broker;
+use harness::kube::ControlPlane;
+use harness::process::or_explain;
 
 /// One for all tests here; each takes tokens and leaves nothing. It ends with this process.
 static CLUSTER: LazyLock<Option<ControlPlane>> = LazyLock::new(|| {

@@ -3,14 +3,7 @@
 //! refuses whatever Google would refuse.
 //!
 //! Needs root (network and mount namespaces) and, for gcloud's part, gcloud.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test, helpers included, fails by panicking and may wait"
-)]
+#![cfg(test)]
 
 mod accepted;
 mod brokered;
@@ -21,8 +14,6 @@ mod injected;
 mod models;
 mod refused;
 mod sandbox;
-#[path = "../support/mod.rs"]
-mod support;
 mod vertex;
 
 use std::io::{BufRead, BufReader, Write};
@@ -30,10 +21,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use harness::google::issuer::{Issuer, claims, now};
+use harness::google::{FakeConfig, GoogleSandbox, InjectedPod, Ran};
 use injected::{Identity, injected_pod};
 use serde_json::{Value, json};
-use support::google::issuer::{Issuer, claims, now};
-use support::google::{FakeConfig, GoogleSandbox, InjectedPod, Ran};
 
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 const PROVIDER: &str = "projects/123456789/locations/global/workloadIdentityPools/agents/providers/cluster";

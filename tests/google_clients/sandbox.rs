@@ -125,7 +125,7 @@ fn the_fake_is_gone_even_when_its_test_is_killed() {
     let end = Instant::now() + Duration::from_secs(5);
     while std::fs::exists(&process).expect("proc") {
         assert!(Instant::now() < end, "{process} is still there");
-        std::thread::sleep(Duration::from_millis(20));
+        harness::process::pause(Duration::from_millis(20));
     }
     let left = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("google-{}-0", test.id()));
     std::fs::remove_dir_all(left).expect("remove what the killed test left");
@@ -136,5 +136,5 @@ fn the_fake_is_gone_even_when_its_test_is_killed() {
 fn held_until_killed() {
     let Some(setting) = setting() else { return };
     println!("SANDBOX /proc/{}", setting.google.init());
-    std::thread::sleep(Duration::from_secs(30));
+    harness::process::pause(Duration::from_secs(30));
 }

@@ -1,19 +1,10 @@
 //! What we read, write and refuse is what kubectl and a real API server read and refuse.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on ends"
-)]
+#![cfg(test)]
 
-#[path = "../support/mod.rs"]
-mod support;
-
+use harness::kube::{ControlPlane, Kubernetes};
+use harness::process::Ran;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
-use support::kube::{ControlPlane, Kubernetes};
-use support::process::Ran;
 use vertex_injector_core::{api, manifest};
 
 #[test]

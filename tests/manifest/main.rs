@@ -1,11 +1,5 @@
 //! Manifests are read as kubectl reads them and written so that it reads the same again.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test, helpers included, fails by panicking"
-)]
+#![cfg(test)]
 
 mod directories;
 mod errors;

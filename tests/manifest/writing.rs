@@ -18,7 +18,7 @@ fn values(documents: &[Document]) -> Vec<Value> {
 }
 
 fn pods() -> Vec<(String, String)> {
-    let mut pods: Vec<_> = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pods"))
+    let mut pods: Vec<_> = fs::read_dir(support::root().join("tests/pods"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .map(|path| (path.display().to_string(), fs::read_to_string(path).unwrap()))

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::support::process::run;
+use harness::process::run;
 
 /// Its name.
 pub const IMAGE: &str = "localhost/agent:1";

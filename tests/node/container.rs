@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::installed::Agents;
-use crate::support::process::run;
+use harness::process::run;
 
 /// The largest file that is looked into. Programs are larger than any token's file, and smaller than this.
 const LARGEST: u64 = 256 * 1024 * 1024;

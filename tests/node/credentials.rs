@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::agent::IMAGE;
 use crate::installed::{Agents, WELL, documents, node};
-use crate::support::node::Node;
+use harness::node::Node;
 
 const RUNNER: &str = "ambient-code-runner";
 const API_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";

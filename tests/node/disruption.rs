@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::agent::IMAGE;
 use crate::installed::{Agents, RELEASE, WELL, node};
-use crate::support::node::Node;
-use crate::support::process::run;
+use harness::node::Node;
+use harness::process::run;
 
 /// Pods that are created by one call of kubectl.
 const AT_ONCE: usize = 20;

@@ -7,7 +7,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsage
 use serde_json::{Value, json};
 
 use crate::agent::IMAGE;
-use crate::support::node::Node;
+use harness::node::Node;
 
 /// The workload identity provider that it plays.
 pub const PROVIDER: &str = "projects/123456789012/locations/global/workloadIdentityPools/agents/providers/cluster";
@@ -74,7 +74,7 @@ impl FakeGoogle {
         let read = ["exec", &self.deployment(), "--", "cat", "/journal/journal.jsonl"];
         let text = self.node.kubectl(&self.in_namespace(&read));
         // Not the one that is being written.
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
         let line = |line| serde_json::from_str(line).expect("a line of the journal");
         whole.lines().map(line).collect()
     }

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use vertex_injector_core::manifest;
 
 use crate::agent;
-use crate::support::node::{Node, build_image};
-use crate::support::process::{Missing, or_explain, repository, run};
+use harness::node::{Node, build_image};
+use harness::process::{Missing, or_explain, repository, run};
 
 /// Names of the release and of its namespace.
 pub const RELEASE: &str = "vertex-injector";

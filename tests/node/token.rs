@@ -7,8 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use crate::installed::Agents;
-use crate::support::google::{FakeConfig, GoogleSandbox, InjectedPod};
-use crate::support::node::Node;
+use harness::google::{FakeConfig, GoogleSandbox, InjectedPod};
+use harness::node::Node;
 
 /// What an agent was given, taken out of its running container.
 #[derive(Debug)]

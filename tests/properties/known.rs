@@ -26,14 +26,14 @@ fn vertex() -> Value {
     json!({"project": "my-project", "region": "us-east5", "clients": ["ClaudeCode"]})
 }
 
-fn pod(spec: Value) -> Value {
+fn pod(spec: &Value) -> Value {
     json!({"metadata": {"name": "agent-0"}, "spec": spec})
 }
 
 fn agent(container: Value) -> Value {
     let mut container = container;
     container["name"] = "agent".into();
-    pod(json!({"containers": [container]}))
+    pod(&json!({"containers": [container]}))
 }
 
 /// The pod after the injection, which must succeed.

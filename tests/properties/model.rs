@@ -173,8 +173,9 @@ pub fn remainder(
         for container in pod["spec"][key].as_array_mut().into_iter().flatten() {
             let name = text(container, "name").to_owned();
             retain(container, "env", |entry| {
-                !env.contains(&format!("{name}/{}", text(entry, "name")))
-                    && !(open_shell && entry["name"] == OPENSHELL && !env.is_empty())
+                let is_ours = env.contains(&format!("{name}/{}", text(entry, "name")));
+                let is_its_list = open_shell && entry["name"] == OPENSHELL && !env.is_empty();
+                !is_ours && !is_its_list
             });
             retain(container, "volumeMounts", |mount| {
                 let (volume, path) = (text(mount, "name"), text(mount, "mountPath"));

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::support::kube::ControlPlane;
-use crate::support::process::{Ran, or_explain, repository, run};
 use crate::text::{commands, prose, quoted};
+use harness::kube::ControlPlane;
+use harness::process::{Ran, or_explain, repository, run};
 
 /// Who runs a command of the README.
 #[derive(Debug, PartialEq, Eq)]

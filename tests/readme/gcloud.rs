@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::support::google::gcloud_root;
-use crate::support::process::{repository, run, say};
 use crate::text::commands;
+use harness::google::gcloud_root;
+use harness::process::{repository, run, say};
 
 /// gcloud's exit code for a command that it does not understand.
 const USAGE: Option<i32> = Some(2);
@@ -37,7 +37,7 @@ fn gcloud_understands_every_command_and_lacks_nothing_but_somebody_who_is_logged
 }
 
 /// With an empty configuration, and as root where nothing can be reached: it must never act for a person who is logged in.
-fn try_gcloud(command: &str) -> crate::support::process::Ran {
+fn try_gcloud(command: &str) -> harness::process::Ran {
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gcloud");
     std::fs::create_dir_all(&home).expect("a folder for gcloud");
     let isolated = "unshare --net true 2>/dev/null && exec unshare --net bash -c \"$0\"; exec bash -c \"$0\"";

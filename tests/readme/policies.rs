@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use vertex_injector_core::manifest;
 
-use crate::support::process::{Ran, repository, run};
 use crate::text::{Block, blocks};
+use harness::process::{Ran, repository, run};
 
 /// The policy of a block; where only `spec` is shown, with the name and namespace that a reader would give it.
 fn policy(block: &Block<'_>) -> Value {

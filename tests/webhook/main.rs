@@ -1,11 +1,5 @@
 //! The admission server by itself: real TLS on a loopback port, policies and certificate from files, no cluster.
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test, helpers included, fails by panicking"
-)]
+#![cfg(test)]
 
 mod certificates;
 mod client;
@@ -15,4 +9,3 @@ mod mistakes;
 mod policies;
 mod requests;
 mod server;
-mod signals;

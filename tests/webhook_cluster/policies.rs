@@ -78,7 +78,7 @@ async fn a_restart_of_the_api_server_is_survived() {
     let replica = Replica::serving(&world, &[]).await;
     let authority = world.authority().await.unwrap();
     if let Err(missing) = world.cluster.restart_api_server() {
-        return crate::support::process::or_explain(Err(missing)).unwrap_or_default();
+        return harness::process::or_explain(Err(missing)).unwrap_or_default();
     }
     let response = replica.review(&authority, agent()).await;
     assert!(response["patch"].is_string(), "the policies were forgotten: {response}");

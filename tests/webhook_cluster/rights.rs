@@ -1,8 +1,8 @@
 //! With too few rights: what a person reads, and the live list when a watch is behind.
 
 use crate::replica::Replica;
-use crate::support::kube::ControlPlane;
 use crate::world::{TEAM, World, agent, eventually, greeting};
+use harness::kube::ControlPlane;
 use kube::config::Kubeconfig;
 use serde_json::json;
 use std::fs;

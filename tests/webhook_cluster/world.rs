@@ -1,6 +1,6 @@
 //! A control plane with our CRDs, a namespace for the webhook and one for agents.
 
-use crate::support::kube::ControlPlane;
+use harness::kube::ControlPlane;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Patch, PatchParams, PostParams};

@@ -40,7 +40,7 @@ fn google_is_away_for_two_minutes_no_broker_restarts_and_then_the_answers_come_a
     // One that never saw it.
     start("late", Access::Metadata);
     let pods = ["pod/metadata", "pod/proxy", "pod/late"];
-    std::thread::sleep(back.saturating_duration_since(Instant::now()));
+    harness::process::pause(back.saturating_duration_since(Instant::now()));
     let before = {
         let _well = WELL.read();
         pods.map(|pod| {

@@ -48,7 +48,7 @@ fn a_job_completes_within_six_seconds_of_its_agents_end_and_the_broker_is_gone_w
             let until = Instant::now() + Duration::from_secs(30);
             while container.is_alive() {
                 assert!(Instant::now() < until, "{container:?} does not end");
-                std::thread::sleep(Duration::from_millis(5));
+                harness::process::pause(Duration::from_millis(5));
             }
             Instant::now()
         };

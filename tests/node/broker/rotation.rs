@@ -55,7 +55,7 @@ fn a_new_identity_token_is_exchanged_and_no_call_fails_meanwhile() {
                 Instant::now() < until,
                 "{access:?} comes with the old token: {before:?}"
             );
-            std::thread::sleep(Duration::from_secs(1));
+            harness::process::pause(Duration::from_secs(1));
         }
         let pod = format!("pod/{}", access.name());
         let so_far = told(&agents, &pod);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::agent::IMAGE;
 use crate::fake_google::{self, FakeGoogle, HOSTS, PROVIDER};
 use crate::installed::{Agents, CA_CONFIG_MAP, node};
-use crate::support::node::Node;
+use harness::node::Node;
 
 /// The container of ours that holds the credential.
 pub const BROKER: &str = "vertex-injector-broker";
@@ -213,7 +213,7 @@ pub fn until_told(
             limit.as_secs(),
             told.0.join("\n")
         );
-        std::thread::sleep(Duration::from_millis(300));
+        harness::process::pause(Duration::from_millis(300));
     }
 }
 
