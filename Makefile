@@ -28,7 +28,7 @@ crds: ## Write the CRDs into the chart
 	cargo run --locked --quiet -- crds --output-dir charts/vertex-injector/files/crds
 
 .PHONY: bench
-bench: ## Measure one admission review with 1 and with 10,000 policies, and the Vertex proxy against direct calls (builds a release)
+bench: ## Measure one admission review, the webhook with up to 100,000 policies, and the Vertex proxy against direct calls (builds a release)
 	hack/bench/run
 
 .PHONY: image

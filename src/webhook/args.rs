@@ -29,7 +29,8 @@ pub struct Args {
     )]
     pub admin_listen: SocketAddr,
 
-    /// The operator's settings: a YAML file with agentSelectors, sidecarImages, endpointHosts, apiServerAudiences
+    /// The operator's settings: a YAML file with agentSelectors, sidecarImages, presetImages, credentialHosts, endpointHosts,
+    /// apiServerAudiences, broker
     #[arg(long, env = "VERTEX_INJECTOR_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 

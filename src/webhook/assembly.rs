@@ -16,9 +16,10 @@ use super::serve::{Limits, Server};
 use super::status::Queue;
 use super::tls::{self, Certificate, HotCert};
 use super::tls_files::TlsFiles;
-use super::{Addresses, Webhook};
+use super::webhook::{Addresses, Webhook};
 use crate::metrics::Metrics;
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
+use kube::Client;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use rustls_pki_types::ServerName;
@@ -45,15 +46,39 @@ const ADMIN_LIMITS: Limits = Limits {
     grace: Duration::from_secs(1),
 };
 
+/// Our namespace when neither an argument nor a cluster names one.
+const DEFAULT_NAMESPACE: &str = "default";
+
 /// Everything that the arguments name, read and checked.
-pub(super) struct Assembly {
+struct Assembly {
     args: Args,
     operator: Arc<Operator>,
-    /// None when neither policies nor certificate come from a cluster.
-    cluster: Option<Cluster>,
-    tls_files: Option<(TlsFiles, Certificate)>,
-    policy_dir: Option<(PolicyDir, PolicySet)>,
+    certificate: CertificateSource,
+    policies: PolicySource,
     namespace: String,
+}
+
+/// Where the certificate comes from.
+enum CertificateSource {
+    Files(TlsFiles, Certificate),
+    /// It is self-made and shared by a Secret of this cluster.
+    Cluster(Client),
+}
+
+/// Where policies and namespaces come from.
+enum PolicySource {
+    Directory(PolicyDir, PolicySet),
+    Cluster(Client),
+}
+
+impl Webhook {
+    /// Reads everything that the arguments name, then binds the ports and starts what runs beside them.
+    ///
+    /// # Errors
+    /// As [`run`](super::run). What can be wrong is found before a port is bound.
+    pub async fn bind(args: Args) -> anyhow::Result<Self> {
+        Assembly::read(args).await?.bind().await
+    }
 }
 
 impl Assembly {
@@ -61,7 +86,7 @@ impl Assembly {
     ///
     /// # Errors
     /// At the first thing that cannot be used.
-    pub(super) async fn read(args: Args) -> anyhow::Result<Self> {
+    async fn read(args: Args) -> anyhow::Result<Self> {
         let operator = match &args.config {
             Some(path) => manifest::operator(path).map_err(|errors| {
                 let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
@@ -70,34 +95,38 @@ impl Assembly {
             None => Operator::default(),
         };
         let operator = Arc::new(operator);
-        let tls_files = match (&args.tls_cert_file, &args.tls_key_file) {
-            (Some(certificate), Some(key)) => Some(TlsFiles::open(certificate.clone(), key.clone())?),
-            _ => None,
+        let kubeconfig = args.kubeconfig.as_deref();
+        let mut namespace = args.namespace.clone();
+        let certificate = match (&args.tls_cert_file, &args.tls_key_file) {
+            (Some(certificate), Some(key)) => {
+                let (files, first) = TlsFiles::open(certificate.clone(), key.clone())?;
+                CertificateSource::Files(files, first)
+            }
+            _ => {
+                let cluster = Cluster::connect(kubeconfig).await?;
+                namespace.get_or_insert(cluster.namespace);
+                CertificateSource::Cluster(cluster.client)
+            }
         };
-        let cluster = match (&tls_files, &args.policy_dir) {
-            (Some(_), Some(_)) => None,
-            _ => Some(Cluster::connect(args.kubeconfig.as_deref()).await?),
-        };
-        let named = args
-            .namespace
-            .clone()
-            .or_else(|| cluster.as_ref().map(|cluster| cluster.namespace.clone()));
-        let namespace = named.unwrap_or_else(|| "default".to_owned());
-        let policy_dir = match &args.policy_dir {
-            Some(directory) => Some(PolicyDir::open(
-                directory.clone(),
-                namespace.clone(),
-                Arc::clone(&operator),
-            )?),
-            None => None,
+        let policies = match (&args.policy_dir, &certificate) {
+            (Some(directory), _) => {
+                let namespace = namespace.clone().unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+                let (directory, first) = PolicyDir::open(directory.clone(), namespace, Arc::clone(&operator))?;
+                PolicySource::Directory(directory, first)
+            }
+            (None, CertificateSource::Cluster(client)) => PolicySource::Cluster(client.clone()),
+            (None, CertificateSource::Files(..)) => {
+                let cluster = Cluster::connect(kubeconfig).await?;
+                namespace.get_or_insert(cluster.namespace);
+                PolicySource::Cluster(cluster.client)
+            }
         };
         Ok(Self {
-            args,
             operator,
-            cluster,
-            tls_files,
-            policy_dir,
-            namespace,
+            certificate,
+            policies,
+            namespace: namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()),
+            args,
         })
     }
 
@@ -105,13 +134,12 @@ impl Assembly {
     ///
     /// # Errors
     /// When a port cannot be bound.
-    pub(super) async fn bind(self) -> anyhow::Result<Webhook> {
+    async fn bind(self) -> anyhow::Result<Webhook> {
         let Self {
             args,
             operator,
-            cluster,
-            tls_files,
-            policy_dir,
+            certificate,
+            policies,
             namespace,
         } = self;
         let https = listen(args.listen, "--listen").await?;
@@ -127,30 +155,28 @@ impl Assembly {
         let accepting = readiness.part("server", "starting");
         let current = Arc::new(Current::new(Arc::clone(&metrics)));
         let hot = Arc::new(HotCert::new(metrics.certificate_expiry.clone()));
-        let client = cluster.map(|cluster| cluster.client);
         let mut tasks = JoinSet::new();
 
-        match (tls_files, &client) {
-            (Some((files, first)), _) => {
+        match certificate {
+            CertificateSource::Files(files, first) => {
                 hot.serve(&first);
                 let part = readiness.part("certificate", "starting");
                 let follow = files.follow(Arc::clone(&hot), metrics.certificate_reload_failures.clone(), part);
                 tasks.spawn(named("certificate files", follow));
             }
-            (None, Some(client)) => {
+            CertificateSource::Cluster(client) => {
                 let places = Places {
                     names: names(args.tls_san, &namespace)?,
                     namespace,
                     secret: args.tls_secret,
                     configuration: args.webhook_configuration,
                 };
-                let keeper = Keeper::new(client.clone(), places, Arc::clone(&hot), waiting);
+                let keeper = Keeper::new(client, places, Arc::clone(&hot), waiting);
                 tasks.spawn(named("self-made certificate", keeper.run()));
             }
-            (None, None) => bail!("neither certificate files nor a cluster; this is a bug"),
         }
-        let live = match (policy_dir, client) {
-            (Some((dir, first)), _) => {
+        let live = match policies {
+            PolicySource::Directory(dir, first) => {
                 current.publish(first, 0);
                 let part = readiness.part("policy directory", "starting");
                 tasks.spawn(named(
@@ -159,7 +185,7 @@ impl Assembly {
                 ));
                 None
             }
-            (None, Some(client)) => {
+            PolicySource::Cluster(client) => {
                 let status = Arc::new(Queue::default());
                 let watch = Watch::new(
                     client.clone(),
@@ -174,7 +200,6 @@ impl Assembly {
                 tasks.spawn(named("GKE workload identity", gke.run()));
                 Some(LiveList::new(client, operator, Arc::clone(&metrics)))
             }
-            (None, None) => bail!("neither a policy directory nor a cluster; this is a bug"),
         };
 
         let admission = Admission {

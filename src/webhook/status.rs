@@ -306,7 +306,7 @@ mod tests {
         assert!(queue.next().is_none());
         queue.offer(&name("a"), 2, fine.clone(), Some(&written(&fine, 1)));
         assert!(queue.next().is_some(), "another generation");
-        queue.offer(&name("b"), 1, fine.clone(), Some(&written(&verdict("otherwise"), 1)));
+        queue.offer(&name("b"), 1, fine, Some(&written(&verdict("otherwise"), 1)));
         assert!(queue.next().is_some(), "another message");
     }
 

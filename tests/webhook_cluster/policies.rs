@@ -2,6 +2,9 @@
 
 use crate::replica::Replica;
 use crate::world::{TEAM, World, agent, eventually, greeting, within};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::json;
 use std::time::Duration;
@@ -23,6 +26,39 @@ async fn a_policy_edit_reaches_the_next_pod_within_a_second() {
         .unwrap();
     let none = async || world.admitted_env("GREETING").await.is_none();
     within(Duration::from_secs(1), "the deleted policy", none).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_of_one_of_many_equal_policies_reaches_the_next_pod_of_its_namespace_only() {
+    let Some(world) = World::start().await else { return };
+    let params = PatchParams::apply("test");
+    let namespaces = Api::<Namespace>::all(world.client.clone());
+    for i in 0..100 {
+        let other = format!("other-{i}");
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": other}});
+        namespaces.patch(&other, &params, &Patch::Apply(object)).await.unwrap();
+        let object = json!({
+            "apiVersion": "vertex-injector.dev/v1alpha1",
+            "kind": "InjectionPolicy",
+            "metadata": {"name": "agents"},
+            "spec": greeting("first"),
+        });
+        let policies = Api::<InjectionPolicy>::namespaced(world.client.clone(), &other);
+        policies.patch("agents", &params, &Patch::Apply(object)).await.unwrap();
+    }
+    world.policy("agents", greeting("first")).await;
+    let replica = Replica::serving(&world, &[]).await;
+    world.policy("agents", greeting("second")).await;
+    let second = async || world.admitted_env("GREETING").await.as_deref() == Some("second");
+    within(Duration::from_secs(1), "the edited policy", second).await;
+    let authority = world.authority().await.unwrap();
+    let mut pod = agent();
+    pod["metadata"]["namespace"] = "other-42".into();
+    let response = replica.review(&authority, pod).await;
+    let patch = BASE64_STANDARD.decode(response["patch"].as_str().unwrap()).unwrap();
+    assert!(String::from_utf8(patch).unwrap().contains(r#""first""#), "{response}");
+    let ready = r#"vertex_injector_policies{state="ready"}"#;
+    assert_eq!(replica.metric(ready).await, 101);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,7 +163,7 @@ async fn a_cluster_policy_follows_the_labels_of_namespaces() {
     world.cluster.apply(&spec("gold").to_string());
     let _replica = Replica::serving(&world, &[]).await;
     assert_eq!(world.admitted_env("GREETING").await, None);
-    let namespaces = Api::<k8s_openapi::api::core::v1::Namespace>::all(world.client.clone());
+    let namespaces = Api::<Namespace>::all(world.client.clone());
     let label = Patch::Merge(json!({"metadata": {"labels": {"tier": "gold"}}}));
     namespaces.patch(TEAM, &PatchParams::default(), &label).await.unwrap();
     eventually("served", async || {
