@@ -52,17 +52,20 @@ pub const CREDENTIALS_VOLUME: &str = "vertex-injector-credentials";
 /// The native sidecar that holds the pod's Google credential in the agent's place.
 pub const BROKER_CONTAINER: &str = "vertex-injector-broker";
 
-/// The init container that copies our program into [`PROGRAM_VOLUME`].
+/// The init container that copies [`PROGRAM`] into [`PROGRAM_VOLUME`].
 pub const COPY_CONTAINER: &str = "vertex-injector-copy";
 
-/// The volume in memory with our program, for sidecars whose images lack it.
+/// The volume in memory with [`PROGRAM`], for sidecars whose images lack it.
 pub const PROGRAM_VOLUME: &str = "vertex-injector-program";
 
 /// Where [`PROGRAM_VOLUME`] is mounted.
 pub const PROGRAM_DIRECTORY: &str = "/run/vertex-injector/program";
 
-/// File name of our program, in images of ours and in [`PROGRAM_VOLUME`].
-pub const PROGRAM: &str = "vertex-injector";
+/// The small program that stands beside agents: its file name in [`PROGRAM_VOLUME`].
+pub const PROGRAM: &str = "vertex-injector-sidecar";
+
+/// The same in our image, whose entrypoint is the program with every verb.
+pub const PROGRAM_IN_IMAGE: &str = "/vertex-injector-sidecar";
 
 /// Where a credential sidecar has what its credential is made of or fetched with: a Secret or a token.
 pub const SIDECAR_CREDENTIAL_DIRECTORY: &str = "/run/vertex-injector/credential";

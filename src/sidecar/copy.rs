@@ -14,7 +14,7 @@ use vertex_injector_net::remarks::say;
 /// It is the init container of pods with credential sidecars whose images lack it.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The directory; the file is called vertex-injector and may be run by everybody
+    /// The directory; the file is called vertex-injector-sidecar and may be run by everybody
     #[arg(long = TO.flag, value_name = "DIRECTORY", value_hint = clap::ValueHint::DirPath)]
     to: PathBuf,
 }

@@ -81,7 +81,7 @@ fn a_broker_is_the_first_init_container_native_restricted_probed_inside_and_boun
         // The kubelet cannot reach loopback, and a NetworkPolicy cannot come between (agent-sandbox).
         assert_eq!(
             broker["startupProbe"]["exec"]["command"],
-            json!(["/vertex-injector", "probe"])
+            json!(["/vertex-injector-sidecar", "probe"])
         );
         assert!(broker.get("readinessProbe").is_none() && broker.get("livenessProbe").is_none());
         let budget = broker["startupProbe"]["periodSeconds"].as_i64().unwrap()
@@ -501,7 +501,7 @@ fn a_forged_broker_is_replaced_by_ours_whatever_it_adds() {
         )),
         with(&push(
             "volumeMounts",
-            json!({"name": "x", "mountPath": "/vertex-injector"}),
+            json!({"name": "x", "mountPath": "/vertex-injector-sidecar"}),
         )),
         with(&push(
             "volumeMounts",

@@ -57,7 +57,10 @@ fn wrapped(admission: &Admission, name: &str) -> (Vec<String>, Vec<String>) {
         .iter()
         .map(|part| part.as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(command[..2], ["/run/vertex-injector/program/vertex-injector", "exec"]);
+    assert_eq!(
+        command[..2],
+        ["/run/vertex-injector/program/vertex-injector-sidecar", "exec"]
+    );
     let end = command.iter().position(|part| part == "--").expect("--");
     (command[2..end].to_vec(), command[end + 1..].to_vec())
 }
@@ -146,6 +149,7 @@ fn our_program_is_copied_into_memory_before_the_sidecar_that_runs_it() {
     let pod = admission.injected();
     let copy = pod.container("vertex-injector-copy");
     assert_eq!(copy.value()["image"], "registry.example.com/vertex-injector:1");
+    assert_eq!(copy.value()["command"], json!(["/vertex-injector-sidecar"]));
     assert_eq!(
         copy.value()["args"],
         json!(["copy", "--to", "/run/vertex-injector/program"])
@@ -170,7 +174,7 @@ fn our_program_is_copied_into_memory_before_the_sidecar_that_runs_it() {
 fn a_wrapped_sidecar_is_started_when_it_listens_and_ready_when_it_has_a_credential() {
     let admission = of_sidecars(&format!("[{{preset: github, {HTTP}}}]")).admit(&pod("[]"));
     let sidecar = admission.injected().container("vertex-injector-github");
-    let program = "/run/vertex-injector/program/vertex-injector";
+    let program = "/run/vertex-injector/program/vertex-injector-sidecar";
     assert_eq!(
         sidecar.value()["startupProbe"]["exec"]["command"],
         json!([program, "probe"])

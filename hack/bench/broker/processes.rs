@@ -9,7 +9,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-const BROKER: &str = env!("CARGO_BIN_EXE_vertex-injector");
+const PROGRAM: &str = env!("CARGO_BIN_EXE_vertex-injector");
+
+/// A program that was built beside the one with every verb.
+fn built(name: &str) -> PathBuf {
+    let program = Path::new(PROGRAM).with_file_name(name);
+    assert!(
+        program.exists(),
+        "{} is missing: cargo build --release --package {name}",
+        program.display()
+    );
+    program
+}
 
 /// A metadata server for the broker to take a token from.
 pub struct TokenServer {
@@ -67,15 +78,9 @@ impl TokenServer {
 impl Fake {
     /// Events `pause` milliseconds apart, `pieces` of them with text.
     pub fn start(pause: u32, pieces: u32) -> Self {
-        let program = Path::new(BROKER).with_file_name("vertex-injector-fakes");
-        assert!(
-            program.exists(),
-            "{} is missing: cargo build --release --package vertex-injector-fakes",
-            program.display()
-        );
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("a directory");
-        let mut child = Command::new(program)
+        let mut child = Command::new(built("vertex-injector-fakes"))
             .args(["vertex", "--pause", &pause.to_string(), "--pieces", &pieces.to_string()])
             .arg("--tls-directory")
             .arg(&directory)
@@ -101,8 +106,8 @@ impl Fake {
 impl Broker {
     /// Before a fake, or before nothing.
     pub fn start(tokens: &TokenServer, fake: Option<&Fake>) -> Self {
+        let mut command = Command::new(built("vertex-injector-sidecar"));
         let began = Instant::now();
-        let mut command = Command::new(BROKER);
         command
             .args(["broker", "--mode=proxy", "--project=benchmark", "--regions=us-east5"])
             .args(["--metadata-port=0", "--proxy-port=0", "--log-format=json"])

@@ -257,7 +257,13 @@ fn is_rendering(pod: &Pod<'_>, index: usize, name: &str, rendered: &Value, seale
 
 /// Whether a mount at this path would take the place of something that our program is or reads.
 fn covers(path: &str) -> bool {
-    const NEEDED: [&str; 5] = ["/etc", "/proc", "/sys", "/vertex-injector", names::CREDENTIAL_DIRECTORY];
+    const NEEDED: [&str; 5] = [
+        "/etc",
+        "/proc",
+        "/sys",
+        names::PROGRAM_IN_IMAGE,
+        names::CREDENTIAL_DIRECTORY,
+    ];
     // A path that is written in an unusual way might be any.
     !is_plain(path)
         || NEEDED

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::pod::Launch;
 use super::{GoogleSandbox, InjectedPod, processes};
 
-/// Where the image has its program, and what its entrypoint is.
-const PROGRAM: &str = "/vertex-injector";
+/// Where the image has the program of brokers.
+const PROGRAM: &str = "/vertex-injector-sidecar";
 /// How long a broker may take to be ready.
 const START: Duration = Duration::from_secs(20);
 /// How long it may run: longer than its test.
@@ -24,7 +24,7 @@ pub struct BrokerContainer {
     pub program: PathBuf,
     /// Its environment and its files.
     pub container: InjectedPod,
-    /// Its arguments, after the image's entrypoint.
+    /// Its arguments, after the program.
     pub arguments: Vec<String>,
     /// The command of its startup probe.
     pub probe: Vec<String>,

@@ -101,7 +101,7 @@ fn container<'s>(placed: &PlacedBroker<'s>) -> InjectedContainer<'s> {
         name: names::BROKER_CONTAINER,
         image: &broker.image,
         pull_policy: broker.pull_policy,
-        command: Vec::new(),
+        command: vec![names::PROGRAM_IN_IMAGE],
         args: vec![contract::broker::VERB],
         ports: placed.metrics.map(metrics).into_iter().collect(),
         env: broker.environment(placed.metadata, placed.proxy, placed.metrics),
@@ -118,7 +118,7 @@ fn container<'s>(placed: &PlacedBroker<'s>) -> InjectedContainer<'s> {
 /// It listens on loopback, where the kubelet cannot ask. Its port is in its environment, where `probe` finds it.
 fn startup_probe() -> Value {
     json!({
-        "exec": {"command": ["/vertex-injector", "probe"]},
+        "exec": {"command": [names::PROGRAM_IN_IMAGE, contract::probe::VERB]},
         "periodSeconds": 1,
         "timeoutSeconds": 5,
         "failureThreshold": 120,

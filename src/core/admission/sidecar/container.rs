@@ -27,14 +27,14 @@ const DEFAULTS: Defaults = Defaults {
 /// What is copied counts as memory of the container that copies it.
 const COPY_DEFAULTS: Defaults = Defaults {
     cpu: ("10m", "200m"),
-    memory: ("32Mi", "160Mi"),
+    memory: ("16Mi", "48Mi"),
 };
 
 /// Plans the container that copies our program into a volume in memory, and the volume.
 pub(in crate::admission) fn plan_program(draft: &mut Draft<'_>, sidecars: &Sidecars) {
     draft.add_volume(
         names::PROGRAM_VOLUME,
-        &json!({"emptyDir": {"medium": "Memory", "sizeLimit": "128Mi"}}),
+        &json!({"emptyDir": {"medium": "Memory", "sizeLimit": "32Mi"}}),
     );
     for secret in &sidecars.pull_secrets {
         draft.pull_with(secret);
@@ -44,7 +44,7 @@ pub(in crate::admission) fn plan_program(draft: &mut Draft<'_>, sidecars: &Sidec
         name: names::COPY_CONTAINER,
         image: &sidecars.image,
         pull_policy: sidecars.pull_policy,
-        command: Vec::new(),
+        command: vec![names::PROGRAM_IN_IMAGE],
         args: vec![contract::COPY, &to, names::PROGRAM_DIRECTORY],
         ports: Vec::new(),
         env: Vec::new(),
