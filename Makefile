@@ -18,7 +18,8 @@ test: ## Build what tests need (the first time ten minutes) and run all tests; t
 	cargo test --locked --workspace
 
 .PHONY: lint
-lint: ## Check format, lints and that no two files import each other, warnings denied
+lint: ## Check format and lints (warnings denied), that the core is pure, and that no two files import each other
+	hack/check/core
 	hack/check/imports src/cli src/core/admission src/core/git src/core/manifest
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
