@@ -8,7 +8,6 @@
 //! `sidecar` (the units), `native` (what our containers have in common), `isolation` and `limits` (what a broker must not
 //! meet), `draft` (what they want), `patch` (how it is written).
 
-mod broker;
 mod by_name;
 mod compiler;
 mod decide;
@@ -30,7 +29,6 @@ mod policy;
 mod ports;
 mod proxies;
 mod recognise;
-mod render;
 mod resulting;
 mod review;
 mod select;
@@ -39,11 +37,12 @@ mod settings;
 mod sidecar;
 
 pub use crate::operator::{AgentSelector, Operator};
+pub use crate::policy::{GkeBinding, Needed};
 pub use compiler::Compiler;
 pub use decide::decide;
-pub use decision::{Change, Decision, Needed, Outcome, Reason, Unit, UnitState};
+pub use decision::{Change, Decision, Outcome, Reason, Unit, UnitState};
 pub use finding::{Class, Finding};
 pub use pod::Pod;
-pub use policy::{Compiled, GkeBinding, Policy, PolicyName, PolicyObject};
+pub use policy::{Compiled, Policy, PolicyName, PolicyObject};
 pub use review::{BadReview, Review, review};
 pub use set::{Labels, Namespaces, PolicySet};

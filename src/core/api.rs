@@ -16,7 +16,6 @@ mod vertex;
 mod volumes;
 
 pub mod schema;
-pub mod validate;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{CustomResource, CustomResourceExt, KubeSchema};

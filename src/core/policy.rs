@@ -10,6 +10,7 @@ mod agents;
 mod broker;
 mod env;
 mod errors;
+mod google;
 mod identity;
 mod paths;
 mod pieces;
@@ -17,7 +18,6 @@ mod proxy;
 mod reach;
 pub(crate) mod render;
 mod resources;
-mod root_url;
 mod sidecars;
 mod text;
 mod vertex;
@@ -32,18 +32,16 @@ use std::collections::BTreeSet;
 
 pub use access::{Access, CredentialFile, Google};
 pub use agents::{Kind, Pods};
-pub use broker::{Broker, Container as BrokerContainer, Mode as BrokerMode};
+pub use broker::{Broker, Container as BrokerContainer, Trust};
 pub use env::{Source as VariableSource, Variable};
 pub use identity::Held;
 pub use paths::MountPath;
 pub use pieces::Piece;
-pub use proxy::Limits;
 pub use render::Needed;
-pub use root_url::RootUrl;
-pub use sidecars::{Command, Credential, Git, Listen, Mapped, Program, Sidecar, Sidecars, Source, Wrapper};
+pub use sidecars::{Command, Credential, Git, Listen, Program, Sidecar, Sidecars, Source, Wrapper};
 pub use text::{Audience, ObjectName, Port};
 pub use vertex::Vertex;
-pub use volumes::{Mount, Shown, Volume, Volumes};
+pub use volumes::{Mount, Volume, Volumes};
 
 /// What a compile comes to. It depends on the spec and the operator's settings alone, so policies of many namespaces that
 /// say the same can share one.

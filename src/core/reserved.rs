@@ -54,7 +54,7 @@ const DIRECTORIES: [&str; 10] = [
 const CONTAINERS: [&str; 2] = [names::BROKER_CONTAINER, names::COPY_CONTAINER];
 
 /// Ports that agent systems use on loopback in every pod of theirs; a server of ours there would take a client's place.
-pub const PORTS: [(i32, &str); 8] = [
+pub const PORTS: [(u16, &str); 8] = [
     (8001, "the Ambient runner"),
     (8090, "Ambient's own MCP server"),
     (8091, "Ambient's GitHub sidecar"),
@@ -146,7 +146,7 @@ pub fn is_our_volume(name: &str) -> bool {
 }
 
 /// Who uses this port on loopback in the pods of an agent system.
-pub fn user_of_port(port: i32) -> Option<&'static str> {
+pub fn user_of_port(port: u16) -> Option<&'static str> {
     PORTS.iter().find(|(taken, _)| *taken == port).map(|(_, user)| *user)
 }
 

@@ -4,8 +4,7 @@ use crate::release::Release;
 use regex::Regex;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use vertex_injector_core::admission::PolicyObject;
-use vertex_injector_core::api::validate;
+use vertex_injector_core::admission::Policy;
 use vertex_injector_core::manifest::policies;
 
 /// By the policy's name: `None` when it is accepted, else the message.
@@ -73,12 +72,7 @@ pub fn api_server(release: &Release, policies: &[Value]) -> Verdicts {
 pub fn validate(release: &Release, policy: &Value) -> Vec<String> {
     let errors = match policies::policy(policy, "default") {
         Err(errors) => errors,
-        Ok(PolicyObject::Namespaced(policy)) => validate::errors(&policy.spec, None, &release.operator),
-        Ok(PolicyObject::Cluster(policy)) => validate::errors(
-            &policy.spec.policy,
-            policy.spec.namespace_selector.as_ref(),
-            &release.operator,
-        ),
+        Ok(object) => Policy::compile(&object, &release.operator).errors().clone(),
     };
     errors.0.into_iter().map(|error| error.field).collect()
 }

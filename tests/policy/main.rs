@@ -1,216 +1,135 @@
-//! Compiling a policy finds what the former checks found, on every policy of the tests and on mutations of them.
+//! A policy compiles to what admission uses, or to everything that is wrong with it.
 #![cfg(test)]
 
+mod mutations;
+
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use vertex_injector_core::api::{ClusterPolicySpec, Preset, validate};
-use vertex_injector_core::manifest;
+use std::collections::BTreeSet;
+use vertex_injector_core::api::{PolicySpec, Preset};
 use vertex_injector_core::operator::Operator;
-use vertex_injector_core::policy;
+use vertex_injector_core::policy::{self, Compilation, Compiled, Listen, Sidecar};
 
-fn files(directory: &Path, found: &mut Vec<std::path::PathBuf>) {
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files(&path, found);
-        } else if path.extension().is_some_and(|end| end == "yaml" || end == "json") {
-            found.push(path);
-        }
-    }
-}
-
-fn collect(value: &Value, specs: &mut Vec<Value>) {
-    if value["kind"]
-        .as_str()
-        .is_some_and(|kind| kind.ends_with("InjectionPolicy"))
-    {
-        specs.push(value["spec"].clone());
-    }
-    if let Some(spec) = value.get("spec").filter(|_| value.get("errors").is_some()) {
-        specs.push(spec.clone());
-    }
-    for child in value.as_object().into_iter().flat_map(|it| it.values()) {
-        collect(child, specs);
-    }
-    for child in value.as_array().into_iter().flatten() {
-        collect(child, specs);
-    }
-}
-
-fn corpus() -> Vec<Value> {
-    let mut paths = Vec::new();
-    files(&support::root().join("tests"), &mut paths);
-    paths.sort();
-    let mut specs = Vec::new();
-    for path in paths {
-        let text = std::fs::read_to_string(&path).unwrap();
-        for document in manifest::documents(&text).unwrap_or_default() {
-            collect(&document, &mut specs);
-        }
-    }
-    specs
-}
-
-fn operators() -> Vec<Operator> {
-    let mut open = Operator {
-        sidecar_images: vec!["*".to_owned()],
-        endpoint_hosts: vec!["sts.example.com".parse().expect("a host")],
-        credential_hosts: ["tokens.example.com", "a.b.svc:8080"]
-            .map(|host| host.parse().expect("a host"))
-            .to_vec(),
+/// An operator who has an image for every preset.
+fn operator() -> Operator {
+    Operator {
+        preset_images: Preset::ALL
+            .map(|preset| (preset, "example.com/mcp:1".to_owned()))
+            .into(),
         ..Operator::default()
-    };
-    for preset in Preset::ALL {
-        open.preset_images.insert(preset, "example.com/mcp:1".to_owned());
-    }
-    vec![Operator::default(), open]
-}
-
-fn compare(spec: &ClusterPolicySpec, operator: &Operator) -> Option<String> {
-    let text = |errors: &vertex_injector_core::api::FieldErrors| -> BTreeSet<String> {
-        errors.0.iter().map(ToString::to_string).collect()
-    };
-    let old = text(&validate::errors(
-        &spec.policy,
-        spec.namespace_selector.as_ref(),
-        operator,
-    ));
-    let new = match policy::compile(&spec.policy, spec.namespace_selector.as_ref(), operator).result {
-        Ok(_) => BTreeSet::new(),
-        Err(unusable) => {
-            assert!(!unusable.errors.0.is_empty());
-            let mut found = text(&unusable.errors);
-            // What the schema refuses before, and the former checks did not look at.
-            found.retain(|error| !error.contains("is not a port from") && !error.contains("is not a pattern"));
-            found
-        }
-    };
-    if old == new {
-        return None;
-    }
-    let lost: Vec<_> = old.difference(&new).collect();
-    let more: Vec<_> = new.difference(&old).collect();
-    Some(format!(
-        "{}\n  lost {lost:#?}\n  more {more:#?}",
-        serde_json::to_string(spec).unwrap()
-    ))
-}
-
-struct Random(u64);
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 11).unwrap() % n
     }
 }
 
-fn pool(value: &Value, pool: &mut BTreeMap<String, Vec<Value>>) {
-    for (key, child) in value.as_object().into_iter().flatten() {
-        let list = pool.entry(key.clone()).or_default();
-        if list.len() < 60 && !list.contains(child) {
-            list.push(child.clone());
-        }
-        self::pool(child, pool);
-    }
-    for child in value.as_array().into_iter().flatten() {
-        self::pool(child, pool);
-    }
+fn compilation(spec: Value) -> Compilation {
+    let spec: PolicySpec = serde_json::from_value(spec).unwrap();
+    policy::compile(&spec, None, &operator())
 }
 
-fn mutate(value: &mut Value, random: &mut Random, pool: &BTreeMap<String, Vec<Value>>) {
-    const NASTY: [&str; 14] = [
-        "",
-        "/",
-        "/usr/bin",
-        "a..b",
-        "UPPER",
-        "/var/run/secrets/vertex-injector",
-        "PATH",
-        "/etc",
-        "https://kubernetes.default.svc",
-        "LD_PRELOAD",
-        "GOOGLE_API_KEY",
-        "latest",
-        "metadata.name",
-        "VERTEX_INJECTOR_X",
+fn compiled(spec: Value) -> Compiled {
+    compilation(spec)
+        .result
+        .unwrap_or_else(|unusable| panic!("{}", unusable.errors))
+}
+
+/// The only sidecar of a policy, a preset with a Secret.
+fn sidecar(preset: Preset, more: Value) -> Sidecar {
+    let mut sidecar = json!({"preset": preset, "credential": {"secret": {"secretName": "s"}}});
+    let more = more.as_object().unwrap().clone();
+    sidecar.as_object_mut().unwrap().extend(more);
+    let mut all = compiled(json!({"sidecars": [sidecar]})).sidecars.servers;
+    all.pop().unwrap()
+}
+
+#[test]
+fn every_part_says_what_is_wrong_with_it_in_one_answer() {
+    let wrong = compilation(json!({
+        "agents": [{"podSelector": {}, "serviceAccounts": ["No"], "credentialDirectory": "/etc/openshell"}],
+        "vertex": {"project": "my-project", "region": "us-east5", "clients": ["Goose"], "endpoint": "http://x"},
+        "identity": {"serviceAccountKey": {"secretName": "No", "key": "k"}},
+        "access": "Proxy",
+        "proxy": {"models": ["a b"]},
+        "broker": {"metadataPort": 8001},
+        "authHelpers": [{"configMapName": "No", "mountPath": "/opt/x"}],
+        "tokens": [{"name": "t", "audience": "api", "mountPath": "/opt/x"}],
+        "env": [{"name": "A"}],
+        "volumes": [{"name": "v"}],
+        "volumeMounts": [{"name": "w", "mountPath": "/opt/w"}],
+        "sidecars": [{"name": "s", "image": "x:1", "port": 8091}],
+        "mcpConfig": {"mountPath": "/opt/x/.."},
+        "openShell": "PatchUserEnvironment",
+    }));
+    let errors = wrong.result.unwrap_err().errors;
+    let fields: BTreeSet<&str> = errors.0.iter().map(|error| error.field.as_str()).collect();
+    let expected = [
+        "spec.agents[0].credentialDirectory",
+        "spec.agents[0].serviceAccounts[0]",
+        "spec.authHelpers[0].configMapName",
+        "spec.broker.metadataPort",
+        "spec.env[0]",
+        "spec.identity.serviceAccountKey.secretName",
+        "spec.mcpConfig",
+        "spec.mcpConfig.mountPath",
+        "spec.openShell",
+        "spec.proxy.models[0]",
+        "spec.sidecars[0].image",
+        "spec.sidecars[0].port",
+        "spec.tokens[0].audience",
+        "spec.tokens[0].mountPath",
+        "spec.vertex.clients",
+        "spec.vertex.endpoint",
+        "spec.volumeMounts[0].name",
+        "spec.volumes[0]",
     ];
-    match value {
-        Value::Object(object) => {
-            let keys: Vec<String> = object.keys().cloned().collect();
-            match random.below(8) {
-                0 if !keys.is_empty() => {
-                    object.remove(&keys[random.below(keys.len())]);
-                }
-                1 => {
-                    let all: Vec<&String> = pool.keys().collect();
-                    let key = all[random.below(all.len())];
-                    let values = &pool[key];
-                    object.insert(key.clone(), values[random.below(values.len())].clone());
-                }
-                2 | 3 if !keys.is_empty() => {
-                    let key = &keys[random.below(keys.len())];
-                    if let Some(values) = pool.get(key) {
-                        object[key] = values[random.below(values.len())].clone();
-                    }
-                }
-                _ if !keys.is_empty() => mutate(&mut object[&keys[random.below(keys.len())]], random, pool),
-                _ => {}
-            }
-        }
-        Value::Array(list) if !list.is_empty() => {
-            let i = random.below(list.len());
-            match random.below(5) {
-                0 => {
-                    let copy = list[i].clone();
-                    list.push(copy);
-                }
-                1 => {
-                    list.remove(i);
-                }
-                _ => mutate(&mut list[i], random, pool),
-            }
-        }
-        Value::String(text) => *text = NASTY[random.below(NASTY.len())].to_owned(),
-        Value::Number(_) => *value = json!([8480, 8091, 8470, 80, 700, 1024][random.below(6)]),
-        _ => {}
+    assert_eq!(fields, BTreeSet::from(expected), "{errors}");
+}
+
+#[test]
+fn an_unusable_policy_still_says_which_pods_it_selects() {
+    let wrong = compilation(json!({"agents": [{"serviceAccounts": ["agent"]}], "env": [{"name": "A"}]}));
+    let unusable = wrong.result.unwrap_err();
+    assert!(unusable.pods[0].contain(|_| None, "agent"));
+    assert!(!unusable.pods[0].contain(|_| None, "other"));
+}
+
+#[test]
+fn every_preset_listens_on_loopback_only_and_on_the_port_that_it_is_given() {
+    for preset in Preset::ALL {
+        let command = sidecar(preset, json!({})).command.at(9999).join(" ");
+        assert!(
+            command.contains(" 127.0.0.1 ") && command.contains("--port 9999"),
+            "{command}"
+        );
+        assert!(!command.contains("{port}"), "{command}");
     }
 }
 
 #[test]
-fn compiling_finds_what_the_checks_find() {
-    let corpus = corpus();
-    assert!(corpus.len() > 100, "{}", corpus.len());
-    let mut known = BTreeMap::new();
-    for spec in &corpus {
-        pool(spec, &mut known);
-    }
-    let mut random = Random(0x9E37_79B9_7F4A_7C15);
-    let operators = operators();
-    let (mut tried, mut failed) = (0, 0);
-    let rounds: usize = std::env::var("ROUNDS").ok().map_or(3000, |it| it.parse().unwrap());
-    for round in 0..rounds {
-        let mut spec = corpus[round % corpus.len()].clone();
-        if round >= corpus.len() {
-            for _ in 0..=random.below(4) {
-                mutate(&mut spec, &mut random, &known);
-            }
-        }
-        let Ok(spec) = serde_json::from_value::<ClusterPolicySpec>(spec) else {
-            continue;
-        };
-        for operator in &operators {
-            tried += 1;
-            if let Some(difference) = compare(&spec, operator) {
-                failed += 1;
-                if failed < 25 {
-                    println!("{difference}");
-                }
-            }
+fn names_ports_and_keys_of_presets_differ() {
+    let all = Preset::ALL.map(|preset| sidecar(preset, json!({})));
+    let names: BTreeSet<&str> = all.iter().map(|sidecar| sidecar.name.as_str()).collect();
+    let keys: BTreeSet<&str> = all.iter().filter_map(|sidecar| sidecar.mcp_key.as_deref()).collect();
+    let ports: BTreeSet<u16> = Preset::ALL.into_iter().map(|preset| preset.known().port).collect();
+    assert_eq!((names.len(), keys.len(), ports.len()), (5, 5, 5));
+}
+
+#[test]
+fn every_preset_hands_its_server_the_credential() {
+    for preset in Preset::ALL {
+        let known = preset.known();
+        assert!(!known.variables.is_empty() || !known.files.is_empty(), "{preset:?}");
+        for (path, _) in known.files {
+            let named = known.env.iter().any(|(_, value)| path.starts_with(value));
+            assert!(
+                named || known.command_at(1).iter().any(|part| part == path),
+                "{preset:?} {path}"
+            );
         }
     }
-    println!("{tried} tried, {failed} differ");
-    assert_eq!(failed, 0);
+}
+
+#[test]
+fn a_port_moves_only_where_the_command_can_be_told() {
+    let preset = sidecar(Preset::Github, json!({}));
+    assert!(matches!(preset.port, Listen::From(port) if port.number() == 8480));
+    let own = sidecar(Preset::Github, json!({"command": ["server"]}));
+    assert!(matches!(own.port, Listen::At(port) if port.number() == 8480));
 }

@@ -4,11 +4,12 @@ use super::decision::{Decision, Outcome, Reason, UnitState};
 use super::draft::Draft;
 use super::finding::{Class, Finding};
 use super::pod::Pod;
-use super::policy::{Kind, Policy};
+use super::policy::{Policy, Selecting};
 use super::set::PolicySet;
 use super::{plan, recognise, select};
 use crate::api::OpenShell;
 use crate::names;
+use crate::policy::Unusable;
 
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
@@ -31,8 +32,8 @@ pub fn decide(pod: &Pod<'_>, namespace: &str, policies: &PolicySet) -> Decision 
     }
     let asks = pod.label(names::INJECT) == Some("true");
     let mut decision = match choose(pod, namespace, policies, asks) {
-        Ok((policy, kind)) => {
-            let decision = serve(pod, namespace, policy, kind, asks);
+        Ok((policy, selecting)) => {
+            let decision = serve(pod, namespace, policy, selecting, asks);
             Decision {
                 policy: Some(policy.reference()),
                 ..decision
@@ -49,7 +50,7 @@ fn choose<'s>(
     namespace: &'s str,
     policies: &'s PolicySet,
     asks: bool,
-) -> Result<(&'s Policy, &'s Kind), Box<Decision>> {
+) -> Result<(&'s Policy, Selecting<'s>), Box<Decision>> {
     let mut selecting = policies.selecting(pod, namespace).peekable();
     let first = selecting.peek().copied();
     let Some(name) = pod.annotation(names::POLICY) else {
@@ -104,19 +105,21 @@ fn no_policy(pod: &Pod<'_>, namespace: &str, policies: &PolicySet) -> String {
     )
 }
 
-fn serve(pod: &Pod<'_>, namespace: &str, policy: &Policy, kind: &Kind, asks: bool) -> Decision {
+fn serve(pod: &Pod<'_>, namespace: &str, policy: &Policy, selecting: Selecting<'_>, asks: bool) -> Decision {
     let name = policy.name();
-    let errors = policy.errors();
-    if !errors.0.is_empty() {
-        let problems: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
-        return Decision::denied(
-            Reason::PolicyUnusable,
-            format!(
-                "policy {name} selects this pod and is invalid: {}; correct the policy",
-                join(&problems, "; ")
-            ),
-        );
-    }
+    let (compiled, kind) = match selecting {
+        Ok(selected) => selected,
+        Err(Unusable { errors, .. }) => {
+            let problems: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
+            return Decision::denied(
+                Reason::PolicyUnusable,
+                format!(
+                    "policy {name} selects this pod and is invalid: {}; correct the policy",
+                    join(&problems, "; ")
+                ),
+            );
+        }
+    };
     if is_windows(pod) {
         return Decision::denied(
             Reason::WindowsPod,
@@ -130,7 +133,7 @@ fn serve(pod: &Pod<'_>, namespace: &str, policy: &Policy, kind: &Kind, asks: boo
         return skipped(pod, reason, detail, asks);
     }
     let open_shell = recognise::is_open_shell(pod);
-    if open_shell && policy.spec.open_shell == OpenShell::Skip {
+    if open_shell && compiled.open_shell == OpenShell::Skip {
         let detail = "OpenShell manages this pod and routes its inference (openShell: Skip)";
         return skipped(pod, Reason::ManagedByOpenShell, detail.to_owned(), asks);
     }
@@ -142,7 +145,7 @@ fn serve(pod: &Pod<'_>, namespace: &str, policy: &Policy, kind: &Kind, asks: boo
         Ok(draft) => draft,
         Err(problem) => return Decision::denied(Reason::MalformedPod, format!("the pod cannot be read: {problem}")),
     };
-    plan::plan_policy(&mut draft, policy, kind, open_shell);
+    plan::plan_policy(&mut draft, compiled, kind, open_shell);
     if draft.notes.problems.is_empty() && draft.notes.exposures.is_empty() {
         conclude(draft, namespace, policy, asks)
     } else {

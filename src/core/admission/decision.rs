@@ -1,6 +1,7 @@
 //! The decision about one pod, as one value.
 
 use super::finding::Finding;
+use crate::policy::Needed;
 use json_patch::PatchOperation;
 use serde::Serialize;
 use std::fmt;
@@ -158,18 +159,6 @@ pub struct Change {
     pub op: &'static str,
     /// Which.
     pub name: String,
-}
-
-/// An object that the injected pod refers to.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Needed {
-    /// `ConfigMap`, `Secret` or `PersistentVolumeClaim`.
-    pub kind: &'static str,
-    /// Its name, in the pod's namespace.
-    pub name: String,
-    /// Whether the pod starts without it.
-    pub optional: bool,
 }
 
 impl Change {

@@ -6,10 +6,11 @@ use super::draft::{ContainerDraft, Notes};
 use super::env::Known;
 use super::finding::Class;
 use super::settings;
-use crate::api::{OnKey, OnValue, PolicySpec};
+use crate::api::{Conflicts, OnKey, OnValue};
 use crate::clients::{self, API_KEYS, CREDENTIALS, OTHER_PROVIDERS};
 use crate::names;
 use crate::path::is_within;
+use crate::policy::{Access, Google};
 
 /// Why both are left out.
 pub(super) struct Shut {
@@ -20,22 +21,26 @@ pub(super) struct Shut {
 }
 
 /// Asks every chosen container; the first that shuts the gate decides for the pod, because its variables and the
-/// identity belong together. `file` is the path that the policy gives the credential file. An open gate is none.
+/// identity belong together. An open gate is none.
 pub(super) fn shut_by(
     containers: &[ContainerDraft<'_>],
-    spec: &PolicySpec,
-    file: Option<&str>,
+    Google { access, vertex }: &Google,
+    conflicts: &Conflicts,
     notes: &mut Notes,
 ) -> Option<Shut> {
+    let brokered = match access {
+        Access::File(_) | Access::Node => false,
+        Access::Broker { .. } => true,
+    };
     let mut shut: Option<Shut> = None;
     let mut close = |reason, detail| shut = shut.take().or(Some(Shut { reason, detail }));
     // What only stands in the way of Vertex.
     let mut further = Notes::default();
     for target in containers {
         let name = target.name();
-        if let Some(vertex) = &spec.vertex {
+        if let Some(vertex) = vertex {
             for key in foreign_keys(target) {
-                match spec.conflicts.api_keys {
+                match conflicts.api_keys {
                     OnKey::Keep => close(
                         Reason::OwnApiKey,
                         format!("container {name} keeps its own {key} (conflicts.apiKeys: Keep), so nothing of Vertex is injected"),
@@ -49,7 +54,7 @@ pub(super) fn shut_by(
                 }
             }
             for switch in other_providers(target) {
-                match spec.conflicts.providers {
+                match conflicts.providers {
                     OnKey::Keep => close(
                         Reason::OtherProvider,
                         format!("container {name} uses another provider by {switch} (conflicts.providers: Keep), so nothing of Vertex is injected"),
@@ -62,7 +67,7 @@ pub(super) fn shut_by(
                     ),
                 }
             }
-            if spec.conflicts.values == OnValue::Keep {
+            if conflicts.values == OnValue::Keep {
                 match settings::switched_off(target, vertex) {
                     Ok(Some(switch)) => close(
                         Reason::VertexSwitchedOff,
@@ -74,12 +79,12 @@ pub(super) fn shut_by(
                     Err(problem) => further.problems.push(problem),
                 }
             }
-            note_hidden_sources(target, spec, notes);
+            note_hidden_sources(target, conflicts, brokered, notes);
         }
         // In OpenShell's JSON the credential file is one setting among others: it stays and the others are added. Beside a
         // broker it never stays.
-        if target.json.is_none() && !spec.access.has_broker() && has_own_file(target, file) {
-            match spec.conflicts.values {
+        if target.json.is_none() && !brokered && has_own_file(target, access) {
+            match conflicts.values {
                 OnValue::Keep => close(
                     Reason::OwnCredentials,
                     format!("container {name} keeps its own {CREDENTIALS} (conflicts.values: Keep), so nothing of Vertex and identity is injected"),
@@ -101,9 +106,9 @@ pub(super) fn shut_by(
 }
 
 /// Removes the keys and switches that the policy does not let a container keep.
-pub(super) fn remove_others(target: &mut ContainerDraft<'_>, spec: &PolicySpec) {
-    let keys = foreign_keys(target).filter(|_| spec.conflicts.api_keys == OnKey::Remove);
-    let switches = other_providers(target).filter(|_| spec.conflicts.providers == OnKey::Remove);
+pub(super) fn remove_others(target: &mut ContainerDraft<'_>, conflicts: &Conflicts) {
+    let keys = foreign_keys(target).filter(|_| conflicts.api_keys == OnKey::Remove);
+    let switches = other_providers(target).filter(|_| conflicts.providers == OnKey::Remove);
     let all: Vec<&str> = keys.chain(switches).collect();
     for variable in all {
         target.remove_env(variable);
@@ -111,7 +116,11 @@ pub(super) fn remove_others(target: &mut ContainerDraft<'_>, spec: &PolicySpec) 
 }
 
 /// Whether the container brings a credential file that is neither the policy's nor of an earlier injection.
-pub(super) fn has_own_file(target: &ContainerDraft<'_>, file: Option<&str>) -> bool {
+pub(super) fn has_own_file(target: &ContainerDraft<'_>, access: &Access) -> bool {
+    let file = match access {
+        Access::File(file) => Some(file.path.as_str()),
+        Access::Node | Access::Broker { .. } => None,
+    };
     is_foreign(target, CREDENTIALS) && !is_our_file(target, file)
 }
 
@@ -157,7 +166,7 @@ fn is_our_file(target: &ContainerDraft<'_>, file: Option<&str>) -> bool {
 }
 
 /// `envFrom` may bring keys and switches that nobody sees here.
-fn note_hidden_sources(target: &ContainerDraft<'_>, spec: &PolicySpec, notes: &mut Notes) {
+fn note_hidden_sources(target: &ContainerDraft<'_>, conflicts: &Conflicts, brokered: bool, notes: &mut Notes) {
     let mut sources: Vec<String> = Vec::new();
     for source in &target.chosen.container.env_from {
         let of_kind = |kind, name: &str| format!("{kind} {name}");
@@ -168,8 +177,6 @@ fn note_hidden_sources(target: &ContainerDraft<'_>, spec: &PolicySpec, notes: &m
         return;
     }
     let (name, sources) = (target.name(), sources.join(", "));
-    let conflicts = &spec.conflicts;
-    let brokered = spec.access.has_broker();
     if brokered && conflicts.values == OnValue::Deny {
         let problem = format!(
             "container {name:?} takes variables from {sources} with envFrom, which may hold {CREDENTIALS} or another way past the broker; conflicts.values is Deny, so list the variables one by one"

@@ -4,12 +4,12 @@
 //! *baseline* and a shared process namespace) is none in which a broker can hide something. Nor is one whose agent has the
 //! credential by another way.
 
-use super::broker::Broker;
 use super::finding::Finding;
 use super::pod::{Pod, Text};
 use super::resulting::{Origin, Resulting, ResultingContainer, ResultingVolume};
 use crate::clients::CREDENTIALS;
 use crate::names;
+use crate::policy::{Broker, Held};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -34,10 +34,13 @@ const BASELINE: [&str; 13] = [
 /// Every way around the broker, each with the field.
 pub(super) fn around_broker(resulting: Resulting<'_, '_>, broker: &Broker) -> Vec<Finding> {
     let mut found = of_boundaries(resulting);
-    let key = broker.key_secret.as_deref().map(|secret| Secret {
-        name: secret,
-        why: "which holds the identity's key",
-    });
+    let key = match &broker.held {
+        Held::Token { .. } | Held::Node => None,
+        Held::Key { secret, .. } => Some(Secret {
+            name: secret.as_str(),
+            why: "which holds the identity's key",
+        }),
+    };
     if let Some(secret) = &key {
         note_variables(resulting, secret, &mut found);
     }
@@ -60,12 +63,13 @@ pub(super) fn around_broker(resulting: Resulting<'_, '_>, broker: &Broker) -> Ve
         let text = format!("container {name:?} has a credential file of its own ({CREDENTIALS}) that is in no volume for such files, so it stays");
         Finding::exposure(Some(name), CREDENTIALS, text)
     }));
-    if broker.volume.is_none() {
-        found.push(Finding::exposure(
+    match broker.held {
+        Held::Token { .. } | Held::Key { .. } => {}
+        Held::Node => found.push(Finding::exposure(
             None,
             "identity.gkeWorkloadIdentity",
             "identity.gkeWorkloadIdentity gives every container of the pod the identity, at the node's metadata server",
-        ));
+        )),
     }
     found
 }
@@ -144,8 +148,7 @@ fn note_variables(resulting: Resulting<'_, '_>, secret: &Secret<'_>, found: &mut
 /// Variables that the policy gives the agent from a Secret.
 fn note_policy_variables(resulting: Resulting<'_, '_>, secret: &Secret<'_>, found: &mut Vec<Finding>) {
     for var in resulting.policy_env() {
-        let reference = { var.value_from.as_ref() }.and_then(|source| source.secret_key_ref.as_ref());
-        if reference.is_some_and(|reference| reference.name == secret.name) {
+        if var.secret() == Some(secret.name) {
             let name = &var.name;
             let text = format!("the policy's own variable {name} comes from {secret}");
             found.push(Finding::exposure(None, name, text));
@@ -256,17 +259,22 @@ fn of_container(resulting: &ResultingContainer<'_, '_>, found: &mut Vec<Finding>
 
 /// What of the identity's credential a volume holds.
 fn credential_in(volume: &Value, broker: &Broker) -> Option<String> {
-    let sources = volume.pointer("/projected/sources").and_then(Value::as_array);
-    let sources = || sources.into_iter().flatten();
-    let text = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    let token = sources()
-        .filter_map(|source| text(source, "/serviceAccountToken/audience"))
-        .find(|audience| broker.audiences.contains(audience));
-    if let Some(audience) = token {
-        return Some(format!("a token of the identity's audience {audience:?}"));
+    match &broker.held {
+        Held::Token { audiences, .. } => {
+            let sources = volume.pointer("/projected/sources").and_then(Value::as_array);
+            let tokens = sources.into_iter().flatten();
+            let audience = |source: &Value| Some(source.pointer("/serviceAccountToken/audience")?.as_str()?.to_owned());
+            let held = tokens
+                .filter_map(audience)
+                .find(|audience| audiences.contains(audience))?;
+            Some(format!("a token of the identity's audience {held:?}"))
+        }
+        Held::Key { secret, .. } => {
+            let secret = secret.as_str();
+            holds_secret(volume, secret).then(|| format!("Secret {secret:?} with the identity's key"))
+        }
+        Held::Node => None,
     }
-    let secret = broker.key_secret.as_ref()?;
-    holds_secret(volume, secret).then(|| format!("Secret {secret:?} with the identity's key"))
 }
 
 /// Whether variables of a container come from a Secret.

@@ -5,42 +5,36 @@ use super::draft::{ContainerDraft, Notes};
 use super::env::Known;
 use super::finding::Class;
 use super::settings::given;
-use crate::api::{OnValue, Vertex};
+use crate::api::OnValue;
 use crate::clients::{MODEL_REGION_PREFIX, Setting};
 use crate::contract::proxy::{Rules, shown};
+use crate::policy::Vertex;
 
 /// Denies what a chosen container keeps of its own and the proxy does not let through.
 pub(super) fn check(target: &ContainerDraft<'_>, vertex: &Vertex, rules: &Rules, on_value: OnValue, notes: &mut Notes) {
     let container = target.name();
-    let mut judge = |name: &str, setting: Setting| match target.environment.known(name) {
-        Some(Known::Text(text)) if !allows(rules, setting, text.trim()) => {
-            let allowed = describe(rules, setting);
+    let mut judge = |name: &str, judged: &Judged| match target.environment.known(name) {
+        Some(Known::Text(text)) if !judged.is_allowed(rules, text.trim()) => {
+            let allowed = judged.describe(rules);
             let problem = format!(
                 "container {container:?} sets {name} to what access: Proxy does not let through: {allowed}; remove it from the pod, or allow it in the policy"
             );
             notes.deny(Some(container), name, problem);
         }
         Some(Known::Opaque { .. }) => {
-            let allowed = describe(rules, setting);
+            let allowed = judged.describe(rules);
             let warning = format!(
                 "container {container} takes {name} from what cannot be read at admission; its calls are refused unless {allowed}"
             );
             notes.warn(Class::Unseen, container, name, warning);
         }
-        _ => {}
+        Some(Known::Text(_)) | None => {}
     };
     if on_value == OnValue::Keep {
-        for setting in [
-            Setting::Project,
-            Setting::Region,
-            Setting::DefaultModel,
-            Setting::Opus,
-            Setting::Sonnet,
-            Setting::Haiku,
-        ] {
+        for (setting, judged) in Judged::SETTINGS {
             // What the policy says nothing of is the pod's own in any case.
             for variable in given(target, setting, vertex) {
-                judge(variable.name, setting);
+                judge(variable.name, &judged);
             }
         }
     }
@@ -50,7 +44,7 @@ pub(super) fn check(target: &ContainerDraft<'_>, vertex: &Vertex, rules: &Rules,
             .keys()
             .any(|model| name.strip_prefix(MODEL_REGION_PREFIX) == Some(model));
         if !replaced || on_value == OnValue::Keep {
-            judge(&name, Setting::Region);
+            judge(&name, &Judged::Region);
         }
     }
 }
@@ -61,22 +55,41 @@ fn model_regions(target: &ContainerDraft<'_>) -> Vec<String> {
     target.environment.positions_of(is_one).into_keys().collect()
 }
 
-fn allows(rules: &Rules, setting: Setting, value: &str) -> bool {
-    match setting {
-        Setting::Project => value == rules.project.as_str(),
-        Setting::Region => rules.regions.iter().any(|region| region.as_str() == value),
-        _ => {
-            // `opus` and its like are aliases, which other settings resolve; `[1m]` asks for a longer context.
-            let model = value.strip_suffix("[1m]").unwrap_or(value);
-            !model.contains('-') || rules.models.iter().any(|glob| glob.matches(model))
-        }
-    }
+/// What the proxy judges of a setting.
+enum Judged {
+    Project,
+    Region,
+    Model,
 }
 
-fn describe(rules: &Rules, setting: Setting) -> String {
-    match setting {
-        Setting::Project => format!("the project is {} (vertex.project)", rules.project),
-        Setting::Region => format!("the location is one of {} (proxy.regions)", shown(&rules.regions)),
-        _ => format!("the model is one of {} (proxy.models)", shown(&rules.models)),
+impl Judged {
+    /// Of these settings, none is left out that a call carries.
+    const SETTINGS: [(Setting, Self); 6] = [
+        (Setting::Project, Self::Project),
+        (Setting::Region, Self::Region),
+        (Setting::DefaultModel, Self::Model),
+        (Setting::Opus, Self::Model),
+        (Setting::Sonnet, Self::Model),
+        (Setting::Haiku, Self::Model),
+    ];
+
+    fn is_allowed(&self, rules: &Rules, value: &str) -> bool {
+        match self {
+            Self::Project => value == rules.project.as_str(),
+            Self::Region => rules.regions.iter().any(|region| region.as_str() == value),
+            Self::Model => {
+                // `opus` and its like are aliases, which other settings resolve; `[1m]` asks for a longer context.
+                let model = value.strip_suffix("[1m]").unwrap_or(value);
+                !model.contains('-') || rules.models.iter().any(|glob| glob.matches(model))
+            }
+        }
+    }
+
+    fn describe(&self, rules: &Rules) -> String {
+        match self {
+            Self::Project => format!("the project is {} (vertex.project)", rules.project),
+            Self::Region => format!("the location is one of {} (proxy.regions)", shown(&rules.regions)),
+            Self::Model => format!("the model is one of {} (proxy.models)", shown(&rules.models)),
+        }
     }
 }

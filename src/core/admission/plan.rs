@@ -7,28 +7,32 @@ mod identity;
 use super::draft::Draft;
 use super::env::Environment;
 use super::finding::Finding;
-use super::policy::{Kind, Policy};
 use super::ports::Ports;
 use super::recognise::OPENSHELL_USER_ENVIRONMENT;
-use super::render::{self, Credential, Piece};
 use super::resulting::Resulting;
-use super::sidecar::{self, Choice, Served, Server};
+use super::sidecar::{self, Choice, Served};
 use super::{isolation, proxies, settings};
-use crate::api::{EnvVar, Isolation, OnValue, PolicySpec, VolumeMount};
+use crate::api::{Isolation, OnValue};
+use crate::policy::{Access, Broker, Compiled, Kind, Piece, Variable, Volumes, render};
 use serde_json::Value;
 
 /// Plans a policy in a pod. With `open_shell`, variables go into OpenShell's JSON.
-pub(super) fn plan_policy(draft: &mut Draft<'_>, policy: &Policy, kind: &Kind, open_shell: bool) {
+pub(super) fn plan_policy(draft: &mut Draft<'_>, policy: &Compiled, kind: &Kind, open_shell: bool) {
     if open_shell {
         enter_open_shell(draft);
     }
-    let spec = &policy.spec;
-    let on_value = spec.conflicts.values;
+    let on_value = policy.conflicts.values;
+    let broker = broker_of(kind);
     let choice = Choice::of(&policy.sidecars, &draft.containers);
-    let ports = Ports::of(Resulting::of(draft, policy, kind), policy, &choice.served);
+    let ports = Ports::of(
+        Resulting::of(draft, policy, kind),
+        broker,
+        &policy.sidecars,
+        &choice.served,
+    );
     // Before everything else of ours.
-    if choice.served.iter().any(|server| Server::is_wrapped(server)) {
-        sidecar::plan_program(draft, &policy.sidecars);
+    if choice.served.iter().any(|sidecar| sidecar.wrapper().is_some()) {
+        sidecar::plan_program(draft, &policy.sidecars.program);
     }
     let brokered = identity::plan_identity(draft, policy, kind, ports.broker.as_ref());
     for piece in policy.helpers.iter().chain(&policy.tokens) {
@@ -39,20 +43,19 @@ pub(super) fn plan_policy(draft: &mut Draft<'_>, policy: &Policy, kind: &Kind, o
         let names: Vec<&str> = kind.env.iter().map(|var| var.name.as_str()).collect();
         draft.unit("env", names.join(", "), |draft| plan_env(draft, &kind.env, on_value));
     }
-    if !policy.volumes.is_empty() || !spec.volume_mounts.is_empty() {
-        draft.unit("volumes", "", |draft| plan_volumes(draft, policy, spec));
+    if !policy.volumes.own.is_empty() || !policy.volumes.mounts.is_empty() {
+        draft.unit("volumes", "", |draft| plan_volumes(draft, &policy.volumes));
     }
     let served = sidecar::plan_sidecars(draft, policy, choice, &ports.sidecars);
     for target in &mut draft.containers {
         proxies::except_loopback(target, brokered || served.any, &mut draft.notes);
     }
-    note_needs(draft, policy, kind);
     draft.remove_stale();
     let resulting = Resulting::of(draft, policy, kind);
     let mut problems = isolation::foreign_mounts(resulting);
-    let exposures = exposures(resulting, policy, brokered, &served);
+    let exposures = exposures(resulting, broker.filter(|_| brokered), &served);
     draft.notes.problems.append(&mut problems);
-    match spec.isolation {
+    match policy.isolation {
         Isolation::Required => draft.notes.exposures.extend(exposures),
         Isolation::BestEffort => draft
             .notes
@@ -61,12 +64,19 @@ pub(super) fn plan_policy(draft: &mut Draft<'_>, policy: &Policy, kind: &Kind, o
     }
 }
 
+fn broker_of(kind: &Kind) -> Option<&Broker> {
+    match &kind.google.as_ref()?.access {
+        Access::File(_) | Access::Node => None,
+        Access::Broker { broker, .. } => Some(broker),
+    }
+}
+
 /// By what the agent could get around the broker and the credential sidecars.
-fn exposures(resulting: Resulting<'_, '_>, policy: &Policy, brokered: bool, served: &Served) -> Vec<Finding> {
-    let mut exposures = match &policy.broker {
-        Some(broker) if brokered => isolation::around_broker(resulting, broker),
-        _ if served.hides => isolation::of_boundaries(resulting),
-        _ => Vec::new(),
+fn exposures(resulting: Resulting<'_, '_>, broker: Option<&Broker>, served: &Served) -> Vec<Finding> {
+    let mut exposures = match broker {
+        Some(broker) => isolation::around_broker(resulting, broker),
+        None if served.hides => isolation::of_boundaries(resulting),
+        None => Vec::new(),
     };
     exposures.extend(isolation::readers(resulting, &served.secrets));
     exposures
@@ -99,66 +109,47 @@ fn plan_piece(draft: &mut Draft<'_>, piece: &Piece, on_value: OnValue) {
         volume,
         path,
         env,
+        needed,
     } = piece;
-    let mut needed = false;
+    draft.notes.need(needed.clone());
+    let mut mounted = false;
     let (volumes, notes) = (&draft.volumes, &mut draft.notes);
     for target in &mut draft.containers {
-        let mount = render::read_only_mount(volume_name, path);
-        needed |= target.mount(mount, |found| volumes.shows(found, volume), notes);
+        let mount = render::read_only_mount(volume_name, path.as_str());
+        mounted |= target.mount(mount, |found| volumes.shows(found, volume), notes);
         if let Some((name, value)) = env {
             settings::plan_variable(target, name, render::literal(name, value), on_value, notes);
         }
     }
-    if needed {
+    if mounted {
         draft.add_volume(volume_name, volume);
     }
 }
 
-fn plan_env(draft: &mut Draft<'_>, env: &[EnvVar], on_value: OnValue) {
+fn plan_env(draft: &mut Draft<'_>, env: &[Variable], on_value: OnValue) {
+    draft.notes.need(env.iter().filter_map(Variable::needed));
     for target in &mut draft.containers {
         for var in env {
-            settings::plan_variable(target, &var.name, render::env(var), on_value, &mut draft.notes);
+            settings::plan_variable(target, &var.name, var.entry.clone(), on_value, &mut draft.notes);
         }
     }
 }
 
-fn plan_volumes(draft: &mut Draft<'_>, policy: &Policy, spec: &PolicySpec) {
-    for (name, volume) in &policy.volumes {
-        draft.add_volume(name, volume);
+fn plan_volumes(draft: &mut Draft<'_>, volumes: &Volumes) {
+    for volume in &volumes.own {
+        draft.notes.need(volume.needed.iter().cloned());
+        draft.add_volume(&volume.name, &volume.entry);
     }
-    for VolumeMount { name, .. } in &spec.volume_mounts {
-        if spec.pod_volumes.contains(name) && draft.volumes.get(name).is_none() {
+    for mount in volumes.mounts.iter().filter(|mount| mount.of_pod) {
+        let name = &mount.volume;
+        if draft.volumes.get(name).is_none() {
             let problem = format!("the pod has no volume {name:?}, which the policy lists in podVolumes and mounts");
             draft.notes.deny(None, "spec.volumes", problem);
         }
     }
     for target in &mut draft.containers {
-        for mount in &spec.volume_mounts {
-            target.mount(render::mount(mount), |_| false, &mut draft.notes);
+        for mount in &volumes.mounts {
+            target.mount(mount.entry.clone(), |_| false, &mut draft.notes);
         }
-    }
-}
-
-/// The objects that the pod will wait for because of the policy.
-fn note_needs(draft: &mut Draft<'_>, policy: &Policy, kind: &Kind) {
-    let notes = &mut draft.notes;
-    if let Some(Credential::File { volume, .. }) = &kind.credential
-        && notes.has_unit("identity")
-    {
-        notes.need_for_volume(volume);
-    }
-    if let Some(broker) = &policy.broker
-        && notes.has_unit("broker")
-    {
-        for volume in broker.volume.iter().chain(&broker.trust) {
-            notes.need_for_volume(volume);
-        }
-    }
-    let helpers = policy.helpers.iter().map(|piece| &piece.volume);
-    for volume in helpers.chain(policy.volumes.iter().map(|(_, volume)| volume)) {
-        notes.need_for_volume(volume);
-    }
-    for var in &kind.env {
-        notes.need_for_variable(var);
     }
 }

@@ -1,13 +1,9 @@
-//! A policy in the form that works: checked, with its values rendered once.
+//! A policy in use: its name, and what was compiled of it.
 
-use super::broker::Broker;
-use super::render::{self, Credential, Piece};
-use super::sidecar::Sidecars;
-use crate::api::{
-    Agent, ClusterInjectionPolicy, FieldErrors, InjectionPolicy, OnValue, PolicySpec, Requirement, Selector, validate,
-};
+use crate::api::{ClusterInjectionPolicy, FieldErrors, InjectionPolicy, Selector};
 use crate::names;
-use crate::operator::{AgentSelector, Operator};
+use crate::operator::Operator;
+use crate::policy::{self, Compilation, GkeBinding, Kind, Unusable};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,17 +28,6 @@ pub struct PolicyName {
     pub name: String,
 }
 
-/// What GKE workload identity needs on ServiceAccounts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GkeBinding<'a> {
-    /// Value of the annotation `iam.gke.io/gcp-service-account`.
-    pub email: &'a str,
-    /// The ServiceAccounts, in every namespace that the policy serves.
-    pub service_accounts: Vec<&'a str>,
-    /// Whether a differing value is replaced; otherwise it stays and is reported.
-    pub replace: bool,
-}
-
 /// A policy in use. An unusable one is kept, because a pod that it selects is denied with its name.
 #[derive(Debug)]
 pub struct Policy {
@@ -55,29 +40,13 @@ pub struct Policy {
 #[derive(Debug)]
 pub struct Compiled {
     pub(super) overridable: bool,
+    pub(super) priority: i32,
     namespaces: Option<Selector>,
-    pub(super) spec: PolicySpec,
-    errors: FieldErrors,
-    notes: Vec<String>,
-    unreachable: Option<String>,
-    pub(super) kinds: Vec<Kind>,
-    pub(super) broker: Option<Broker>,
-    pub(super) sidecars: Sidecars,
-    pub(super) helpers: Vec<Piece>,
-    pub(super) tokens: Vec<Piece>,
-    pub(super) volumes: Vec<(String, serde_json::Value)>,
+    compilation: Compilation,
 }
 
-/// One kind of pods with what is rendered for it.
-#[derive(Debug)]
-pub(super) struct Kind {
-    /// None: the pods that carry the product label.
-    selector: Option<Agent>,
-    pub(super) containers: Vec<String>,
-    pub(super) credential: Option<Credential>,
-    /// `spec.env` and the kind's own, which wins.
-    pub(super) env: Vec<crate::api::EnvVar>,
-}
+/// A policy that selects a pod: with what this kind of pods gets, or unusable.
+pub(super) type Selecting<'s> = Result<(&'s policy::Compiled, &'s Kind), &'s Unusable>;
 
 impl PolicyObject {
     /// Which policy it is.
@@ -101,7 +70,7 @@ impl PolicyObject {
 }
 
 impl Policy {
-    /// Checks and renders a policy under the operator's settings.
+    /// Compiles a policy under the operator's settings.
     pub fn compile(object: &PolicyObject, operator: &Operator) -> Self {
         Self::new(object, Arc::new(Compiled::of(object, operator)))
     }
@@ -159,7 +128,7 @@ impl Deref for Policy {
 }
 
 impl Compiled {
-    /// Checks and renders.
+    /// Compiles.
     pub(super) fn of(object: &PolicyObject, operator: &Operator) -> Self {
         let (spec, namespaces, overridable) = match object {
             PolicyObject::Namespaced(policy) => (&policy.spec, None, true),
@@ -168,70 +137,36 @@ impl Compiled {
                 (&spec.policy, spec.namespace_selector.clone(), spec.overridable)
             }
         };
-        let kinds = match spec.agents.as_slice() {
-            [] => vec![Kind::new(None, spec)],
-            agents => agents.iter().map(|agent| Kind::new(Some(agent), spec)).collect(),
-        };
-        let sidecars = Sidecars::of(spec, operator);
-        let mut errors = validate::errors(spec, namespaces.as_ref(), operator);
-        let broker = Broker::of(spec, &operator.broker).unwrap_or_else(|(field, problem)| {
-            // Whoever reads the policy has checked its form: this is said where nobody has.
-            if errors.0.is_empty() {
-                errors.add(field, problem);
-            }
-            None
-        });
         Self {
             overridable,
-            errors,
+            priority: spec.priority,
+            compilation: policy::compile(spec, namespaces.as_ref(), operator),
             namespaces,
-            notes: notes(spec, &sidecars),
-            sidecars,
-            unreachable: unreachable(spec, operator),
-            kinds,
-            broker,
-            helpers: render::helpers(spec),
-            tokens: render::tokens(spec),
-            volumes: render::volumes(spec),
-            spec: spec.clone(),
         }
     }
 
     /// What makes it unusable; empty when it works.
     pub fn errors(&self) -> &FieldErrors {
-        &self.errors
+        const NONE: &FieldErrors = &FieldErrors(Vec::new());
+        match &self.compilation.result {
+            Ok(_) => NONE,
+            Err(unusable) => &unusable.errors,
+        }
     }
 
     /// Why no pod will ever reach it, if so.
     pub fn unreachable(&self) -> Option<&str> {
-        self.unreachable.as_deref()
+        self.compilation.unreachable.as_deref()
     }
 
     /// Sentences for its author that are no errors.
     pub fn notes(&self) -> &[String] {
-        &self.notes
+        &self.compilation.notes
     }
 
     /// The annotation that GKE workload identity needs on ServiceAccounts, if this policy uses it and is usable.
-    pub fn gke_binding(&self) -> Option<GkeBinding<'_>> {
-        let gke = self.spec.identity.as_ref()?.gke_workload_identity.as_ref()?;
-        if !self.errors.0.is_empty() {
-            return None;
-        }
-        let mut accounts: Vec<&str> = self
-            .spec
-            .agents
-            .iter()
-            .flat_map(|agent| &agent.service_accounts)
-            .map(String::as_str)
-            .collect();
-        accounts.sort_unstable();
-        accounts.dedup();
-        Some(GkeBinding {
-            email: &gke.service_account,
-            service_accounts: accounts,
-            replace: self.spec.conflicts.values == OnValue::Override,
-        })
+    pub fn gke_binding(&self) -> Option<&GkeBinding> {
+        self.compilation.result.as_ref().ok()?.gke_binding.as_ref()
     }
 
     /// Whether its answer depends on labels of the namespace.
@@ -239,146 +174,22 @@ impl Compiled {
         self.namespaces.is_some()
     }
 
-    /// The first kind of pods that this one belongs to.
-    pub(super) fn kind_of<'a>(&self, label: impl Fn(&str) -> Option<&'a str> + Copy, account: &str) -> Option<&Kind> {
-        self.kinds.iter().find(|kind| kind.selects(label, account))
-    }
-}
-
-impl Kind {
-    fn new(agent: Option<&Agent>, spec: &PolicySpec) -> Self {
-        let mut env = agent.map(|agent| agent.env.clone()).unwrap_or_default();
-        let common = spec
-            .env
-            .iter()
-            .filter(|var| !env.iter().any(|own| own.name == var.name))
-            .cloned();
-        let common: Vec<_> = common.collect();
-        env.splice(0..0, common);
-        let directory = agent.and_then(|agent| agent.credential_directory.as_deref());
-        Self {
-            selector: agent.cloned(),
-            containers: agent.map(|agent| agent.containers.clone()).unwrap_or_default(),
-            credential: spec
-                .identity
-                .as_ref()
-                .map(|identity| render::credential(identity, directory.unwrap_or(names::CREDENTIAL_DIRECTORY), spec)),
-            env,
-        }
-    }
-
-    fn selects<'a>(&self, label: impl Fn(&str) -> Option<&'a str> + Copy, account: &str) -> bool {
-        match &self.selector {
-            None => label(names::INJECT) == Some("true"),
-            Some(agent) => {
-                agent
-                    .pod_selector
-                    .as_ref()
-                    .is_none_or(|selector| selector.matches(label))
-                    && (agent.service_accounts.is_empty() || agent.service_accounts.iter().any(|name| name == account))
+    /// What a pod of these labels and this ServiceAccount gets, if the policy selects it.
+    pub(super) fn select<'a>(
+        &self,
+        label: impl Fn(&str) -> Option<&'a str> + Copy,
+        account: &str,
+    ) -> Option<Selecting<'_>> {
+        match &self.compilation.result {
+            Ok(compiled) => {
+                let mut kinds = compiled.kinds.iter();
+                let kind = kinds.find(|kind| kind.pods.contain(label, account))?;
+                Some(Ok((compiled, kind)))
             }
-        }
-    }
-}
-
-fn notes(spec: &PolicySpec, sidecars: &Sidecars) -> Vec<String> {
-    let mut notes = sidecars.notes();
-    if spec
-        .identity
-        .as_ref()
-        .is_some_and(|identity| identity.service_account_key.is_some())
-    {
-        let agent = if spec.access.has_broker() {
-            ""
-        } else {
-            " and the agent can read it"
-        };
-        notes.push(format!(
-            "identity.serviceAccountKey is the least preferred identity: the key does not expire{agent}; prefer \
-             workloadIdentityFederation"
-        ));
-    }
-    notes
-}
-
-/// A policy is reached by a kind of pods when the webhook configuration sends at least those pods: all requirements of
-/// one agent selector appear in the kind's own selector.
-fn unreachable(spec: &PolicySpec, operator: &Operator) -> Option<String> {
-    if operator.agent_selectors.is_empty() || spec.agents.is_empty() {
-        return None;
-    }
-    let lost: Vec<usize> = spec
-        .agents
-        .iter()
-        .enumerate()
-        .filter(|(_, agent)| !operator.agent_selectors.iter().any(|selector| covers(selector, agent)))
-        .map(|(i, _)| i)
-        .collect();
-    if lost.is_empty() {
-        return None;
-    }
-    let fields: Vec<String> = lost.iter().map(|i| format!("spec.agents[{i}]")).collect();
-    let known: Vec<&str> = operator
-        .agent_selectors
-        .iter()
-        .map(|selector| selector.name.as_str())
-        .collect();
-    Some(format!(
-        "the API server does not send pods of {} to the webhook: none of the chart's agentSelectors ({}) is implied by \
-         them; add an agentSelector to the chart, or its labels to the policy's podSelector",
-        fields.join(", "),
-        known.join(", ")
-    ))
-}
-
-fn covers(selector: &AgentSelector, agent: &Agent) -> bool {
-    let by_account = selector.service_accounts.is_empty()
-        || (!agent.service_accounts.is_empty()
-            && agent
-                .service_accounts
-                .iter()
-                .all(|account| selector.service_accounts.contains(account)));
-    let own = agent.pod_selector.clone().unwrap_or_default();
-    let labels = selector.object_selector.match_labels.iter().all(|(key, value)| {
-        own.match_labels.get(key) == Some(value)
-            || own.match_expressions.iter().any(|requirement| {
-                requirement.key == *key
-                    && requirement.operator == crate::api::Operator::In
-                    && requirement.values.iter().all(|v| v == value)
-            })
-    });
-    by_account
-        && labels
-        && selector
-            .object_selector
-            .match_expressions
-            .iter()
-            .all(|wanted| implied(wanted, &own))
-}
-
-/// Whether every pod that `own` selects satisfies `wanted`.
-fn implied(wanted: &Requirement, own: &Selector) -> bool {
-    use crate::api::Operator::{DoesNotExist, Exists, In, NotIn};
-    let label = own.match_labels.get(&wanted.key);
-    let mut same = own
-        .match_expressions
-        .iter()
-        .filter(|requirement| requirement.key == wanted.key);
-    match wanted.operator {
-        Exists => label.is_some() || same.any(|r| matches!(r.operator, In | Exists)),
-        DoesNotExist => same.any(|r| r.operator == DoesNotExist),
-        In => {
-            label.is_some_and(|value| wanted.values.contains(value))
-                || same.any(|r| r.operator == In && r.values.iter().all(|value| wanted.values.contains(value)))
-        }
-        NotIn => {
-            label.is_some_and(|value| !wanted.values.contains(value))
-                || same.any(|r| match r.operator {
-                    In => r.values.iter().all(|value| !wanted.values.contains(value)),
-                    NotIn => wanted.values.iter().all(|value| r.values.contains(value)),
-                    DoesNotExist => true,
-                    Exists => false,
-                })
+            Err(unusable) => {
+                let selects = unusable.pods.iter().any(|pods| pods.contain(label, account));
+                selects.then_some(Err(unusable))
+            }
         }
     }
 }

@@ -1,22 +1,19 @@
 //! Where the broker and the sidecars listen in one pod: on ports that neither its own containers nor the agents' systems
 //! use. All are given out here, once and in one order, so that no two get the same.
 
-use super::broker::Broker;
 use super::finding::Finding;
-use super::policy::Policy;
 use super::resulting::Resulting;
-use super::sidecar::Server;
-
-use crate::api::{Access, Broker as Wishes};
+use crate::api::Access;
 use crate::contract::broker::{DEFAULT_METADATA_PORT, DEFAULT_PROXY_PORT};
+use crate::policy::{Broker, BrokerContainer, Listen, Port, Sidecar, Sidecars};
 use crate::reserved;
 use std::collections::BTreeSet;
 
 /// First port of the wrappers' control listeners.
-const CONTROL: i32 = 8490;
+const CONTROL: u16 = 8490;
 
 /// First port of the git proxies.
-const GIT: i32 = 8510;
+const GIT: u16 = 8510;
 
 /// Where everything of ours listens in one pod.
 #[derive(Default)]
@@ -30,46 +27,49 @@ pub(super) struct Ports<'s> {
 /// A broker with its ports in one pod.
 pub(super) struct PlacedBroker<'s> {
     pub(super) broker: &'s Broker,
-    pub(super) metadata: i32,
+    pub(super) metadata: u16,
     /// Of the Vertex proxy; none in other modes.
-    pub(super) proxy: Option<i32>,
+    pub(super) proxy: Option<u16>,
     /// Of the metrics; none when the policy names none.
-    pub(super) metrics: Option<i32>,
+    pub(super) metrics: Option<u16>,
     /// Ports that the policy names and the pod uses.
     pub(super) conflicts: Vec<Finding>,
 }
 
 /// A sidecar with its ports in one pod.
 pub(super) struct PlacedSidecar<'s> {
-    pub(super) server: &'s Server,
-    pub(super) port: i32,
+    pub(super) sidecar: &'s Sidecar,
+    pub(super) port: u16,
     /// Of the wrapper's control listener; none without a wrapper.
-    pub(super) control: Option<i32>,
+    pub(super) control: Option<u16>,
     /// Of the git proxy.
-    pub(super) git: Option<i32>,
+    pub(super) git: Option<u16>,
     /// Ports that the policy names and the pod uses.
     pub(super) conflicts: Vec<Finding>,
 }
 
 impl<'s> Ports<'s> {
-    /// Gives out the ports of the policy's broker, then of the sidecars that the pod gets.
-    pub(super) fn of(resulting: Resulting<'_, '_>, policy: &'s Policy, served: &[&'s Server]) -> Self {
-        if policy.broker.is_none() && served.is_empty() {
+    /// Gives out the ports of the broker, then of the sidecars that the pod gets.
+    pub(super) fn of(
+        resulting: Resulting<'_, '_>,
+        broker: Option<&'s Broker>,
+        all: &Sidecars,
+        served: &[&'s Sidecar],
+    ) -> Self {
+        if broker.is_none() && served.is_empty() {
             return Self::default();
         }
         let own = resulting.containers().flat_map(|container| container.ports());
-        let named = policy.spec.sidecars.iter().filter_map(|sidecar| sidecar.port);
+        let named = all.servers.iter().filter_map(|sidecar| sidecar.port.fixed());
         let mut free = Free {
             resulting,
-            taken: own.chain(named).collect(),
+            taken: own.chain(named.map(Port::number)).collect(),
         };
-        let broker = policy.broker.as_ref().map(|broker| free.place_broker(broker));
+        let broker = broker.map(|broker| free.place_broker(broker));
         free.taken.extend(reserved::PORTS.iter().map(|(port, _)| *port));
-        for server in &policy.sidecars.servers {
-            let git = server.whole.git.as_ref().and_then(|git| git.port);
-            free.taken.extend(server.whole.fixed_port().into_iter().chain(git));
-        }
-        let sidecars = served.iter().map(|server| free.place_sidecar(server));
+        free.taken
+            .extend(all.servers.iter().filter_map(git_port).map(Port::number));
+        let sidecars = served.iter().map(|sidecar| free.place_sidecar(sidecar));
         Self {
             broker,
             sidecars: sidecars.collect(),
@@ -77,21 +77,25 @@ impl<'s> Ports<'s> {
     }
 }
 
+fn git_port(sidecar: &Sidecar) -> Option<Port> {
+    sidecar.wrapper()?.git.as_ref()?.port
+}
+
 /// The ports that are left.
 struct Free<'d, 'p> {
     resulting: Resulting<'d, 'p>,
-    taken: BTreeSet<i32>,
+    taken: BTreeSet<u16>,
 }
 
 impl Free<'_, '_> {
     /// What the policy says, else the first from the default on that nobody uses.
     fn place_broker<'s>(&mut self, broker: &'s Broker) -> PlacedBroker<'s> {
-        let Wishes {
+        let BrokerContainer {
             metadata_port,
             proxy_port,
             metrics_port,
             resources: _,
-        } = broker.wishes;
+        } = broker.container;
         let wishes = [
             ("broker.metadataPort", metadata_port),
             ("broker.proxyPort", proxy_port),
@@ -105,23 +109,22 @@ impl Free<'_, '_> {
             Some(Finding::conflict(Some(user), field, problem))
         });
         let conflicts = conflicts.collect();
-        self.taken.extend(wishes.into_iter().filter_map(|(_, port)| port));
+        self.taken
+            .extend(wishes.into_iter().filter_map(|(_, port)| port).map(Port::number));
         PlacedBroker {
             broker,
-            metadata: self.take(metadata_port, DEFAULT_METADATA_PORT.into()),
-            proxy: (broker.access == Access::Proxy).then(|| self.take(proxy_port, DEFAULT_PROXY_PORT.into())),
-            metrics: metrics_port,
+            metadata: self.take(metadata_port, DEFAULT_METADATA_PORT),
+            proxy: (broker.access() == Access::Proxy).then(|| self.take(proxy_port, DEFAULT_PROXY_PORT)),
+            metrics: metrics_port.map(Port::number),
             conflicts,
         }
     }
 
-    fn place_sidecar<'s>(&mut self, server: &'s Server) -> PlacedSidecar<'s> {
-        let whole = &server.whole;
-        let git_port = whole.git.as_ref().and_then(|git| git.port);
-        let conflicts = [("port", whole.fixed_port()), ("git.port", git_port)];
+    fn place_sidecar<'s>(&mut self, sidecar: &'s Sidecar) -> PlacedSidecar<'s> {
+        let conflicts = [("port", sidecar.port.fixed()), ("git.port", git_port(sidecar))];
         let conflicts = conflicts.into_iter().filter_map(|(field, port)| {
             let (port, user) = self.used(port)?;
-            let name = &whole.name;
+            let name = &sidecar.name;
             let problem = format!("sidecar {name:?} wants port {port}, which container {user:?} uses");
             Some(Finding::conflict(
                 Some(user),
@@ -130,27 +133,33 @@ impl Free<'_, '_> {
             ))
         });
         let conflicts = conflicts.collect();
-        let port = whole.port(|port| self.taken.contains(&port));
-        self.taken.insert(port);
+        let port = match sidecar.port {
+            Listen::At(port) => self.take(Some(port), port.number()),
+            Listen::From(port) => self.take(None, port.number()),
+        };
+        let control = sidecar.wrapper().map(|_| self.take(None, CONTROL));
+        let git = sidecar.wrapper().and_then(|wrapper| wrapper.git.as_ref());
         PlacedSidecar {
-            server,
+            sidecar,
             port,
-            control: server.is_wrapped().then(|| self.take(None, CONTROL)),
-            git: whole.git.as_ref().map(|git| self.take(git.port, GIT)),
+            control,
+            git: git.map(|git| self.take(git.port, GIT)),
             conflicts,
         }
     }
 
     /// A port that the policy names and a container of the pod's own declares, with the container. It is not moved:
     /// something else may rely on it.
-    fn used(&self, port: Option<i32>) -> Option<(i32, &str)> {
-        let port = port?;
+    fn used(&self, port: Option<Port>) -> Option<(u16, &str)> {
+        let port = port?.number();
         let user = self.resulting.user_of_port(port)?;
         Some((port, user.name()))
     }
 
-    fn take(&mut self, wish: Option<i32>, first: i32) -> i32 {
-        let port = wish.unwrap_or_else(|| (first..=65535).find(|port| !self.taken.contains(port)).unwrap_or(first));
+    fn take(&mut self, wish: Option<Port>, first: u16) -> u16 {
+        let is_free = |port: &u16| !self.taken.contains(port);
+        let port = wish.map(Port::number);
+        let port = port.unwrap_or_else(|| (first..=u16::MAX).find(is_free).unwrap_or(first));
         self.taken.insert(port);
         port
     }

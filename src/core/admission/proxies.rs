@@ -3,7 +3,7 @@
 use super::draft::{ContainerDraft, Notes};
 use super::env::{Given, Known};
 use super::finding::Class;
-use super::render;
+use crate::policy::render;
 
 /// Variables that name a proxy.
 const PROXIES: [&str; 6] = [

@@ -3,9 +3,8 @@
 
 use super::draft::{ContainerDraft, Draft};
 use super::pod::{Container, Env, Pod, Volume};
-use super::policy::{Kind, Policy};
 use super::select::{self, Place};
-use crate::api::EnvVar;
+use crate::policy::{Compiled, Kind, Variable};
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -13,7 +12,7 @@ use std::borrow::Cow;
 #[derive(Clone, Copy)]
 pub(super) struct Resulting<'d, 'p> {
     draft: &'d Draft<'p>,
-    policy: &'d Policy,
+    policy: &'d Compiled,
     kind: &'d Kind,
 }
 
@@ -44,7 +43,7 @@ pub(super) enum Origin {
 
 impl<'d, 'p> Resulting<'d, 'p> {
     /// The view of what is planned in a draft so far.
-    pub(super) fn of(draft: &'d Draft<'p>, policy: &'d Policy, kind: &'d Kind) -> Self {
+    pub(super) fn of(draft: &'d Draft<'p>, policy: &'d Compiled, kind: &'d Kind) -> Self {
         Self { draft, policy, kind }
     }
 
@@ -69,7 +68,7 @@ impl<'d, 'p> Resulting<'d, 'p> {
     }
 
     /// The container of the pod's own that declares a port, if one does.
-    pub(super) fn user_of_port(self, port: i32) -> Option<ResultingContainer<'d, 'p>> {
+    pub(super) fn user_of_port(self, port: u16) -> Option<ResultingContainer<'d, 'p>> {
         self.containers()
             .find(|container| container.ports().any(|declared| declared == port))
     }
@@ -94,7 +93,12 @@ impl<'d, 'p> Resulting<'d, 'p> {
             origin: Origin::Pod,
         });
         let tokens = self.policy.tokens.iter().map(|piece| (&piece.unit, &piece.volume));
-        let volumes = self.policy.volumes.iter().map(|(name, volume)| (name, volume));
+        let volumes = self
+            .policy
+            .volumes
+            .own
+            .iter()
+            .map(|volume| (&volume.name, &volume.entry));
         let added = tokens.chain(volumes).map(|(name, volume)| ResultingVolume {
             name,
             content: Cow::Borrowed(volume),
@@ -104,7 +108,7 @@ impl<'d, 'p> Resulting<'d, 'p> {
     }
 
     /// The variables that the policy adds for the agent.
-    pub(super) fn policy_env(self) -> impl Iterator<Item = &'d EnvVar> {
+    pub(super) fn policy_env(self) -> impl Iterator<Item = &'d Variable> {
         self.kind.env.iter()
     }
 }
@@ -126,9 +130,9 @@ impl<'d, 'p: 'd> ResultingContainer<'d, 'p> {
     }
 
     /// The ports that it declares.
-    pub(super) fn ports(&self) -> impl Iterator<Item = i32> + use<'p> {
+    pub(super) fn ports(&self) -> impl Iterator<Item = u16> + use<'p> {
         let ports = self.container.ports.iter();
-        ports.filter_map(|port| i32::try_from(port.container_port).ok())
+        ports.filter_map(|port| u16::try_from(port.container_port).ok())
     }
 
     /// The volumes that it mounts, those that the policy has it mount included.

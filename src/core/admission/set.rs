@@ -2,7 +2,7 @@
 
 use super::by_name::ByName;
 use super::pod::Pod;
-use super::policy::{Kind, Policy, PolicyName};
+use super::policy::{Policy, PolicyName, Selecting};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -132,14 +132,14 @@ impl PolicySet {
         self.namespaces.get(namespace).is_none() && self.cluster.iter().any(|policy| policy.needs_namespace_labels())
     }
 
-    /// The policies that select a pod, in order, each with the kind of pods that it belongs to.
+    /// The policies that select a pod, in order, each with what the pod gets.
     pub(super) fn selecting<'s>(
         &'s self,
         pod: &'s Pod<'s>,
         namespace: &'s str,
-    ) -> impl Iterator<Item = (&'s Policy, &'s Kind)> {
+    ) -> impl Iterator<Item = (&'s Policy, Selecting<'s>)> {
         self.serving(namespace)
-            .filter_map(|policy| Some((policy, policy.kind_of(|key| pod.label(key), pod.service_account())?)))
+            .filter_map(|policy| Some((policy, policy.select(|key| pod.label(key), pod.service_account())?)))
     }
 
     fn take(&mut self, name: &PolicyName) {
@@ -156,7 +156,7 @@ impl PolicySet {
 fn rank(policy: &Policy) -> (bool, Reverse<i32>, bool, &str) {
     (
         policy.overridable,
-        Reverse(policy.spec.priority),
+        Reverse(policy.priority),
         policy.name().namespace.is_none(),
         &policy.name().name,
     )

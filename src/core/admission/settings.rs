@@ -3,9 +3,9 @@
 use super::draft::{ContainerDraft, Notes};
 use super::env::Known;
 use super::finding::{Class, Finding};
-use super::render;
-use crate::api::{OnValue, Vertex};
-use crate::clients::{Form, MODEL_REGION_CLIENTS, MODEL_REGION_PREFIX, Setting, Variable};
+use crate::api::OnValue;
+use crate::clients::{Form, MODEL_REGION_PREFIX, Setting, Variable};
+use crate::policy::{Vertex, render};
 use serde_json::Value;
 
 /// Where the agent's calls go, when a broker has a say in it.
@@ -37,19 +37,13 @@ pub(super) fn plan_settings(
             OnValue::Keep if endpoint && route.imposed => OnValue::Override,
             other => other,
         };
-        if let Some(value) = proxy.or_else(|| setting.value(vertex)) {
+        if let Some(value) = proxy.or_else(|| vertex.value(setting)) {
             plan_setting(target, (setting, field), value, vertex, on_value, notes);
         }
     }
-    if vertex
-        .clients
-        .iter()
-        .any(|client| MODEL_REGION_CLIENTS.contains(client))
-    {
-        for (model, region) in &vertex.model_regions {
-            let name = format!("{MODEL_REGION_PREFIX}{model}");
-            plan_variable(target, &name, render::literal(&name, region), on_value, notes);
-        }
+    for (model, region) in &vertex.model_regions {
+        let name = format!("{MODEL_REGION_PREFIX}{model}");
+        plan_variable(target, &name, render::literal(&name, region.as_str()), on_value, notes);
     }
 }
 

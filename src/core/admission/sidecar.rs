@@ -1,25 +1,22 @@
 //! Credential sidecars: native sidecars under rules that keep the pod's own behaviour as it was.
 //!
-//! [`server`] is what a policy says of them, [`choice`] which of them a pod gets. [`container`] renders one, with what
-//! [`session`] takes over from the agent. The agent learns of them through [`registry`], [`mcp`] and [`git`].
+//! [`choice`] is which of a policy's a pod gets. [`container`] renders one, with what [`session`] takes over from the agent. The agent learns of them through [`registry`], [`mcp`] and [`git`].
 
 mod choice;
 mod container;
 mod git;
 mod mcp;
 mod registry;
-mod server;
 mod session;
 
 pub(super) use choice::Choice;
 pub(super) use container::plan_program;
-pub(super) use server::{Server, Sidecars};
 
 use super::draft::{Draft, Notes};
 use super::finding::Finding;
-use super::policy::Policy;
 use super::ports::PlacedSidecar;
 use crate::names;
+use crate::policy::{Compiled, Credential, Needed, Sidecar, Variable};
 use std::collections::BTreeSet;
 
 /// What a pod got of sidecars.
@@ -36,56 +33,53 @@ pub(super) struct Served {
 /// Plans the sidecars that were chosen, in order, before the pod's own init containers.
 pub(super) fn plan_sidecars(
     draft: &mut Draft<'_>,
-    policy: &Policy,
+    policy: &Compiled,
     choice: Choice<'_>,
     placed: &[PlacedSidecar<'_>],
 ) -> Served {
-    for (server, reason, detail) in choice.left_out {
-        draft.notes.skip(&unit(server), reason, detail);
+    for (sidecar, reason, detail) in choice.left_out {
+        draft.notes.skip(&unit(sidecar), reason, detail);
     }
     for placed in placed {
         draft.notes.problems.extend_from_slice(&placed.conflicts);
     }
     let mut summary = Served::default();
     for placed in placed {
-        let server = placed.server;
-        let name = &server.whole.name;
-        let detail = format!("container {}{name} on port {}", names::PIECE_PREFIX, placed.port);
-        draft.unit(&unit(server), detail, |draft| {
-            container::plan_sidecar(draft, placed, &policy.sidecars);
-        });
-        let exposed = server.warnings().into_iter();
-        let exposed = exposed.map(|text| Finding::exposure(None, &unit(server), text).admitted());
+        let sidecar = placed.sidecar;
+        let detail = format!(
+            "container {}{} on port {}",
+            names::PIECE_PREFIX,
+            sidecar.name,
+            placed.port
+        );
+        draft.unit(&unit(sidecar), detail, |draft| container::plan_sidecar(draft, placed));
+        let exposed = sidecar.warnings().into_iter();
+        let exposed = exposed.map(|text| Finding::exposure(None, &unit(sidecar), text).admitted());
         draft.notes.warnings.extend(exposed);
         summary.any = true;
-        summary.hides |= server.credential.is_some();
-        note_needs(&mut draft.notes, server, &mut summary);
+        summary.hides |= sidecar.credential.is_some();
+        note_needs(&mut draft.notes, sidecar, &mut summary);
     }
-    let endpoints: Vec<(&str, String)> = placed
-        .iter()
-        .filter_map(|placed| {
-            let whole = &placed.server.whole;
-            Some((whole.mcp_key.as_deref()?, whole.url(placed.port)))
-        })
-        .collect();
+    let endpoint = |placed: &PlacedSidecar<'_>| {
+        let sidecar: &Sidecar = placed.sidecar;
+        Some((sidecar.mcp_key.clone()?, sidecar.url(placed.port)))
+    };
+    let endpoints: Vec<(String, String)> = placed.iter().filter_map(endpoint).collect();
     registry::plan_registry(draft, &endpoints);
-    mcp::plan_file(draft, policy.spec.mcp_config.as_ref(), placed);
+    mcp::plan_file(draft, policy.mcp_config.as_ref(), placed);
     git::plan_git(draft, placed);
     summary
 }
 
-fn unit(server: &Server) -> String {
-    format!("sidecars[{}]", server.whole.name)
+fn unit(sidecar: &Sidecar) -> String {
+    format!("sidecars[{}]", sidecar.name)
 }
 
 /// The objects that the pod will wait for because of a sidecar.
-fn note_needs(notes: &mut Notes, server: &Server, summary: &mut Served) {
-    for var in &server.env {
-        notes.need_for_variable(var);
-    }
-    let credential = server.credential.as_ref();
-    if let Some(secret) = credential.and_then(|credential| credential.secret.as_ref()) {
-        notes.need("Secret", &secret.secret_name, false);
-        summary.secrets.insert(secret.secret_name.clone());
+fn note_needs(notes: &mut Notes, sidecar: &Sidecar, summary: &mut Served) {
+    notes.need(sidecar.env.iter().filter_map(Variable::needed));
+    if let Some(secret) = sidecar.credential.as_ref().and_then(Credential::secret) {
+        notes.need([Needed::secret(secret, false)]);
+        summary.secrets.insert(secret.as_str().to_owned());
     }
 }

@@ -1,13 +1,14 @@
 //! How credentials reach an agent: as a file, from the node, or by a broker that keeps them from it.
 
 use super::broker::{self, Broker};
-use super::errors::{Checked, Errors};
+use super::errors::{Checked, Errors, all, parsed};
 use super::identity::{Identity, audiences};
 use super::paths::MountPath;
 use super::proxy;
 use super::render::Needed;
 use super::vertex::Vertex;
 use crate::api::{self, Client, Isolation, OpenShell, PolicySpec};
+use crate::contract::broker as told;
 use crate::operator::Operator;
 use serde_json::Value;
 use std::sync::Arc;
@@ -95,7 +96,7 @@ pub(super) fn compile(
     operator: &Operator,
     errors: &mut Errors,
 ) -> Checked<Option<Means>> {
-    check_id_tokens(spec, errors);
+    let id_tokens = id_tokens(spec, errors);
     if spec.proxy.is_some() && spec.access != api::Access::Proxy {
         errors.add("spec.proxy", "only access: Proxy has a proxy that could enforce it");
     }
@@ -106,14 +107,23 @@ pub(super) fn compile(
         }
         api::Access::Metadata => {
             check_broker_mode(spec, errors);
-            let mode = |_: &Vertex| Ok(broker::Mode::Metadata);
-            with_broker(spec, identity, vertex, mode, operator, errors).map(Some)
+            let mode = |vertex: &Vertex| {
+                let project = vertex.project.clone();
+                Ok(told::Mode::Metadata { project })
+            };
+            with_broker(spec, identity, vertex, id_tokens, mode, operator, errors).map(Some)
         }
         api::Access::Proxy => {
             check_broker_mode(spec, errors);
             let wanted = proxy::compile(spec, errors);
-            let mode = |vertex: &Vertex| Ok(broker::Mode::Proxy(wanted?.within(vertex)));
-            with_broker(spec, identity, vertex, mode, operator, errors).map(Some)
+            let mode = |vertex: &Vertex| {
+                Ok(told::Mode::Proxy(told::Proxy {
+                    port: told::DEFAULT_PROXY_PORT,
+                    rules: wanted?.within(vertex),
+                    endpoint: vertex.endpoint.clone(),
+                }))
+            };
+            with_broker(spec, identity, vertex, id_tokens, mode, operator, errors).map(Some)
         }
     }
 }
@@ -122,7 +132,8 @@ fn with_broker(
     spec: &PolicySpec,
     identity: Checked<Option<Identity>>,
     vertex: Checked<Option<Vertex>>,
-    mode: impl FnOnce(&Vertex) -> Checked<broker::Mode>,
+    id_tokens: Checked<Vec<told::Audience>>,
+    mode: impl FnOnce(&Vertex) -> Checked<told::Mode>,
     operator: &Operator,
     errors: &mut Errors,
 ) -> Checked<Means> {
@@ -139,7 +150,7 @@ fn with_broker(
     let vertex = vertex.and_then(|it| it.ok_or_else(|| errors.add("spec.vertex", NO_VERTEX)));
     let (identity, vertex) = (identity?, vertex?);
     let demands_file = vertex.clients.iter().any(|client| client.traits().demands_file);
-    let broker = Broker::new(&identity, spec, &vertex, mode(&vertex)?, container?, operator);
+    let broker = Broker::new(&identity, id_tokens?, mode(&vertex)?, container?, operator);
     Ok(Means {
         mode: Mode::Broker {
             broker: Arc::new(broker),
@@ -239,14 +250,11 @@ fn check_without_broker(spec: &PolicySpec, errors: &mut Errors) {
     }
 }
 
-fn check_id_tokens(spec: &PolicySpec, errors: &mut Errors) {
+/// The audiences for which the broker may hand out ID tokens.
+fn id_tokens(spec: &PolicySpec, errors: &mut Errors) -> Checked<Vec<told::Audience>> {
     const FIELD: &str = "spec.identity.idTokenAudiences";
-    let Some(identity) = spec
-        .identity
-        .as_ref()
-        .filter(|identity| !identity.id_token_audiences.is_empty())
-    else {
-        return;
+    let Some(identity) = spec.identity.as_ref().filter(|it| !it.id_token_audiences.is_empty()) else {
+        return Ok(Vec::new());
     };
     let federation = identity.workload_identity_federation.as_ref();
     if !spec.access.has_broker() {
@@ -260,4 +268,6 @@ fn check_id_tokens(spec: &PolicySpec, errors: &mut Errors) {
             "needs workloadIdentityFederation.serviceAccount: Google mints ID tokens for service accounts only",
         );
     }
+    let audiences = identity.id_token_audiences.iter().enumerate();
+    all(audiences.map(|(i, audience)| parsed(audience, &format!("{FIELD}[{i}]"), errors)))
 }

@@ -2,22 +2,18 @@
 
 use super::errors::{Checked, Errors};
 use super::identity::{Held, Identity};
-use super::proxy::Limits;
-use super::render::{literal, trust_volume};
+use super::render::{Needed, literal};
 use super::resources;
 use super::text::Port;
-use super::vertex::Vertex;
 use crate::api::{self, Access, PolicySpec, Resources};
-use crate::glob::Glob;
+use crate::contract::broker as told;
 use crate::names;
 use crate::operator::{self, CaConfigMap, Operator};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A broker beside the agent, which keeps the identity's credential.
 #[derive(Debug)]
 pub struct Broker {
-    /// What it does for the agent.
-    pub mode: Mode,
     /// Its image.
     pub image: String,
     /// When the image is pulled.
@@ -26,21 +22,23 @@ pub struct Broker {
     pub pull_secrets: Vec<String>,
     /// The identity's credential.
     pub held: Held,
-    /// The volume of the operator's certificates, without its name, and the ConfigMap.
-    pub trust: Option<(Value, String)>,
-    /// Its variables but the ports.
-    pub env: Vec<Value>,
+    /// The operator's certificates.
+    pub trust: Option<Trust>,
+    /// What it is told, but for its ports in a pod.
+    pub told: told::Broker,
+    /// Variables by which it gets out of the cluster.
+    pub way_out: Vec<Value>,
     /// What the policy says of its container.
     pub container: Container,
 }
 
-/// What a broker does for the agent.
+/// Certificates that a broker trusts in place of its image's.
 #[derive(Debug)]
-pub enum Mode {
-    /// It hands out access tokens.
-    Metadata,
-    /// It makes the calls, within these limits.
-    Proxy(Limits),
+pub struct Trust {
+    /// The volume, without its name.
+    pub volume: Value,
+    /// What the pod waits for because of it.
+    pub needed: Needed,
 }
 
 /// What a policy says of the broker's container.
@@ -59,9 +57,8 @@ pub struct Container {
 impl Broker {
     pub(super) fn new(
         identity: &Identity,
-        spec: &PolicySpec,
-        vertex: &Vertex,
-        mode: Mode,
+        id_token_audiences: Vec<told::Audience>,
+        mode: told::Mode,
         container: Container,
         operator: &Operator,
     ) -> Self {
@@ -77,30 +74,35 @@ impl Broker {
             pull_policy: image_pull_policy.name(),
             pull_secrets: image_pull_secrets.clone(),
             held: identity.in_broker(),
-            trust: ca_config_map
-                .as_ref()
-                .map(|CaConfigMap { name, key }| (trust_volume(name, key), name.clone())),
-            env: environment(identity, spec, vertex, &mode, &operator.broker),
+            trust: ca_config_map.as_ref().map(Trust::of),
+            told: told::Broker {
+                credential: identity.told(),
+                mode,
+                project_number: None,
+                id_token_audiences,
+                metadata_port: told::DEFAULT_METADATA_PORT,
+                metrics: None,
+            },
+            way_out: way_out(&operator.broker),
             container,
-            mode,
+        }
+    }
+
+    /// As the policy's `access` names it.
+    pub fn access(&self) -> Access {
+        match self.told.mode {
+            told::Mode::Metadata { .. } => Access::Metadata,
+            told::Mode::Proxy(_) => Access::Proxy,
         }
     }
 }
 
-impl Mode {
-    /// As the policy's `access` names it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Metadata => "Metadata",
-            Self::Proxy(_) => "Proxy",
-        }
-    }
-
-    /// What the proxy lets through.
-    pub fn limits(&self) -> Option<&Limits> {
-        match self {
-            Self::Metadata => None,
-            Self::Proxy(limits) => Some(limits),
+impl Trust {
+    fn of(CaConfigMap { name, key }: &CaConfigMap) -> Self {
+        let items = json!([{"key": key, "path": names::TRUST_FILE}]);
+        Self {
+            volume: json!({"configMap": {"name": name, "defaultMode": 0o444, "items": items}}),
+            needed: Needed::of("ConfigMap", name, false),
         }
     }
 }
@@ -149,43 +151,9 @@ pub(super) fn container(spec: &PolicySpec, errors: &mut Errors) -> Checked<Conta
     })
 }
 
-/// The broker's flags as variables (`vertex-injector broker --help`), the ports excepted. In the container's own
-/// environment nobody can edit them later, as one could an annotation.
-fn environment(
-    identity: &Identity,
-    spec: &PolicySpec,
-    vertex: &Vertex,
-    mode: &Mode,
-    operator: &operator::Broker,
-) -> Vec<Value> {
+/// How the operator lets it out of the cluster's network.
+fn way_out(operator: &operator::Broker) -> Vec<Value> {
     let mut env = Vec::new();
-    let mut set = |name: &str, value: &str| env.push(literal(&format!("VERTEX_INJECTOR_{name}"), value));
-    set("MODE", &mode.name().to_ascii_lowercase());
-    set("PROJECT", &vertex.project);
-    let (name, value) = identity.flag();
-    set(name, &value);
-    let id_tokens = spec.identity.iter().flat_map(|identity| &identity.id_token_audiences);
-    let id_tokens: Vec<&str> = id_tokens.map(String::as_str).collect();
-    if !id_tokens.is_empty() {
-        set("ID_TOKEN_AUDIENCES", &id_tokens.join(","));
-    }
-    match mode {
-        Mode::Metadata => {}
-        Mode::Proxy(limits) => {
-            let publishers: Vec<&str> = limits.publishers.iter().map(|publisher| publisher.name()).collect();
-            set("PUBLISHERS", &publishers.join(","));
-            let models: Vec<&str> = limits.models.iter().map(Glob::as_str).collect();
-            set("MODELS", &models.join(","));
-            set("REGIONS", &limits.regions.join(","));
-            if !limits.features.is_empty() {
-                let features: Vec<String> = limits.features.iter().map(|feature| format!("{feature:?}")).collect();
-                set("ALLOW", &features.join(","));
-            }
-            if let Some(endpoint) = &vertex.endpoint {
-                set("VERTEX_ENDPOINT", endpoint.as_str());
-            }
-        }
-    }
     if operator.ca_config_map.is_some() {
         let file = format!("{}/{}", names::TRUST_DIRECTORY, names::TRUST_FILE);
         env.push(literal("SSL_CERT_FILE", &file));

@@ -43,16 +43,11 @@ pub(super) enum Names {
 impl Variable {
     /// What the pod waits for because of it.
     pub fn needed(&self) -> Option<Needed> {
-        let (kind, name, optional) = match &self.source {
-            Source::Literal | Source::Field => return None,
-            Source::ConfigMap(name, optional) => ("ConfigMap", name, *optional),
-            Source::Secret(name, optional) => ("Secret", name, *optional),
-        };
-        Some(Needed {
-            kind,
-            name: name.as_str().to_owned(),
-            optional,
-        })
+        match &self.source {
+            Source::Literal | Source::Field => None,
+            Source::ConfigMap(name, optional) => Some(Needed::config_map(name, *optional)),
+            Source::Secret(name, optional) => Some(Needed::secret(name, *optional)),
+        }
     }
 
     /// The Secret that its value comes from.

@@ -1,6 +1,8 @@
 //! What a compile finds wrong. Every file notes its errors here and goes on, so that an author sees all at once.
 
 use crate::api::{FieldError, FieldErrors};
+use std::fmt::Display;
+use std::str::FromStr;
 
 /// What could be compiled, or the proof that an error was noted.
 pub(super) type Checked<T> = Result<T, Refused>;
@@ -54,4 +56,10 @@ pub(super) fn exactly_one<T, const N: usize>(
         (Some(only), None) => only,
         (None, _) | (Some(_), Some(_)) => Err(errors.add(field, problem)),
     }
+}
+
+/// A text in the form that works.
+pub(super) fn parsed<T: FromStr<Err: Display>>(text: &str, field: &str, errors: &mut Errors) -> Checked<T> {
+    text.parse()
+        .map_err(|problem| errors.add(field, format!("{text:?} is {problem}")))
 }

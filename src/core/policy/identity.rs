@@ -2,15 +2,17 @@
 
 use super::access::{Access, CredentialFile};
 use super::errors::{Checked, Errors, exactly_one};
+use super::google::{self, Service};
 use super::paths::MountPath;
 use super::render::{Needed, annotation_file, token_source, token_volume};
-use super::root_url::{RootUrl, Service};
 use super::text::{Audience, ObjectName};
 use crate::api::{self, GkeWorkloadIdentity, PolicySpec, ServiceAccountKey, WorkloadIdentityFederation};
-use crate::endpoint::NODE_METADATA;
+use crate::contract::broker::Credential;
+use crate::endpoint::Endpoint;
 use crate::names;
 use crate::operator::Operator;
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// Whom agents are for Google.
 #[derive(Debug)]
@@ -29,8 +31,8 @@ pub(super) struct Federation {
     impersonated: Option<Impersonated>,
     audience: Audience,
     expiration: Option<i64>,
-    sts: RootUrl,
-    iam: RootUrl,
+    sts: String,
+    iam: String,
 }
 
 #[derive(Debug)]
@@ -145,18 +147,14 @@ impl Identity {
         }
     }
 
-    /// The flag by which a broker learns of it.
-    pub(super) fn flag(&self) -> (&'static str, String) {
+    /// What a broker is told of it.
+    pub(super) fn told(&self) -> Credential {
         match self {
-            Self::Federation(federation) => (
-                "CREDENTIALS_JSON",
-                federation.external_account(names::CREDENTIAL_DIRECTORY, None),
-            ),
-            Self::Gke(_) => ("NODE_METADATA_SERVER", NODE_METADATA.to_owned()),
-            Self::Key(_) => (
-                "CREDENTIALS",
-                format!("{}/{}", names::CREDENTIAL_DIRECTORY, names::CREDENTIAL_FILE),
-            ),
+            Self::Federation(federation) => {
+                Credential::Json(federation.external_account(names::CREDENTIAL_DIRECTORY, None))
+            }
+            Self::Gke(_) => Credential::NodeMetadata(Endpoint::node()),
+            Self::Key(_) => Credential::File(Path::new(names::CREDENTIAL_DIRECTORY).join(names::CREDENTIAL_FILE)),
         }
     }
 
@@ -198,8 +196,11 @@ impl Federation {
         };
         let api::Endpoints { sts, iam_credentials } = endpoints.clone().unwrap_or_default();
         let mut root = |url: Option<String>, service, name: &str, default: &str| match url {
-            Some(url) => RootUrl::parse(&url, service, &format!("{FIELD}.endpoints.{name}"), operator, errors),
-            None => Ok(RootUrl::of_google(default)),
+            Some(url) => {
+                let field = format!("{FIELD}.endpoints.{name}");
+                google::parse(&url, service, &field, operator, errors).map(|endpoint| endpoint.text())
+            }
+            None => Ok(default.to_owned()),
         };
         let sts = root(sts, Service::Sts, "sts", "https://sts.googleapis.com");
         let iam = root(
@@ -316,7 +317,7 @@ impl Key {
     }
 
     fn needed(&self) -> Needed {
-        Needed::secret(self.secret.as_str())
+        Needed::secret(&self.secret, false)
     }
 }
 
@@ -333,7 +334,7 @@ impl Held {
     pub fn needed(&self) -> Option<Needed> {
         match self {
             Self::Token { .. } | Self::Node => None,
-            Self::Key { secret, .. } => Some(Needed::secret(secret.as_str())),
+            Self::Key { secret, .. } => Some(Needed::secret(secret, false)),
         }
     }
 }

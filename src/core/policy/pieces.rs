@@ -24,8 +24,6 @@ pub struct Piece {
     pub path: MountPath,
     /// A variable and its value.
     pub env: Option<(String, String)>,
-    /// The audience of the token in it.
-    pub audience: Option<Audience>,
     /// What the pod waits for because of it.
     pub needed: Option<Needed>,
 }
@@ -57,12 +55,7 @@ pub(super) fn helpers(spec: &PolicySpec, mounts: &mut Mounts, errors: &mut Error
             volume,
             path,
             env: None,
-            audience: None,
-            needed: Some(Needed {
-                kind: "ConfigMap",
-                name: name.as_str().to_owned(),
-                optional: *optional,
-            }),
+            needed: Some(Needed::config_map(&name, *optional)),
         })
     });
     all(pieces)
@@ -109,7 +102,6 @@ pub(super) fn tokens(
             volume: token_volume(&token_source(audience.as_str(), *expiration_seconds, file)),
             env: env_name.clone().map(|variable| (variable, format!("{path}/{file}"))),
             path,
-            audience: Some(audience),
             needed: None,
         })
     });

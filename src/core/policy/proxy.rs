@@ -1,61 +1,35 @@
 //! What the Vertex proxy lets through, and whether that is what the policy itself sends agents to.
 
-use super::errors::{Checked, Errors, all};
+use super::errors::{Checked, Errors, all, parsed};
 use crate::api::{Client, PolicySpec, Proxy, Vertex};
 use crate::clients::Setting;
-use crate::contract::proxy::{Feature, Publisher};
+use crate::contract::proxy::{Feature, Publisher, Region, Rules};
 use crate::glob::Glob;
 use std::collections::BTreeSet;
-
-/// What the proxy lets through, with every default filled in.
-#[derive(Debug)]
-pub struct Limits {
-    /// The only project.
-    pub project: String,
-    /// Whose models.
-    pub publishers: Vec<Publisher>,
-    /// In which locations.
-    pub regions: Vec<String>,
-    /// Which models.
-    pub models: Vec<Glob>,
-    /// What a call may make the provider do beyond answering.
-    pub features: Vec<Feature>,
-}
 
 /// What a policy says of its proxy; what is empty follows from its `vertex`.
 #[derive(Debug)]
 pub(super) struct Wanted {
     publishers: Vec<Publisher>,
-    regions: Vec<String>,
+    regions: Vec<Region>,
     models: Vec<Glob>,
     features: Vec<Feature>,
 }
 
 impl Wanted {
-    /// The limits, defaults filled in.
-    pub(super) fn within(self, vertex: &super::Vertex) -> Limits {
+    /// The rules, defaults filled in.
+    pub(super) fn within(self, vertex: &super::Vertex) -> Rules {
         let Self {
             publishers,
-            regions,
+            mut regions,
             models,
             features,
         } = self;
-        let own = || -> BTreeSet<&String> { vertex.model_regions.values().chain([&vertex.region]).collect() };
-        Limits {
-            project: vertex.project.clone(),
-            publishers: if publishers.is_empty() {
-                Publisher::ALL.to_vec()
-            } else {
-                publishers
-            },
-            regions: if regions.is_empty() {
-                own().into_iter().cloned().collect()
-            } else {
-                regions
-            },
-            models: if models.is_empty() { vec![Glob::any()] } else { models },
-            features,
+        if regions.is_empty() {
+            let own: BTreeSet<&Region> = vertex.model_regions.values().chain([&vertex.region]).collect();
+            regions = own.into_iter().cloned().collect();
         }
+        Rules::new(vertex.project.clone(), regions, publishers, models, features)
     }
 }
 
@@ -67,10 +41,11 @@ pub(super) fn compile(spec: &PolicySpec, errors: &mut Errors) -> Checked<Wanted>
         regions,
         allow,
     } = spec.proxy.clone().unwrap_or_default();
-    let globs = all(models.iter().enumerate().map(|(i, glob)| {
-        { glob.parse() }
-            .map_err(|problem| errors.add(format!("spec.proxy.models[{i}]"), format!("{glob:?} is {problem}")))
-    }));
+    let globs =
+        all({ models.iter().enumerate() }.map(|(i, glob)| parsed(glob, &format!("spec.proxy.models[{i}]"), errors)));
+    let locations =
+        all({ regions.iter().enumerate() }
+            .map(|(i, region)| parsed(region, &format!("spec.proxy.regions[{i}]"), errors)));
     if let Some(vertex) = &spec.vertex {
         check_clients(vertex, &publishers, errors);
         if let Ok(globs) = &globs {
@@ -80,7 +55,7 @@ pub(super) fn compile(spec: &PolicySpec, errors: &mut Errors) -> Checked<Wanted>
     }
     Ok(Wanted {
         publishers,
-        regions,
+        regions: locations?,
         models: globs?,
         features: allow,
     })

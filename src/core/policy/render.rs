@@ -1,8 +1,8 @@
 //! Parts of pods as policies render them: once, when they are compiled, where they are the same for every pod.
 
-use crate::names;
+use super::text::ObjectName;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// An object that an injected pod refers to, and waits for unless it is optional.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -17,14 +17,30 @@ pub struct Needed {
 }
 
 impl Needed {
-    /// A Secret that must be there.
-    pub(super) fn secret(name: &str) -> Self {
+    pub(super) fn config_map(name: &ObjectName, optional: bool) -> Self {
+        Self::of("ConfigMap", name.as_str(), optional)
+    }
+
+    pub(crate) fn secret(name: &ObjectName, optional: bool) -> Self {
+        Self::of("Secret", name.as_str(), optional)
+    }
+
+    pub(super) fn claim(name: &ObjectName) -> Self {
+        Self::of("PersistentVolumeClaim", name.as_str(), false)
+    }
+
+    pub(super) fn of(kind: &'static str, name: &str, optional: bool) -> Self {
         Self {
-            kind: "Secret",
+            kind,
             name: name.to_owned(),
-            optional: false,
+            optional,
         }
     }
+}
+
+/// A read-only mount of a volume of ours.
+pub(crate) fn read_only_mount(volume: &str, path: &str) -> Value {
+    json!({"name": volume, "mountPath": path, "readOnly": true})
 }
 
 /// A variable with a literal value.
@@ -47,7 +63,17 @@ pub(super) fn annotation_file(annotation: &str, path: &str) -> Value {
     json!({"path": path, "fieldRef": {"fieldPath": format!("metadata.annotations['{annotation}']")}})
 }
 
-/// The operator's certificates.
-pub(super) fn trust_volume(config_map: &str, key: &str) -> Value {
-    json!({"configMap": {"name": config_map, "defaultMode": 0o444, "items": [{"key": key, "path": names::TRUST_FILE}]}})
+/// A volume whose only file is an annotation of the pod.
+pub(crate) fn annotation_volume(annotation: &str, path: &str) -> Value {
+    json!({"downwardAPI": {"defaultMode": 0o444, "items": [annotation_file(annotation, path)]}})
+}
+
+/// A volume with its name.
+pub(crate) fn named(name: &str, volume: &Value) -> Value {
+    let mut named = Map::new();
+    named.insert("name".into(), name.into());
+    if let Some(volume) = volume.as_object() {
+        named.extend(volume.clone());
+    }
+    Value::Object(named)
 }

@@ -15,7 +15,7 @@ use crate::presets::Known;
 use crate::reserved;
 use serde_json::Value;
 
-pub use credential::{Credential, Mapped, Source, Wrapper};
+pub use credential::{Credential, Source, Wrapper};
 pub use git::Git;
 
 /// All sidecars of a policy, and what comes of the operator.
@@ -108,17 +108,14 @@ impl Listen {
             Self::From(_) => None,
         }
     }
-
-    /// The port in a pod with these free ones.
-    pub fn port(self, is_free: impl Fn(u16) -> bool) -> u16 {
-        match self {
-            Self::At(port) => port.number(),
-            Self::From(port) => port.first(is_free),
-        }
-    }
 }
 
 impl Sidecar {
+    /// What our program does, where it runs the server.
+    pub fn wrapper(&self) -> Option<&Wrapper> {
+        self.credential.as_ref()?.wrapper()
+    }
+
     /// Where the endpoint is, without what a client appends by itself.
     pub fn url(&self, port: u16) -> String {
         let path = match (&self.path, self.transport) {
@@ -131,8 +128,7 @@ impl Sidecar {
 
     /// By what the agent can get the credential, each as a sentence.
     pub fn warnings(&self) -> Vec<String> {
-        let Self { name, credential, .. } = self;
-        let wrapper = credential.as_ref().and_then(Credential::wrapper);
+        let (name, wrapper) = (&self.name, self.wrapper());
         let exchange = wrapper.is_some_and(|wrapper| match wrapper.source {
             Source::AmbientExchange { .. } => true,
             Source::Secret { .. } | Source::Http { .. } => false,
@@ -143,7 +139,7 @@ impl Sidecar {
             )
         });
         let handed_out = wrapper
-            .is_some_and(|wrapper| !wrapper.git_credentials.is_empty())
+            .is_some_and(|wrapper| wrapper.git_credentials.is_some())
             .then(|| {
                 format!("sidecar {name:?} hands its credential to whoever in the pod asks for it (gitCredentials)")
             });
@@ -171,7 +167,7 @@ impl<'s> Filled<'s> {
             known,
             name: sidecar.name.as_deref().or(known.map(|known| known.name)),
             mcp_key: sidecar.mcp_key.as_deref().or(known.map(|known| known.name)),
-            fixed: sidecar.port.or(own_command.map(|known| known.port)),
+            fixed: sidecar.port.or(own_command.map(|known| known.port.into())),
         }
     }
 
@@ -289,7 +285,7 @@ fn check_port(whole: &Filled<'_>, earlier: &[Filled<'_>], field: &str, errors: &
     let field = format!("{field}.port");
     let port = match (whole.fixed, whole.known) {
         (Some(port), _) => Port::parse(port, &field, errors)?,
-        (None, Some(known)) => return Port::parse(known.port, &field, errors).map(Listen::From),
+        (None, Some(known)) => return Port::parse(known.port.into(), &field, errors).map(Listen::From),
         (None, None) => return Err(errors.add(field, "a sidecar without a preset needs a port")),
     };
     if let Some(other) = earlier.iter().find(|other| other.fixed == whole.fixed) {

@@ -72,7 +72,7 @@ impl Port {
 
     /// Refuses a port that an agent system has for itself.
     pub(super) fn check_agents(self, field: &str, errors: &mut Errors) {
-        if let Some(user) = reserved::user_of_port(self.0.into()) {
+        if let Some(user) = reserved::user_of_port(self.0) {
             errors.add(field, format!("{self} is taken by {user}; choose another"));
         }
     }
@@ -80,11 +80,6 @@ impl Port {
     /// Its number.
     pub const fn number(self) -> u16 {
         self.0
-    }
-
-    /// The first port from this one on that is free; this one when none is.
-    pub fn first(self, is_free: impl Fn(u16) -> bool) -> u16 {
-        (self.0..=u16::MAX).find(|port| is_free(*port)).unwrap_or(self.0)
     }
 }
 

@@ -1,9 +1,11 @@
 //! Settings of Vertex AI that the chosen clients read.
 
-use super::errors::{Checked, Errors};
-use super::root_url::{RootUrl, Service};
+use super::errors::{Checked, Errors, all, parsed};
+use super::google::{self, Service};
 use crate::api::{self, Access, Client, PolicySpec};
 use crate::clients::{MODEL_REGION_CLIENTS, MODEL_REGION_PREFIX, Setting};
+use crate::contract::proxy::{Project, Region};
+use crate::endpoint::Endpoint;
 use crate::operator::Operator;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,15 +15,15 @@ pub struct Vertex {
     /// The clients whose variables are set.
     pub clients: Vec<Client>,
     /// The project that is called.
-    pub project: String,
+    pub project: Project,
     /// Its location.
-    pub region: String,
+    pub region: Region,
     /// The project that quota is counted against, when it is another.
     pub quota_project: Option<String>,
     /// Root URL of Vertex AI, when it is not Google's.
-    pub endpoint: Option<RootUrl>,
+    pub endpoint: Option<Endpoint>,
     /// Regions of single models, by the suffix of the variables; empty when no client reads them.
-    pub model_regions: BTreeMap<String, String>,
+    pub model_regions: BTreeMap<String, Region>,
     values: Vec<(Setting, String)>,
 }
 
@@ -42,15 +44,22 @@ pub(super) fn compile(spec: &PolicySpec, operator: &Operator, errors: &mut Error
     let endpoint = vertex
         .endpoint
         .as_ref()
-        .map(|url| RootUrl::parse(url, Service::Vertex, "spec.vertex.endpoint", operator, errors));
+        .map(|url| google::parse(url, Service::Vertex, "spec.vertex.endpoint", operator, errors));
+    let project = parsed(&vertex.project, "spec.vertex.project", errors);
+    let region = parsed(&vertex.region, "spec.vertex.region", errors);
+    let model_regions = vertex.model_regions.iter();
+    let model_regions = all(model_regions.map(|(model, region)| {
+        let region = parsed(region, &format!("spec.vertex.modelRegions[{model}]"), errors)?;
+        Ok((model.clone(), region))
+    }));
     let values = Setting::ALL.into_iter();
     Ok(Some(Vertex {
         clients: vertex.clients.clone(),
-        project: vertex.project.clone(),
-        region: vertex.region.clone(),
+        project: project?,
+        region: region?,
         quota_project: vertex.quota_project.clone(),
         endpoint: endpoint.transpose()?,
-        model_regions: vertex.model_regions.clone(),
+        model_regions: model_regions?.into_iter().collect(),
         values: values
             .filter_map(|setting| Some((setting, setting.value(vertex)?.to_owned())))
             .collect(),

@@ -25,23 +25,8 @@ pub struct Volume {
     pub name: String,
     /// The whole volume.
     pub entry: Value,
-    /// What it shows, one for each source.
-    pub shows: Vec<Shown>,
-}
-
-/// What one source of a volume shows.
-#[derive(Debug)]
-pub enum Shown {
-    /// Keys of a ConfigMap, and whether the pod starts without it.
-    ConfigMap(ObjectName, bool),
-    /// Keys of a Secret, and whether the pod starts without it.
-    Secret(ObjectName, bool),
-    /// A claim of the namespace.
-    Claim(ObjectName),
-    /// A ServiceAccount token for this audience.
-    Token(Audience),
-    /// Nothing but the pod's own: an empty directory, fields of the pod.
-    Own,
+    /// What the pod waits for because of it.
+    pub needed: Vec<Needed>,
 }
 
 /// A mount of the policy's own.
@@ -53,23 +38,6 @@ pub struct Mount {
     pub of_pod: bool,
     /// The whole entry of a container.
     pub entry: Value,
-}
-
-impl Shown {
-    /// What the pod waits for because of it.
-    pub fn needed(&self) -> Option<Needed> {
-        let (kind, name, optional) = match self {
-            Self::ConfigMap(name, optional) => ("ConfigMap", name, *optional),
-            Self::Secret(name, optional) => ("Secret", name, *optional),
-            Self::Claim(name) => ("PersistentVolumeClaim", name, false),
-            Self::Token(_) | Self::Own => return None,
-        };
-        Some(Needed {
-            kind,
-            name: name.as_str().to_owned(),
-            optional,
-        })
-    }
 }
 
 pub(super) fn compile(
@@ -146,17 +114,17 @@ fn compile_volume(
         let field = format!("{field}.configMap");
         check_items(&source.items, &field, errors);
         let name = ObjectName::parse(&source.name, &format!("{field}.name"), errors)?;
-        Ok(vec![Shown::ConfigMap(name, source.optional.unwrap_or(false))])
+        Ok(vec![Needed::config_map(&name, source.optional.unwrap_or(false))])
     });
     let secret = secret.as_ref().map(|source| {
         let field = format!("{field}.secret");
         check_items(&source.items, &field, errors);
         let name = ObjectName::parse(&source.secret_name, &format!("{field}.secretName"), errors)?;
-        Ok(vec![Shown::Secret(name, source.optional.unwrap_or(false))])
+        Ok(vec![Needed::secret(&name, source.optional.unwrap_or(false))])
     });
     let claim = persistent_volume_claim.as_ref().map(|source| {
         let field = format!("{field}.persistentVolumeClaim.claimName");
-        Ok(vec![Shown::Claim(ObjectName::parse(
+        Ok(vec![Needed::claim(&ObjectName::parse(
             &source.claim_name,
             &field,
             errors,
@@ -164,14 +132,18 @@ fn compile_volume(
     });
     let downward = downward_api.as_ref().map(|source| {
         check_downward(&source.items, &format!("{field}.downwardAPI"), errors);
-        Ok(vec![Shown::Own])
+        Ok(Vec::new())
     });
     let projected = projected.as_ref().map(|projected| {
         let sources = projected.sources.iter().enumerate();
-        all(sources.map(|(i, source)| projection(source, &format!("{field}.projected.sources[{i}]"), operator, errors)))
+        let shown = all(sources.map(|(i, source)| {
+            let field = format!("{field}.projected.sources[{i}]");
+            projection(source, &field, operator, errors)
+        }));
+        shown.map(|shown| shown.into_iter().flatten().collect())
     });
-    let empty = empty_dir.as_ref().map(|_| Ok(vec![Shown::Own]));
-    let shows = exactly_one(
+    let empty = empty_dir.as_ref().map(|_| Ok(Vec::new()));
+    let needed = exactly_one(
         [config_map, secret, empty, projected, downward, claim],
         field,
         "exactly one of configMap, secret, emptyDir, projected, downwardAPI and persistentVolumeClaim must be set; other volume types are not for policies",
@@ -180,11 +152,11 @@ fn compile_volume(
     Ok(Volume {
         name: name.clone(),
         entry: serde_json::to_value(volume).unwrap_or_default(),
-        shows,
+        needed,
     })
 }
 
-fn projection(source: &Projection, field: &str, operator: &Operator, errors: &mut Errors) -> Checked<Shown> {
+fn projection(source: &Projection, field: &str, operator: &Operator, errors: &mut Errors) -> Checked<Option<Needed>> {
     let Projection {
         config_map,
         secret,
@@ -200,17 +172,17 @@ fn projection(source: &Projection, field: &str, operator: &Operator, errors: &mu
     let secret = secret.as_ref().map(|found| object(found, "secret"));
     let downward = downward_api.as_ref().map(|items| {
         check_downward(&items.items, &format!("{field}.downwardAPI"), errors);
-        Ok(Shown::Own)
+        Ok(None)
     });
     let token = service_account_token.as_ref().map(|token| {
         let field = format!("{field}.serviceAccountToken");
         check_relative(&token.path, &format!("{field}.path"), errors);
-        Audience::parse(&token.audience, &format!("{field}.audience"), operator, errors).map(Shown::Token)
+        Audience::parse(&token.audience, &format!("{field}.audience"), operator, errors).map(|_| None)
     });
     exactly_one(
         [
-            config_map.map(|found| found.map(|(name, optional)| Shown::ConfigMap(name, optional))),
-            secret.map(|found| found.map(|(name, optional)| Shown::Secret(name, optional))),
+            config_map.map(|found| found.map(|(name, optional)| Some(Needed::config_map(&name, optional)))),
+            secret.map(|found| found.map(|(name, optional)| Some(Needed::secret(&name, optional)))),
             downward,
             token,
         ],

@@ -7,10 +7,10 @@ use crate::admission::ours::is_ours;
 use crate::admission::patch::ListEdit;
 use crate::admission::pod::{Mount, Pod};
 use crate::admission::recognise::OPENSHELL_USER_ENVIRONMENT;
-use crate::admission::render;
 use crate::admission::select::{Chosen, Place};
 use crate::names;
 use crate::path::{is_below, is_same};
+use crate::policy::render;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 

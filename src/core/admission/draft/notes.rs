@@ -1,9 +1,8 @@
 //! What is noted while a policy is planned: for people, for the decision, and for whoever has to provide something.
 
-use crate::admission::decision::{Needed, Reason, Unit, UnitState};
+use crate::admission::decision::{Reason, Unit, UnitState};
 use crate::admission::finding::{Class, Finding};
-use crate::api::EnvVar;
-use serde_json::Value;
+use crate::policy::Needed;
 use std::collections::BTreeMap;
 
 /// All notes of one plan, each list in the order in which it is shown.
@@ -52,47 +51,11 @@ impl Notes {
         });
     }
 
-    /// Whether a unit is planned and not left out.
-    pub(in crate::admission) fn has_unit(&self, name: &str) -> bool {
-        let mut units = self.units.iter();
-        units.any(|unit| unit.name == name && unit.reason.is_none())
-    }
-
-    /// Notes an object that the pod will wait for, or would take if it were there.
-    pub(in crate::admission) fn need(&mut self, kind: &'static str, name: &str, optional: bool) {
-        // One need that is not optional makes the object necessary.
-        *self.needs.entry((kind, name.to_owned())).or_insert(true) &= optional;
-    }
-
-    /// Notes the objects that a variable's value comes from.
-    pub(in crate::admission) fn need_for_variable(&mut self, var: &EnvVar) {
-        let Some(source) = &var.value_from else { return };
-        for (kind, reference) in [
-            ("ConfigMap", &source.config_map_key_ref),
-            ("Secret", &source.secret_key_ref),
-        ] {
-            if let Some(reference) = reference {
-                self.need(kind, &reference.name, reference.optional);
-            }
-        }
-    }
-
-    /// Notes the objects that a volume shows.
-    pub(in crate::admission) fn need_for_volume(&mut self, volume: &Value) {
-        let sources = volume.pointer("/projected/sources").and_then(Value::as_array);
-        for source in sources.into_iter().flatten().chain([volume]) {
-            for (kind, key, name) in [
-                ("ConfigMap", "configMap", "name"),
-                ("Secret", "secret", "secretName"),
-                ("Secret", "secret", "name"),
-                ("PersistentVolumeClaim", "persistentVolumeClaim", "claimName"),
-            ] {
-                let Some(object) = source.get(key) else { continue };
-                if let Some(name) = object.get(name).and_then(Value::as_str) {
-                    let optional = object.get("optional").and_then(Value::as_bool).unwrap_or(false);
-                    self.need(kind, name, optional);
-                }
-            }
+    /// Notes objects that the pod will wait for, or would take if they were there.
+    pub(in crate::admission) fn need(&mut self, needed: impl IntoIterator<Item = Needed>) {
+        for Needed { kind, name, optional } in needed {
+            // One need that is not optional makes the object necessary.
+            *self.needs.entry((kind, name)).or_insert(true) &= optional;
         }
     }
 

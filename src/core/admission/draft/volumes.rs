@@ -6,8 +6,8 @@ use crate::admission::explain::explain;
 use crate::admission::ours::is_ours;
 use crate::admission::patch::ListEdit;
 use crate::admission::pod::{Pod, Volume};
-use crate::admission::render;
 use crate::names;
+use crate::policy::render;
 use serde_json::Value;
 use std::collections::BTreeSet;
 

@@ -1,32 +1,40 @@
 //! The broker in one pod: its container with all that it needs, and an agent that has nothing but its address.
 
 use super::credentials::{self, OwnFile};
-use crate::admission::broker::Broker;
 use crate::admission::draft::{ContainerDraft, Draft, Notes};
 use crate::admission::env::Known;
 use crate::admission::finding::Class;
-use crate::admission::native::InjectedContainer;
+use crate::admission::native::{Defaults, InjectedContainer};
 use crate::admission::ports::PlacedBroker;
-use crate::admission::render;
-use crate::api::{OnValue, PolicySpec};
+use crate::api::OnValue;
 use crate::clients::{
     CREDENTIAL_SOURCES, CREDENTIALS, DETECTION, METADATA_ADDRESSES, METADATA_FENCES, ROUTES, Setting,
 };
 use crate::contract;
-use crate::names;
+use crate::contract::broker::Mode;
+use crate::names::{self, LOOPBACK_AUDIENCE, LOOPBACK_EXCHANGE, LOOPBACK_ROOT, LOOPBACK_SUBJECT};
+use crate::policy::{Broker, Compiled, MountPath, render};
 use serde_json::{Value, json};
+use std::net::Ipv4Addr;
 
 /// Plans the container, its volumes and the agent's variables. `loopback` is where the secret-free credential file is
 /// mounted, for clients that demand one.
-pub(super) fn plan_broker(draft: &mut Draft<'_>, placed: &PlacedBroker<'_>, spec: &PolicySpec, loopback: Option<&str>) {
+pub(super) fn plan_broker(
+    draft: &mut Draft<'_>,
+    placed: &PlacedBroker<'_>,
+    policy: &Compiled,
+    loopback: Option<&MountPath>,
+) {
     let broker = placed.broker;
     draft.notes.problems.extend_from_slice(&placed.conflicts);
-    match &broker.volume {
+    match broker.held.volume() {
         Some(volume) => draft.add_volume(names::CREDENTIALS_VOLUME, volume),
         None => draft.select_node(names::GKE_METADATA_NODE, "true"),
     }
-    if let Some(volume) = &broker.trust {
-        draft.add_volume(names::TRUST_VOLUME, volume);
+    draft.notes.need(broker.held.needed());
+    if let Some(trust) = &broker.trust {
+        draft.notes.need([trust.needed.clone()]);
+        draft.add_volume(names::TRUST_VOLUME, &trust.volume);
     }
     for secret in &broker.pull_secrets {
         draft.pull_with(secret);
@@ -35,11 +43,14 @@ pub(super) fn plan_broker(draft: &mut Draft<'_>, placed: &PlacedBroker<'_>, spec
     // The configuration is the container's own environment.
     draft.annotate(names::CREDENTIAL_CONFIGURATION, None);
     if loopback.is_some() {
-        draft.add_volume(names::LOOPBACK_VOLUME, &render::loopback_volume());
-        let configuration = render::loopback_configuration(placed.metadata);
+        draft.add_volume(
+            names::LOOPBACK_VOLUME,
+            &render::annotation_volume(names::LOOPBACK_CONFIGURATION, names::CREDENTIAL_FILE),
+        );
+        let configuration = loopback_configuration(placed.metadata);
         draft.annotate(names::LOOPBACK_CONFIGURATION, Some(configuration));
     }
-    let on_value = spec.conflicts.values;
+    let on_value = policy.conflicts.values;
     let address = format!("127.0.0.1:{}", placed.metadata);
     let mut unmounted = Vec::new();
     for target in &mut draft.containers {
@@ -56,7 +67,7 @@ pub(super) fn plan_broker(draft: &mut Draft<'_>, placed: &PlacedBroker<'_>, spec
             }
         }
         if let Some(directory) = loopback {
-            let mount = render::read_only_mount(names::LOOPBACK_VOLUME, directory);
+            let mount = render::read_only_mount(names::LOOPBACK_VOLUME, directory.as_str());
             target.mount(mount, |_| false, notes);
             let file = format!("{directory}/{}", names::CREDENTIAL_FILE);
             impose(target, CREDENTIALS, &file, on_value, notes);
@@ -68,7 +79,7 @@ pub(super) fn plan_broker(draft: &mut Draft<'_>, placed: &PlacedBroker<'_>, spec
         impose(target, DETECTION, "assume-present", on_value, notes);
     }
     for volume in unmounted {
-        credentials::remove_unmounted(draft, volume, spec);
+        credentials::remove_unmounted(draft, volume, &policy.volumes);
     }
 }
 
@@ -87,7 +98,7 @@ fn is_address(name: &str) -> bool {
 fn container<'s>(placed: &PlacedBroker<'s>) -> InjectedContainer<'s> {
     let broker: &'s Broker = placed.broker;
     let mut mounts = Vec::new();
-    if broker.volume.is_some() {
+    if broker.held.volume().is_some() {
         mounts.push(render::read_only_mount(
             names::CREDENTIALS_VOLUME,
             names::CREDENTIAL_DIRECTORY,
@@ -104,15 +115,61 @@ fn container<'s>(placed: &PlacedBroker<'s>) -> InjectedContainer<'s> {
         command: vec![names::PROGRAM_IN_IMAGE],
         args: vec![contract::broker::VERB],
         ports: placed.metrics.map(metrics).into_iter().collect(),
-        env: broker.environment(placed.metadata, placed.proxy, placed.metrics),
+        env: environment(placed),
         startup_probe: Some(startup_probe()),
         readiness_probe: None,
         stays: true,
-        resources: broker.wishes.resources.as_ref(),
-        defaults: broker.defaults(),
+        resources: broker.container.resources.as_ref(),
+        defaults: defaults(broker),
         mounts,
         sealed: true,
     }
+}
+
+/// Its environment in this pod. There nobody can edit its configuration later, as one could an annotation.
+fn environment(placed: &PlacedBroker<'_>) -> Vec<Value> {
+    let mut told = placed.broker.told.clone();
+    told.metadata_port = placed.metadata;
+    if let (Mode::Proxy(proxy), Some(port)) = (&mut told.mode, placed.proxy) {
+        proxy.port = port;
+    }
+    told.metrics = placed.metrics.map(|port| (Ipv4Addr::UNSPECIFIED, port).into());
+    let told = told.environment().into_iter();
+    let told = told.map(|(name, value)| render::literal(name, &value));
+    told.chain(placed.broker.way_out.iter().cloned()).collect()
+}
+
+/// What the container gets when the policy does not say. A proxy holds requests while it looks into them.
+fn defaults(broker: &Broker) -> Defaults {
+    match &broker.told.mode {
+        Mode::Proxy(_) => Defaults {
+            cpu: ("20m", "500m"),
+            memory: ("32Mi", "256Mi"),
+        },
+        Mode::Metadata { .. } => Defaults {
+            cpu: ("10m", "100m"),
+            memory: ("16Mi", "64Mi"),
+        },
+    }
+}
+
+/// The credential file for clients that demand one: an `external_account` whose every endpoint is the broker's, for which
+/// any token is as good. No secret.
+fn loopback_configuration(port: u16) -> String {
+    let root = format!("http://127.0.0.1:{port}{LOOPBACK_ROOT}");
+    let file = json!({
+        "universe_domain": "googleapis.com",
+        "type": "external_account",
+        "audience": LOOPBACK_AUDIENCE,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": format!("{root}{LOOPBACK_EXCHANGE}"),
+        "credential_source": {
+            "url": format!("{root}{LOOPBACK_SUBJECT}"),
+            "headers": {"Metadata-Flavor": "Google"},
+            "format": {"type": "text"},
+        },
+    });
+    file.to_string()
 }
 
 /// It listens on loopback, where the kubelet cannot ask. Its port is in its environment, where `probe` finds it.

@@ -4,10 +4,10 @@ use crate::admission::draft::{ContainerDraft, Draft, Volumes};
 use crate::admission::env::Known;
 use crate::admission::pod::Mount;
 use crate::admission::select;
-use crate::api::PolicySpec;
 use crate::clients::CREDENTIALS;
 use crate::names;
 use crate::path::is_within;
+use crate::policy::Volumes as PolicyVolumes;
 
 /// What becomes of a container's own credential file.
 pub(super) enum OwnFile<'p> {
@@ -53,14 +53,14 @@ pub(super) fn unmount_own<'p>(target: &mut ContainerDraft<'p>, volumes: &Volumes
 }
 
 /// Removes a volume with its last mount: never only one of the two. One that the policy itself wants stays.
-pub(super) fn remove_unmounted(draft: &mut Draft<'_>, volume: &str, spec: &PolicySpec) {
+pub(super) fn remove_unmounted(draft: &mut Draft<'_>, volume: &str, policy: &PolicyVolumes) {
     let used = select::all(draft.pod).any(|(place, container)| {
         let target = draft.containers.iter().find(|target| target.chosen.place == place);
         let mut mounts = container.volume_mounts.iter().flatten().enumerate();
         mounts.any(|(i, mount)| *mount.name == *volume && target.is_none_or(|target| target.keeps_mount(i)))
     });
-    let wanted = spec.volumes.iter().any(|own| own.name == volume)
-        || spec.volume_mounts.iter().any(|mount| mount.name == volume);
+    let wanted =
+        policy.own.iter().any(|own| own.name == volume) || policy.mounts.iter().any(|mount| mount.volume == volume);
     if !used && !wanted {
         draft.volumes.remove(volume);
     }

@@ -2,36 +2,37 @@
 
 use super::broker;
 use super::credentials::{self, OwnFile};
-use crate::admission::broker::Broker;
 use crate::admission::decision::Reason;
 use crate::admission::draft::{ContainerDraft, Draft, Notes};
 use crate::admission::gate::{self, Shut};
 use crate::admission::limits;
-use crate::admission::policy::{Kind, Policy};
 use crate::admission::ports::PlacedBroker;
 use crate::admission::recognise::OPENSHELL_USER_ENVIRONMENT;
-use crate::admission::render::{self, Credential};
 use crate::admission::settings::{self, Route};
-use crate::api::{Client, OnValue, PolicySpec};
+use crate::api::OnValue;
 use crate::clients::{CREDENTIALS, GCLOUD_CREDENTIALS, METADATA_FENCES};
 use crate::names;
+use crate::policy::{Access, Compiled, CredentialFile, Google, Kind, Vertex, render};
 
 /// Plans both, unless the pod brings something of its own that the policy lets it keep. Returns whether the agent got an
 /// endpoint on loopback.
 pub(super) fn plan_identity(
     draft: &mut Draft<'_>,
-    policy: &Policy,
+    policy: &Compiled,
     kind: &Kind,
     broker: Option<&PlacedBroker<'_>>,
 ) -> bool {
-    let Some(credential) = &kind.credential else {
+    let Some(google) = &kind.google else {
         return false;
     };
-    let spec = &policy.spec;
-    let unit = if spec.access.has_broker() { "broker" } else { "identity" };
-    let file = credential.file();
-    if let Some(Shut { reason, detail }) = gate::shut_by(&draft.containers, spec, file.as_deref(), &mut draft.notes) {
-        if spec.vertex.is_some() {
+    let Google { access, vertex } = google;
+    let conflicts = &policy.conflicts;
+    let unit = match access {
+        Access::File(_) | Access::Node => "identity",
+        Access::Broker { .. } => "broker",
+    };
+    if let Some(Shut { reason, detail }) = gate::shut_by(&draft.containers, google, conflicts, &mut draft.notes) {
+        if vertex.is_some() {
             draft.notes.skip(unit, reason, detail.clone());
             draft.notes.skip("vertex", reason, detail);
         } else {
@@ -40,100 +41,120 @@ pub(super) fn plan_identity(
         return false;
     }
     let mut route = Route::default();
-    let keeps_file = spec.conflicts.values == OnValue::Keep && { draft.containers.iter() }
-        .any(|target| target.json.is_some() && gate::has_own_file(target, file.as_deref()));
+    let keeps_file = conflicts.values == OnValue::Keep && { draft.containers.iter() }
+        .any(|target| target.json.is_some() && gate::has_own_file(target, access));
     if keeps_file {
         let detail = format!("{OPENSHELL_USER_ENVIRONMENT} keeps its own {CREDENTIALS} (conflicts.values: Keep)");
         draft.notes.skip(unit, Reason::OwnCredentials, detail);
-    } else if let (Some(placed), Credential::Broker { loopback }) = (broker, credential) {
-        route = Route {
-            proxy: placed.proxy.map(|port| format!("http://127.0.0.1:{port}")),
-            imposed: true,
-        };
-        draft.unit(unit, describe_broker(placed), |draft| {
-            broker::plan_broker(draft, placed, spec, loopback.as_deref());
-        });
     } else {
-        draft.unit(unit, describe(credential), |draft| {
-            plan_credential(draft, spec, credential);
-        });
-    }
-    if let Some(vertex) = &spec.vertex {
-        let on_value = spec.conflicts.values;
-        let rules = policy.broker.as_ref().and_then(Broker::rules);
-        let clients: Vec<String> = vertex.clients.iter().map(|client| format!("{client:?}")).collect();
-        let detail = format!("variables of {}", clients.join(", "));
-        draft.unit("vertex", detail, |draft| {
-            let notes = &mut draft.notes;
-            for target in &mut draft.containers {
-                gate::remove_others(target, spec);
-                if let Some(rules) = rules {
-                    limits::check(target, vertex, rules, on_value, notes);
-                }
-                settings::plan_settings(target, vertex, &route, on_value, notes);
-                if route.imposed {
-                    broker::forbid_other_routes(target, on_value, notes);
-                }
-                plan_client_extras(target, &vertex.clients, credential, kind, on_value, notes);
+        match (access, broker) {
+            (Access::File(file), _) => {
+                let detail = format!("{} at {}", names::CREDENTIALS_VOLUME, file.directory);
+                draft.unit(unit, detail, |draft| plan_file(draft, policy, file));
             }
-        });
+            (Access::Node, _) => draft.unit(unit, "GKE workload identity", |draft| plan_node(draft, policy)),
+            (Access::Broker { loopback, .. }, Some(placed)) => {
+                route = Route {
+                    proxy: placed.proxy.map(|port| format!("http://127.0.0.1:{port}")),
+                    imposed: true,
+                };
+                draft.unit(unit, describe_broker(placed), |draft| {
+                    broker::plan_broker(draft, placed, policy, loopback.as_ref());
+                });
+            }
+            (Access::Broker { .. }, None) => {}
+        }
+    }
+    if let Some(vertex) = vertex {
+        plan_vertex(draft, policy, kind, (access, vertex), &route);
     }
     route.imposed
 }
 
-fn describe(credential: &Credential) -> String {
-    match credential {
-        Credential::File { directory, .. } => format!("{} at {directory}", names::CREDENTIALS_VOLUME),
-        Credential::Gke | Credential::Broker { .. } => "GKE workload identity".to_owned(),
-    }
+fn plan_vertex(
+    draft: &mut Draft<'_>,
+    policy: &Compiled,
+    kind: &Kind,
+    (access, vertex): (&Access, &Vertex),
+    route: &Route,
+) {
+    let on_value = policy.conflicts.values;
+    let rules = match access {
+        Access::File(_) | Access::Node => None,
+        Access::Broker { broker, .. } => broker.told.proxy().map(|proxy| &proxy.rules),
+    };
+    let clients: Vec<String> = vertex.clients.iter().map(|client| format!("{client:?}")).collect();
+    let detail = format!("variables of {}", clients.join(", "));
+    draft.unit("vertex", detail, |draft| {
+        let notes = &mut draft.notes;
+        for target in &mut draft.containers {
+            gate::remove_others(target, &policy.conflicts);
+            if let Some(rules) = rules {
+                limits::check(target, vertex, rules, on_value, notes);
+            }
+            settings::plan_settings(target, vertex, route, on_value, notes);
+            if route.imposed {
+                broker::forbid_other_routes(target, on_value, notes);
+            }
+            if vertex.clients.iter().any(|client| client.traits().read_only_home) {
+                plan_home(target, access, kind, on_value, notes);
+            }
+        }
+    });
 }
 
 fn describe_broker(placed: &PlacedBroker<'_>) -> String {
-    let (name, access) = (names::BROKER_CONTAINER, placed.broker.access);
+    let (name, access) = (names::BROKER_CONTAINER, placed.broker.access());
     match placed.proxy {
         None => format!("{name} ({access:?}): tokens at 127.0.0.1:{}", placed.metadata),
         Some(port) => format!("{name} ({access:?}): Vertex AI at 127.0.0.1:{port}"),
     }
 }
 
-fn plan_credential(draft: &mut Draft<'_>, spec: &PolicySpec, credential: &Credential) {
-    match credential {
-        Credential::File {
-            volume, configuration, ..
-        } => {
-            draft.add_volume(names::CREDENTIALS_VOLUME, volume);
-            draft.annotate(names::CREDENTIAL_CONFIGURATION, configuration.clone());
-        }
-        Credential::Gke | Credential::Broker { .. } => {
-            draft.annotate(names::CREDENTIAL_CONFIGURATION, None);
-            draft.select_node(names::GKE_METADATA_NODE, "true");
-        }
-    }
+fn plan_file(draft: &mut Draft<'_>, policy: &Compiled, file: &CredentialFile) {
+    let CredentialFile {
+        directory,
+        path,
+        volume,
+        configuration,
+        needed,
+    } = file;
+    draft.notes.need(needed.clone());
+    draft.add_volume(names::CREDENTIALS_VOLUME, volume);
+    draft.annotate(names::CREDENTIAL_CONFIGURATION, configuration.clone());
+    replace_own_files(draft, policy, |target, notes| {
+        let mount = render::read_only_mount(names::CREDENTIALS_VOLUME, directory.as_str());
+        target.mount(mount, |_| false, notes);
+        target.set_env(CREDENTIALS, render::literal(CREDENTIALS, path), notes);
+        let gcloud = render::literal(GCLOUD_CREDENTIALS, path);
+        settings::plan_variable(target, GCLOUD_CREDENTIALS, gcloud, policy.conflicts.values, notes);
+    });
+}
+
+fn plan_node(draft: &mut Draft<'_>, policy: &Compiled) {
+    draft.annotate(names::CREDENTIAL_CONFIGURATION, None);
+    draft.select_node(names::GKE_METADATA_NODE, "true");
+    replace_own_files(draft, policy, |target, notes| {
+        remove_fences(target, policy.conflicts.values, notes);
+    });
+}
+
+/// Takes the pod's own credential files away, and gives each container what takes their place.
+fn replace_own_files(draft: &mut Draft<'_>, policy: &Compiled, replace: impl Fn(&mut ContainerDraft<'_>, &mut Notes)) {
     let mut unmounted = Vec::new();
     for target in &mut draft.containers {
-        let notes = &mut draft.notes;
         if let OwnFile::Unmounted(volume) = credentials::unmount_own(target, &draft.volumes) {
             unmounted.push(volume);
         }
-        match credential {
-            Credential::File { directory, .. } => {
-                let mount = render::read_only_mount(names::CREDENTIALS_VOLUME, directory);
-                target.mount(mount, |_| false, notes);
-                let file = format!("{directory}/{}", names::CREDENTIAL_FILE);
-                target.set_env(CREDENTIALS, render::literal(CREDENTIALS, &file), notes);
-                let gcloud = render::literal(GCLOUD_CREDENTIALS, &file);
-                settings::plan_variable(target, GCLOUD_CREDENTIALS, gcloud, spec.conflicts.values, notes);
-            }
-            Credential::Gke | Credential::Broker { .. } => plan_gke(target, spec.conflicts.values, notes),
-        }
+        replace(target, &mut draft.notes);
     }
     for volume in unmounted {
-        credentials::remove_unmounted(draft, volume, spec);
+        credentials::remove_unmounted(draft, volume, &policy.volumes);
     }
 }
 
 /// Every client prefers a credential file to the metadata server, and some variables keep them from it.
-fn plan_gke(target: &mut ContainerDraft<'_>, on_value: OnValue, notes: &mut Notes) {
+fn remove_fences(target: &mut ContainerDraft<'_>, on_value: OnValue, notes: &mut Notes) {
     target.remove_env(CREDENTIALS);
     let name = target.name();
     // gcloud reads no other variable for a file.
@@ -152,23 +173,12 @@ fn plan_gke(target: &mut ContainerDraft<'_>, on_value: OnValue, notes: &mut Note
     }
 }
 
-/// What single clients need beside their settings.
-fn plan_client_extras(
-    target: &mut ContainerDraft<'_>,
-    clients: &[Client],
-    credential: &Credential,
-    kind: &Kind,
-    on_value: OnValue,
-    notes: &mut Notes,
-) {
-    if !clients.contains(&Client::Kartograph) {
-        return;
-    }
-    // Kartograph's images have a read-only root and run as any user. gcloud crashes on a configuration directory that it
-    // cannot write, so this is never set for other clients.
-    let directory = match credential {
-        Credential::File { directory, .. } => Some(directory.as_str()),
-        Credential::Gke | Credential::Broker { .. } => None,
+/// Images with a read-only root that run as any user. gcloud crashes on a configuration directory that it cannot write, so
+/// this is never set for other clients.
+fn plan_home(target: &mut ContainerDraft<'_>, access: &Access, kind: &Kind, on_value: OnValue, notes: &mut Notes) {
+    let directory = match access {
+        Access::File(file) => Some(file.directory.as_str()),
+        Access::Node | Access::Broker { .. } => None,
     };
     for (name, value) in [("CLOUDSDK_CONFIG", directory), ("HOME", Some("/tmp"))] {
         let Some(value) = value else { continue };

@@ -2,19 +2,19 @@
 //! none where its platform has put one already.
 
 use super::registry::{CREDENTIAL_IDS, MCP_URLS, strings};
-use super::server::{Server, Sidecars};
 use crate::admission::decision::Reason;
 use crate::admission::draft::ContainerDraft;
 use crate::admission::env::Given;
+use crate::policy::{Sidecar, Sidecars};
 use std::collections::BTreeSet;
 
 /// The choice for one pod.
 #[derive(Debug, Default)]
 pub(in crate::admission) struct Choice<'s> {
     /// The sidecars that the pod gets, in order.
-    pub(in crate::admission) served: Vec<&'s Server>,
+    pub(in crate::admission) served: Vec<&'s Sidecar>,
     /// The others, each with why in code and words.
-    pub(in crate::admission) left_out: Vec<(&'s Server, Reason, String)>,
+    pub(in crate::admission) left_out: Vec<(&'s Sidecar, Reason, String)>,
 }
 
 impl<'s> Choice<'s> {
@@ -25,10 +25,10 @@ impl<'s> Choice<'s> {
             return choice;
         }
         let bound = Bound::of(containers);
-        for server in &sidecars.servers {
-            match bound.reason(server) {
-                None => choice.served.push(server),
-                Some((reason, detail)) => choice.left_out.push((server, reason, detail)),
+        for sidecar in &sidecars.servers {
+            match bound.reason(sidecar) {
+                None => choice.served.push(sidecar),
+                Some((reason, detail)) => choice.left_out.push((sidecar, reason, detail)),
             }
         }
         choice
@@ -65,8 +65,8 @@ impl Bound {
     }
 
     /// Why a pod does not get a preset.
-    fn reason(&self, server: &Server) -> Option<(Reason, String)> {
-        let provider = server.whole.preset?.known().name;
+    fn reason(&self, sidecar: &Sidecar) -> Option<(Reason, String)> {
+        let provider = sidecar.preset?.known().name;
         let providers = self.providers.as_ref()?;
         if !providers.contains(provider) {
             return Some((

@@ -4,20 +4,17 @@ use crate::admission::draft::{ContainerDraft, Draft, Notes};
 use crate::admission::env::Given;
 use crate::admission::finding::Finding;
 use crate::admission::ports::PlacedSidecar;
-use crate::admission::render;
 use crate::git::config::{COUNT, GitHost, KEY, MAX_PAIRS, git_config_env, is_owned};
+use crate::policy::render;
 use std::collections::BTreeMap;
 
 /// Plans the variables of every chosen container.
 pub(super) fn plan_git(draft: &mut Draft<'_>, placed: &[PlacedSidecar<'_>]) {
-    let proxies: Vec<(u16, Vec<GitHost>)> = placed
-        .iter()
-        .filter_map(|placed| {
-            let hosts = &placed.server.whole.git.as_ref()?.hosts;
-            let port = u16::try_from(placed.git?).ok()?;
-            Some((port, hosts.iter().filter_map(|host| host.parse().ok()).collect()))
-        })
-        .collect();
+    let proxy = |placed: &PlacedSidecar<'_>| {
+        let git = placed.sidecar.wrapper()?.git.as_ref()?;
+        Some((placed.git?, git.hosts.clone()))
+    };
+    let proxies: Vec<(u16, Vec<GitHost>)> = placed.iter().filter_map(proxy).collect();
     let plan = |draft: &mut Draft<'_>| {
         for target in &mut draft.containers {
             let planned = configure(target, &proxies, &mut draft.notes);

@@ -3,9 +3,9 @@
 
 use crate::admission::draft::Draft;
 use crate::admission::ports::PlacedSidecar;
-use crate::admission::render;
-use crate::api::{McpConfig, McpFormat, Transport};
+use crate::api::{McpFormat, Transport};
 use crate::names;
+use crate::policy::{McpConfig, render};
 use serde_json::{Map, Value, json};
 
 /// Plans annotation, volume and mounts; without an endpoint there is no file.
@@ -17,18 +17,12 @@ pub(super) fn plan_file(draft: &mut Draft<'_>, config: Option<&McpConfig>, place
         return;
     };
     let file = config.format.file_name();
-    draft.unit("mcpConfig", format!("{}/{file}", config.mount_path), |draft| {
+    draft.unit("mcpConfig", format!("{}/{file}", config.directory), |draft| {
         draft.annotate(names::MCP_CONFIGURATION, Some(text));
-        let path = format!("metadata.annotations['{}']", names::MCP_CONFIGURATION);
-        draft.add_volume(
-            names::MCP_VOLUME,
-            &json!({"downwardAPI": {
-                "defaultMode": 0o444,
-                "items": [{"path": file, "fieldRef": {"fieldPath": path}}],
-            }}),
-        );
+        let volume = render::annotation_volume(names::MCP_CONFIGURATION, file);
+        draft.add_volume(names::MCP_VOLUME, &volume);
         for target in &mut draft.containers {
-            let mount = render::read_only_mount(names::MCP_VOLUME, &config.mount_path);
+            let mount = render::read_only_mount(names::MCP_VOLUME, config.directory.as_str());
             target.mount(mount, |_| false, &mut draft.notes);
         }
     });
@@ -37,14 +31,14 @@ pub(super) fn plan_file(draft: &mut Draft<'_>, config: Option<&McpConfig>, place
 fn configuration(format: McpFormat, placed: &[PlacedSidecar<'_>]) -> Option<String> {
     let mut servers = Map::new();
     for placed in placed {
-        let whole = &placed.server.whole;
-        let Some(key) = &whole.mcp_key else { continue };
-        let mut url = whole.url(placed.port);
+        let sidecar = placed.sidecar;
+        let Some(key) = &sidecar.mcp_key else { continue };
+        let mut url = sidecar.url(placed.port);
         // Runners append it by themselves; what reads a file does not.
-        if whole.transport == Transport::SSE && whole.path.is_none() {
+        if sidecar.transport == Transport::SSE && sidecar.path.is_none() {
             url.push_str("/sse");
         }
-        let entry: Value = match (format, whole.transport) {
+        let entry: Value = match (format, sidecar.transport) {
             (McpFormat::ClaudeCode, Transport::SSE) => json!({"type": "sse", "url": url}),
             (McpFormat::ClaudeCode, Transport::StreamableHTTP) => json!({"type": "http", "url": url}),
             (McpFormat::GeminiCLI, Transport::SSE) => json!({ "url": url }),

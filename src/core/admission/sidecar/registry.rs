@@ -3,7 +3,7 @@
 use crate::admission::draft::{ContainerDraft, Draft, Notes};
 use crate::admission::env::Given;
 use crate::admission::finding::Finding;
-use crate::admission::render;
+use crate::policy::render;
 use serde_json::{Map, Value};
 
 /// JSON object of strings: keys and where their endpoints are.
@@ -16,7 +16,7 @@ const SIDECAR_MODE: &str = "CREDENTIAL_SIDECAR_MODE";
 pub(super) const CREDENTIAL_IDS: &str = "CREDENTIAL_IDS";
 
 /// Plans both variables in every chosen container.
-pub(super) fn plan_registry(draft: &mut Draft<'_>, endpoints: &[(&str, String)]) {
+pub(super) fn plan_registry(draft: &mut Draft<'_>, endpoints: &[(String, String)]) {
     let plan = |draft: &mut Draft<'_>| {
         for target in &mut draft.containers {
             let planned = register(target, endpoints, &mut draft.notes);
@@ -32,7 +32,7 @@ pub(super) fn plan_registry(draft: &mut Draft<'_>, endpoints: &[(&str, String)])
 
 /// Merges the endpoints into the agent's registry without touching what is there, except what an earlier injection put
 /// there.
-fn register(target: &mut ContainerDraft<'_>, endpoints: &[(&str, String)], notes: &mut Notes) -> Result<(), Finding> {
+fn register(target: &mut ContainerDraft<'_>, endpoints: &[(String, String)], notes: &mut Notes) -> Result<(), Finding> {
     let ours = target.previous_within(MCP_URLS);
     if endpoints.is_empty() && ours.is_empty() {
         return Ok(());
@@ -62,7 +62,7 @@ fn register(target: &mut ContainerDraft<'_>, endpoints: &[(&str, String)], notes
     urls.retain(|key, _| !ours.contains(key));
     let mut merged = Vec::new();
     for (key, url) in endpoints {
-        match urls.get(*key).and_then(Value::as_str) {
+        match urls.get(key).and_then(Value::as_str) {
             Some(found) if found == url => {}
             Some(_) => {
                 let text = format!(
@@ -71,8 +71,8 @@ fn register(target: &mut ContainerDraft<'_>, endpoints: &[(&str, String)], notes
                 return Err(problem(MCP_URLS, text));
             }
             None => {
-                urls.insert((*key).to_owned(), url.as_str().into());
-                merged.push((*key).to_owned());
+                urls.insert(key.clone(), url.as_str().into());
+                merged.push(key.clone());
             }
         }
     }

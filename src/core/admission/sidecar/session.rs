@@ -2,15 +2,13 @@
 //! exchange who this session is. An incomplete set is denied, because a sidecar without it could only fail.
 
 use super::registry::{CREDENTIAL_IDS, strings};
-use super::server::Server;
 use crate::admission::draft::{ContainerDraft, Notes};
 use crate::admission::env::Known;
 use crate::admission::proxies;
-use crate::admission::render;
-use crate::api::CredentialSource;
+use crate::allowed::Listed;
 use crate::host::Url;
-use crate::operator::Operator;
 use crate::path::is_within;
+use crate::policy::{Sidecar, Source, render};
 use serde_json::{Value, json};
 
 /// Files of certificates that a process trusts.
@@ -29,26 +27,21 @@ const EXCHANGE: [(&str, &[&str]); 4] = [
 pub(super) struct TakenOver {
     pub(super) env: Vec<Value>,
     pub(super) mounts: Vec<Value>,
-    /// Hosts that may have a token.
-    pub(super) hosts: Vec<String>,
+    /// Hosts that may have a token, `HOST:PORT`.
+    pub(super) hosts: Vec<Listed>,
 }
 
 /// Takes over what this sidecar needs from the agent, which is the first chosen container.
-pub(super) fn take_over(
-    agent: &ContainerDraft<'_>,
-    server: &Server,
-    credential: &CredentialSource,
-    operator: &Operator,
-    notes: &mut Notes,
-) -> TakenOver {
+pub(super) fn take_over(agent: &ContainerDraft<'_>, sidecar: &Sidecar, notes: &mut Notes) -> TakenOver {
     let mut taken = TakenOver::default();
-    if credential.ambient_exchange.is_some() {
-        exchange(agent, server, operator, &mut taken, notes);
+    match sidecar.wrapper().map(|wrapper| &wrapper.source) {
+        None | Some(Source::Secret { .. }) => {}
+        Some(Source::Http { host, .. }) => taken.hosts.push(host.clone()),
+        Some(Source::AmbientExchange { provider, hosts }) => {
+            exchange(agent, &sidecar.name, (provider, hosts), &mut taken, notes);
+        }
     }
-    if let Some(http) = &credential.http {
-        taken.hosts.extend(http.url.parse().as_ref().map(host_of));
-    }
-    let is_own = |name: &str| server.env.iter().any(|own| own.name == name);
+    let is_own = |name: &str| sidecar.env.iter().any(|own| own.name == name);
     for name in TRUST.into_iter().filter(|name| !is_own(name)) {
         certificates(agent, name, &mut taken);
     }
@@ -62,12 +55,11 @@ pub(super) fn take_over(
 
 fn exchange(
     agent: &ContainerDraft<'_>,
-    server: &Server,
-    operator: &Operator,
+    name: &str,
+    (provider, hosts): (&str, &[Listed]),
     taken: &mut TakenOver,
     notes: &mut Notes,
 ) {
-    let name = &server.whole.name;
     let container = agent.name();
     let text = |variable: &str| match agent.environment.known(variable) {
         Some(Known::Text(text)) => Some(text.to_string()),
@@ -82,12 +74,14 @@ fn exchange(
         };
         if variable.ends_with("_URL") {
             match value.parse::<Url>() {
-                Ok(url) if operator.may_have_credentials(&url) => {
-                    let host = host_of(&url);
-                    if !taken.hosts.contains(&host) {
-                        taken.hosts.push(host);
-                    }
-                }
+                Ok(url) if hosts.iter().any(|listed| listed.covers(&url)) => match host_of(&url).parse() {
+                    Ok(host) if taken.hosts.contains(&host) => {}
+                    Ok(host) => taken.hosts.push(host),
+                    Err(problem) => deny(
+                        variable,
+                        format!("{variable} of container {container:?} leads to a host that {problem}"),
+                    ),
+                },
                 Ok(url) => deny(
                     variable,
                     format!(
@@ -100,7 +94,6 @@ fn exchange(
         }
         taken.env.push(render::literal(variable, &escaped(&value)));
     }
-    let provider = server.whole.provider().unwrap_or_default();
     let ids = text(CREDENTIAL_IDS);
     match ids.as_deref().map(strings) {
         Some(Some(ids)) => match ids.get(provider) {

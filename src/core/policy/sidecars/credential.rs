@@ -1,17 +1,24 @@
 //! Where a sidecar's credential comes from, and how its server gets it: from the kubelet, or from our program, which runs it.
 
 use super::{Filled, Git};
-use crate::allowed::Listed;
+use crate::allowed::{Allowed, Listed};
 use crate::api::{CredentialFile, CredentialHttp, CredentialSource, CredentialVariable, Isolation, OnRefresh, Sidecar};
+use crate::contract::choice::{ToFile, ToVariable};
+use crate::contract::exec;
+use crate::contract::git::GitCredentials;
+use crate::endpoint::Endpoint;
+use crate::git::config::GitHost;
 use crate::host::Url;
 use crate::names;
 use crate::operator::{Operator, listed};
 use crate::policy::env::{self, Names};
-use crate::policy::errors::{Checked, Errors, all, exactly_one};
+use crate::policy::errors::{Checked, Errors, all, exactly_one, parsed};
 use crate::policy::paths::MountPath;
 use crate::policy::render::{token_source, token_volume};
 use crate::policy::text::{Audience, ObjectName};
 use serde_json::{Value, json};
+use std::fmt::Display;
+use std::str::FromStr;
 
 /// Below this nothing of a credential is written: it is the sidecar's own scratch space, on the node's disk.
 const TEMPORARY: &str = "/tmp";
@@ -36,17 +43,17 @@ pub struct Wrapper {
     /// Where the credential comes from.
     pub source: Source,
     /// Variables with fields of the credential.
-    pub variables: Vec<Mapped>,
+    pub variables: Vec<ToVariable>,
     /// Files with fields of the credential.
-    pub files: Vec<Mapped>,
+    pub files: Vec<ToFile>,
     /// The directory of these files, a volume in memory.
     pub directory: Option<String>,
-    /// What happens when the credential has changed, if the policy says so.
-    pub on_refresh: Option<OnRefresh>,
+    /// What happens when the credential has changed.
+    pub on_refresh: exec::OnRefresh,
     /// The git proxy.
     pub git: Option<Git>,
-    /// Hosts for which the credential itself can be had.
-    pub git_credentials: Vec<String>,
+    /// For whom the credential itself can be had.
+    pub git_credentials: Option<GitCredentials>,
 }
 
 /// Where a credential comes from.
@@ -62,9 +69,9 @@ pub enum Source {
     /// An endpoint.
     Http {
         /// Its URL.
-        url: String,
-        /// The only host that may have the token: `HOST:PORT`.
-        host: String,
+        url: Endpoint,
+        /// The only host that may have the token.
+        host: Listed,
         /// The volume of the token, for this container alone, without its name.
         volume: Value,
     },
@@ -77,15 +84,6 @@ pub enum Source {
     },
 }
 
-/// A variable or file of a server, and the field of the credential that it holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mapped {
-    /// Name or path.
-    pub name: String,
-    /// The field, or several with `|` between them, of which the first that exists is taken.
-    pub field: String,
-}
-
 impl Credential {
     /// What our program does, where it runs the server.
     pub fn wrapper(&self) -> Option<&Wrapper> {
@@ -96,11 +94,11 @@ impl Credential {
     }
 
     /// The Secret that it is.
-    pub fn secret(&self) -> Option<&str> {
+    pub fn secret(&self) -> Option<&ObjectName> {
         match self {
-            Self::Kubelet { secret, .. } => Some(secret.as_str()),
+            Self::Kubelet { secret, .. } => Some(secret),
             Self::Wrapped(wrapper) => match &wrapper.source {
-                Source::Secret { name, .. } => Some(name.as_str()),
+                Source::Secret { name, .. } => Some(name),
                 Source::Http { .. } | Source::AmbientExchange { .. } => None,
             },
         }
@@ -150,8 +148,9 @@ pub(super) fn compile(
         return check_absence(sidecar, field, errors);
     };
     let source = source(credential, whole, isolation, operator, field, errors);
-    let git_credentials = sidecar.git_credentials.as_ref();
-    let served = sidecar.git.is_some() || git_credentials.is_some();
+    let git_credentials = { sidecar.git_credentials.as_ref() }
+        .map(|it| hosts(&it.hosts, &format!("{field}.gitCredentials.hosts"), errors).map(GitCredentials::new));
+    let served = sidecar.git.is_some() || sidecar.git_credentials.is_some();
     if variables.is_empty() && files.is_empty() && !served {
         errors.add(
             format!("{field}.credential"),
@@ -169,59 +168,77 @@ pub(super) fn compile(
             "needed: the server is started by the injector's wrapper, which cannot know the image's entrypoint; name it",
         );
     }
-    let (source, git) = (source?, git?);
+    let to_variables = told(&variables, &format!("{field}.credentialEnv"), errors);
+    let to_files = told(&files, &format!("{field}.credentialFiles"), errors);
+    let (source, git, git_credentials) = (source?, git?, git_credentials.transpose()?);
     Ok(Some(match source {
         Source::Secret { name, .. } if by_kubelet => Credential::Kubelet {
-            env: variables.iter().map(|variable| from_secret(variable, &name)).collect(),
+            env: variables.iter().map(|variable| variable.of_secret(&name)).collect(),
             secret: name,
         },
         source @ (Source::Secret { .. } | Source::Http { .. } | Source::AmbientExchange { .. }) => {
-            let parent = |file: &Mapped| Some(file.name.rsplit_once('/')?.0.to_owned());
+            let parent = |file: &Mapped<'_>| Some(file.name.rsplit_once('/')?.0.to_owned());
             Credential::Wrapped(Box::new(Wrapper {
                 source,
-                variables,
+                variables: to_variables?,
+                files: to_files?,
                 directory: files.first().and_then(parent),
-                files,
-                on_refresh: sidecar.on_refresh,
+                on_refresh: sidecar.on_refresh.map(OnRefresh::told).unwrap_or_default(),
                 git,
-                git_credentials: git_credentials.map(|it| it.hosts.clone()).unwrap_or_default(),
+                git_credentials,
             }))
         }
     }))
 }
 
+/// A variable or file of a server, and the field of the credential that it holds: one, or several with `|` between them.
+struct Mapped<'s> {
+    name: &'s str,
+    field: &'s str,
+}
+
+impl Mapped<'_> {
+    /// The variable with its value from a Secret's key.
+    fn of_secret(&self, secret: &ObjectName) -> Value {
+        let key = json!({"name": secret.as_str(), "key": self.field});
+        json!({"name": self.name, "valueFrom": {"secretKeyRef": key}})
+    }
+}
+
 /// Variables and files; those that the policy names take the place of the preset's.
-fn mapping(whole: &Filled<'_>) -> (Vec<Mapped>, Vec<Mapped>) {
+fn mapping<'s>(whole: &Filled<'s>) -> (Vec<Mapped<'s>>, Vec<Mapped<'s>>) {
     let Sidecar {
         credential,
         credential_env,
         credential_files,
         ..
     } = whole.sidecar;
-    let owned = |(name, field): &(&str, &str)| Mapped {
-        name: (*name).to_owned(),
-        field: (*field).to_owned(),
-    };
+    let of_preset = |&(name, field): &(&'static str, &'static str)| Mapped { name, field };
     let own = !credential_env.is_empty() || !credential_files.is_empty();
     match whole.known.filter(|_| credential.is_some() && !own) {
         Some(known) => (
-            known.variables.iter().map(owned).collect(),
-            known.files.iter().map(owned).collect(),
+            known.variables.iter().map(of_preset).collect(),
+            known.files.iter().map(of_preset).collect(),
         ),
-        None => (
-            { credential_env.iter() }
-                .map(|it| owned(&(&it.name, &it.field)))
-                .collect(),
-            { credential_files.iter() }
-                .map(|it| owned(&(&it.path, &it.field)))
-                .collect(),
-        ),
+        None => {
+            let variables = credential_env.iter().map(|it| (&it.name, &it.field));
+            let files = credential_files.iter().map(|it| (&it.path, &it.field));
+            let mapped = |(name, field): (&'s String, &'s String)| Mapped { name, field };
+            (variables.map(mapped).collect(), files.map(mapped).collect())
+        }
     }
 }
 
-fn from_secret(variable: &Mapped, secret: &ObjectName) -> Value {
-    let key = json!({"name": secret.as_str(), "key": variable.field});
-    json!({"name": variable.name, "valueFrom": {"secretKeyRef": key}})
+/// As our program is told it.
+fn told<T: FromStr<Err: Display>>(mapped: &[Mapped<'_>], field: &str, errors: &mut Errors) -> Checked<Vec<T>> {
+    let mapped = mapped.iter().enumerate();
+    all(mapped
+        .map(|(i, Mapped { name, field: from })| parsed(&format!("{name}={from}"), &format!("{field}[{i}]"), errors)))
+}
+
+fn hosts(hosts: &[String], field: &str, errors: &mut Errors) -> Checked<Vec<GitHost>> {
+    let hosts = hosts.iter().enumerate();
+    all(hosts.map(|(i, host)| parsed(host, &format!("{field}[{i}]"), errors)))
 }
 
 fn check_variables(variables: &[CredentialVariable], field: &str, errors: &mut Errors) {
@@ -355,9 +372,13 @@ fn endpoint(http: &CredentialHttp, operator: &Operator, field: &str, errors: &mu
         let also = listed("credentialHosts", &operator.credential_hosts);
         return Err(errors.add(field, format!("host {host:?} may not receive tokens: {also}")));
     }
+    // The wrapper sends a token there on the same condition.
+    let mut refused = |problem: String| errors.add(&*field, format!("the URL {problem}"));
+    let listed: Listed = { host.parse() }.map_err(|problem: &str| refused(problem.to_owned()))?;
+    let endpoint = Endpoint::listed(&Allowed::new(vec![listed.clone()]), url).map_err(refused)?;
     Ok(Source::Http {
-        url: url.clone(),
-        host,
+        url: endpoint,
+        host: listed,
         volume: token_volume(&token_source(
             audience?.as_str(),
             *expiration_seconds,

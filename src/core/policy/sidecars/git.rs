@@ -3,7 +3,7 @@
 use super::Filled;
 use crate::git::config::GitHost;
 use crate::git::rules::Rule;
-use crate::policy::errors::{Checked, Errors, all};
+use crate::policy::errors::{Checked, Errors, all, parsed};
 use crate::policy::text::Port;
 use std::collections::HashMap;
 
@@ -42,8 +42,7 @@ pub(super) fn compile(
     let mut known = Vec::new();
     let hosts = all(own.iter().enumerate().map(|(i, text)| {
         let field = format!("{field}.hosts[{i}]");
-        let host: GitHost =
-            { text.parse() }.map_err(|problem| errors.add(&*field, format!("{text:?} is {problem}")))?;
+        let host: GitHost = parsed(text, &field, errors)?;
         if let Some(other) = served.insert(host.to_string(), field.clone()) {
             errors.add(field, format!("{text:?} is served by {other} already"));
         }

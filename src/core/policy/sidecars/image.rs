@@ -5,37 +5,39 @@ use crate::glob::Glob;
 use crate::operator::Operator;
 use crate::policy::errors::{Checked, Errors};
 
+/// What an image needs.
+const VERSION: &str = "must name a version: a tag other than latest, or a digest (@sha256:…)";
+
 /// The policy's image, or the operator's for the preset, which needs no listing.
 pub(super) fn compile(sidecar: &Sidecar, operator: &Operator, field: &str, errors: &mut Errors) -> Checked<String> {
     let field = format!("{field}.image");
-    let (image, problem) = match (&sidecar.image, sidecar.preset) {
+    let image = match (&sidecar.image, sidecar.preset) {
         (Some(image), _) => {
+            if !names_a_version(image) {
+                errors.add(&*field, format!("{image:?} {VERSION}"));
+            }
             check_listed(image, operator, &field, errors);
-            (
-                image,
-                format!("{image:?} must name a version: a tag other than latest, or a digest (@sha256:…)"),
-            )
+            image
         }
-        (None, Some(preset)) => match operator.preset_images.get(&preset) {
-            Some(image) => (
-                image,
-                "the operator's image for this preset (presetImages) must name a version: a tag other than latest, or a digest (@sha256:…)".to_owned(),
-            ),
-            None => {
+        (None, Some(preset)) => {
+            let Some(image) = operator.preset_images.get(&preset) else {
                 let name = preset.known().name;
                 return Err(errors.add(
                     field,
                     format!("the operator sets no image for preset {name} (presetImages), so the policy must name one"),
                 ));
+            };
+            if !names_a_version(image) {
+                errors.add(
+                    field,
+                    format!("the operator's image for this preset (presetImages) {VERSION}"),
+                );
             }
-        },
+            image
+        }
         (None, None) => return Err(errors.add(field, "a sidecar without a preset needs an image")),
     };
-    if names_a_version(image) {
-        Ok(image.clone())
-    } else {
-        Err(errors.add(field, problem))
-    }
+    Ok(image.clone())
 }
 
 fn check_listed(image: &str, operator: &Operator, field: &str, errors: &mut Errors) {
