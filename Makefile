@@ -20,7 +20,7 @@ test: ## Build what tests need (the first time ten minutes) and run all tests; t
 .PHONY: lint
 lint: ## Check format and lints (warnings denied), that the core is pure, and that no two files import each other
 	hack/check/core
-	hack/check/imports src/cli src/core/admission src/core/git src/core/manifest
+	hack/check/imports src/cli src/core
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
 

@@ -4,9 +4,10 @@
 //! [`decide`] a pod. Both end in one [`Decision`], which everything else (response, log, metrics, `explain`) only shows.
 //!
 //! Read in this order: `review` (the envelope), `pod` (the lean view), `set` and `policy` (which policy), `decide` (the
-//! whole), `select` (which containers), `recognise` and `gate` (what is left alone), `plan` with `settings`, `broker` and
-//! `sidecar` (the units), `native` (what our containers have in common), `isolation` and `limits` (what a broker must not
-//! meet), `draft` (what they want), `patch` (how it is written).
+//! whole), `select` (which containers), `recognise` and `gate` (what is left alone), `ports` (where ours listen), `plan` with
+//! `settings` and `sidecar` (the units), `injected_container` (what our containers have in common), `limits` (what a proxy
+//! would refuse), `resulting` and `isolation` (the pod as it will be, and what a broker must not meet in it), `draft` and
+//! `finding` (what all of them want and note), `rendering` and `patch` (what is there already, and how the rest is written).
 
 mod by_name;
 mod compiler;
@@ -17,11 +18,10 @@ mod env;
 mod explain;
 mod finding;
 mod gate;
+mod injected_container;
 mod isolation;
 mod limits;
-mod native;
 mod object;
-mod ours;
 mod patch;
 mod plan;
 mod pod;
@@ -29,6 +29,7 @@ mod policy;
 mod ports;
 mod proxies;
 mod recognise;
+mod rendering;
 mod resulting;
 mod review;
 mod select;

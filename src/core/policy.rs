@@ -30,11 +30,11 @@ use identity::Identity;
 use paths::Mounts;
 use std::collections::BTreeSet;
 
-pub use access::{Access, CredentialFile, Google};
+pub use access::{Access, Google};
 pub use agents::{Kind, Pods};
 pub use broker::{Broker, Container as BrokerContainer, Trust};
 pub use env::{Source as VariableSource, Variable};
-pub use identity::Held;
+pub use identity::{CredentialFile, Held};
 pub use paths::MountPath;
 pub use pieces::Piece;
 pub use render::Needed;

@@ -3,7 +3,7 @@
 
 use super::draft::{ContainerDraft, Draft};
 use super::pod::{Container, Env, Pod, Volume};
-use super::select::{self, Place};
+use super::select::{self, List, Place};
 use crate::policy::{Compiled, Kind, Variable};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -126,7 +126,7 @@ impl<'d, 'p: 'd> ResultingContainer<'d, 'p> {
 
     /// Whether it ends before the agent starts.
     pub(super) fn ends(&self) -> bool {
-        self.place.list == "initContainers" && self.container.restart_policy.as_deref() != Some("Always")
+        self.place.list == List::InitContainers && self.container.restart_policy.as_deref() != Some("Always")
     }
 
     /// The ports that it declares.

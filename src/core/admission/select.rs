@@ -4,11 +4,30 @@ use super::decision::Reason;
 use super::pod::{Container, Pod};
 use crate::names;
 
+/// The two lists of a pod's containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum List {
+    /// `containers`.
+    Containers,
+    /// `initContainers`.
+    InitContainers,
+}
+
+impl List {
+    /// The name of the field.
+    pub(super) fn field(self) -> &'static str {
+        match self {
+            Self::Containers => "containers",
+            Self::InitContainers => "initContainers",
+        }
+    }
+}
+
 /// Where a container stands in the pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
-    /// `containers` or `initContainers`.
-    pub(super) list: &'static str,
+    /// In which list.
+    pub(super) list: List,
     /// Position in that list.
     pub(super) index: usize,
 }
@@ -37,7 +56,8 @@ pub(super) fn containers<'p>(pod: &'p Pod<'p>, wanted: &[String]) -> Result<Vec<
             Reason::MalformedPod,
             format!(
                 "the name of spec.{}[{}] has more than {MAX_NAME} characters",
-                place.list, place.index
+                place.list.field(),
+                place.index
             ),
         )),
     }
@@ -92,7 +112,7 @@ fn choose<'p>(pod: &'p Pod<'p>, wanted: &[String]) -> Result<Vec<Chosen<'p>>, (R
             .ok_or_else(|| (Reason::ContainerNotFound, "the pod has no containers".to_owned()))?;
         return Ok(vec![Chosen {
             place: Place {
-                list: "containers",
+                list: List::Containers,
                 index,
             },
             container,
@@ -123,18 +143,24 @@ fn choose<'p>(pod: &'p Pod<'p>, wanted: &[String]) -> Result<Vec<Chosen<'p>>, (R
 /// Every container with its place, init containers last.
 pub(super) fn all<'p>(pod: &'p Pod<'p>) -> impl Iterator<Item = (Place, &'p Container<'p>)> {
     let place = |list| move |(index, container)| (Place { list, index }, container);
-    let containers = pod.spec.containers.iter().enumerate().map(place("containers"));
-    containers.chain(pod.spec.init_containers.iter().enumerate().map(place("initContainers")))
+    let containers = pod.spec.containers.iter().enumerate().map(place(List::Containers));
+    containers.chain(
+        pod.spec
+            .init_containers
+            .iter()
+            .enumerate()
+            .map(place(List::InitContainers)),
+    )
 }
 
 /// The containers of the pod's own, which is all but ours.
 pub(super) fn own<'p>(pod: &'p Pod<'p>) -> impl Iterator<Item = (Place, &'p Container<'p>)> {
-    all(pod).filter(|(place, container)| !is_ours(*place, container))
+    all(pod).filter(|(place, container)| !is_injected(*place, container))
 }
 
 /// Whether a container is an init container under our prefix: our rendering after the injection, or removed.
-pub(super) fn is_ours(place: Place, container: &Container<'_>) -> bool {
-    place.list == "initContainers" && container.name.starts_with(names::PIECE_PREFIX)
+pub(super) fn is_injected(place: Place, container: &Container<'_>) -> bool {
+    place.list == List::InitContainers && container.name.starts_with(names::PIECE_PREFIX)
 }
 
 fn find<'p>(pod: &'p Pod<'p>, name: &str) -> Option<Chosen<'p>> {

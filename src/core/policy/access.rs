@@ -2,15 +2,13 @@
 
 use super::broker::{self, Broker};
 use super::errors::{Checked, Errors, all, parsed};
-use super::identity::{Identity, audiences};
+use super::identity::{CredentialFile, Identity, audiences};
 use super::paths::MountPath;
 use super::proxy;
-use super::render::Needed;
 use super::vertex::Vertex;
 use crate::api::{self, Client, Isolation, OpenShell, PolicySpec};
 use crate::contract::broker as told;
 use crate::operator::Operator;
-use serde_json::Value;
 use std::sync::Arc;
 
 /// Nobody can call Vertex without being somebody.
@@ -41,21 +39,6 @@ pub enum Access {
     },
 }
 
-/// A credential file.
-#[derive(Debug)]
-pub struct CredentialFile {
-    /// Where the volume is mounted.
-    pub directory: MountPath,
-    /// Path of the file.
-    pub path: String,
-    /// The volume, without its name.
-    pub volume: Value,
-    /// The JSON for the annotation, when the volume takes it from there.
-    pub configuration: Option<String>,
-    /// What the pod waits for because of it.
-    pub needed: Option<Needed>,
-}
-
 /// What of Google all kinds of pods get, before it is known where one keeps its credentials.
 #[derive(Debug)]
 pub(super) struct Means {
@@ -77,7 +60,10 @@ impl Means {
         let quota_project = self.vertex.as_ref().and_then(|vertex| vertex.quota_project.as_deref());
         Google {
             access: match &self.mode {
-                Mode::Agent(identity) => identity.in_agent(directory, quota_project),
+                Mode::Agent(identity) => {
+                    let file = identity.file(directory, quota_project);
+                    file.map_or(Access::Node, Access::File)
+                }
                 Mode::Broker { broker, demands_file } => Access::Broker {
                     broker: Arc::clone(broker),
                     loopback: demands_file.then(|| directory.clone()),

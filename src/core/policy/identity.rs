@@ -1,6 +1,5 @@
 //! Whom agents are for Google: each kind of identity with what it puts into an agent, or into a broker.
 
-use super::access::{Access, CredentialFile};
 use super::errors::{Checked, Errors, exactly_one};
 use super::google::{self, Service};
 use super::paths::MountPath;
@@ -50,6 +49,21 @@ pub(super) struct Gke {
 pub(super) struct Key {
     secret: ObjectName,
     key: String,
+}
+
+/// A credential file.
+#[derive(Debug)]
+pub struct CredentialFile {
+    /// Where the volume is mounted.
+    pub directory: MountPath,
+    /// Path of the file.
+    pub path: String,
+    /// The volume, without its name.
+    pub volume: Value,
+    /// The JSON for the annotation, when the volume takes it from there.
+    pub configuration: Option<String>,
+    /// What the pod waits for because of it.
+    pub needed: Option<Needed>,
 }
 
 /// What a broker holds of an identity, which nobody else in the pod may have.
@@ -111,24 +125,22 @@ pub(super) fn audiences(provider: &str, audience: Option<&str>) -> Vec<String> {
 }
 
 impl Identity {
-    /// What an agent gets that keeps its credentials in `directory`.
-    pub(super) fn in_agent(&self, directory: &MountPath, quota_project: Option<&str>) -> Access {
-        let file = |volume, configuration, needed| {
-            Access::File(CredentialFile {
-                path: format!("{directory}/{}", names::CREDENTIAL_FILE),
-                directory: directory.clone(),
-                volume,
-                configuration,
-                needed,
-            })
+    /// The file of an agent that keeps its credentials in `directory`; none on GKE, where the node answers.
+    pub(super) fn file(&self, directory: &MountPath, quota_project: Option<&str>) -> Option<CredentialFile> {
+        let file = |volume, configuration, needed| CredentialFile {
+            path: format!("{directory}/{}", names::CREDENTIAL_FILE),
+            directory: directory.clone(),
+            volume,
+            configuration,
+            needed,
         };
         match self {
             Self::Federation(federation) => {
                 let configuration = federation.external_account(directory.as_str(), quota_project);
-                file(federation.volume(), Some(configuration), None)
+                Some(file(federation.volume(), Some(configuration), None))
             }
-            Self::Gke(_) => Access::Node,
-            Self::Key(key) => file(key.volume(), None, Some(key.needed())),
+            Self::Gke(_) => None,
+            Self::Key(key) => Some(file(key.volume(), None, Some(key.needed()))),
         }
     }
 

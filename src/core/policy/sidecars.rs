@@ -1,6 +1,7 @@
 //! Credential sidecars: every default filled in, told apart, and reached where they say.
 
 mod credential;
+mod filled;
 mod git;
 mod image;
 
@@ -8,12 +9,14 @@ use super::env::{self, Names, Variable};
 use super::errors::{Checked, Errors, all};
 use super::resources;
 use super::text::Port;
-use crate::api::{self, McpConfig, PolicySpec, Preset, Resources, Transport};
+use crate::api::{McpConfig, PolicySpec, Preset, Resources, Transport};
 use crate::names;
 use crate::operator::{self, Operator};
 use crate::presets::Known;
 use crate::reserved;
 use serde_json::Value;
+
+use filled::Filled;
 
 pub use credential::{Credential, Source, Wrapper};
 pub use git::Git;
@@ -144,36 +147,6 @@ impl Sidecar {
                 format!("sidecar {name:?} hands its credential to whoever in the pod asks for it (gitCredentials)")
             });
         exchange.into_iter().chain(handed_out).collect()
-    }
-}
-
-/// A sidecar as far as its defaults are filled in, whether or not the rest of it is right.
-pub(super) struct Filled<'s> {
-    pub(super) sidecar: &'s api::Sidecar,
-    known: Option<&'static Known>,
-    pub(super) name: Option<&'s str>,
-    pub(super) mcp_key: Option<&'s str>,
-    /// The port that it has in every pod: the policy's, or that of a preset whose command is the policy's own and cannot be
-    /// told another one.
-    fixed: Option<i32>,
-}
-
-impl<'s> Filled<'s> {
-    fn of(sidecar: &'s api::Sidecar) -> Self {
-        let known = sidecar.preset.map(Preset::known);
-        let own_command = known.filter(|_| !sidecar.command.is_empty());
-        Self {
-            sidecar,
-            known,
-            name: sidecar.name.as_deref().or(known.map(|known| known.name)),
-            mcp_key: sidecar.mcp_key.as_deref().or(known.map(|known| known.name)),
-            fixed: sidecar.port.or(own_command.map(|known| known.port.into())),
-        }
-    }
-
-    /// The provider in `CREDENTIAL_IDS` whose credential it serves.
-    fn provider(&self) -> Option<&'s str> {
-        self.known.map(|known| known.name).or(self.mcp_key)
     }
 }
 

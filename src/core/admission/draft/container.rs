@@ -3,10 +3,10 @@
 use super::notes::Notes;
 use crate::admission::decision::Change;
 use crate::admission::env::{Environment, Given, references};
-use crate::admission::ours::is_ours;
 use crate::admission::patch::ListEdit;
 use crate::admission::pod::{Mount, Pod};
 use crate::admission::recognise::OPENSHELL_USER_ENVIRONMENT;
+use crate::admission::rendering::is_rendered_as;
 use crate::admission::select::{Chosen, Place};
 use crate::names;
 use crate::path::{is_below, is_same};
@@ -281,7 +281,7 @@ impl<'p> ContainerDraft<'p> {
         match (self.environment.given(name), value.get("value"), value.get("valueFrom")) {
             (Some(Given::Literal(found)), Some(Value::String(text)), None) => found == text,
             (Some(Given::From { source, .. }), None, Some(from)) => {
-                serde_json::from_str::<Value>(source).is_ok_and(|found| is_ours(&found, from))
+                serde_json::from_str::<Value>(source).is_ok_and(|found| is_rendered_as(&found, from))
             }
             _ => false,
         }
@@ -310,9 +310,10 @@ impl<'p> ContainerDraft<'p> {
             .volume_mounts
             .as_ref()
             .is_some_and(|mounts| !mounts.is_empty());
-        self.env_edits.emit(&["spec", list, &index, "env"], env, operations);
+        self.env_edits
+            .emit(&["spec", list.field(), &index, "env"], env, operations);
         self.mount_edits
-            .emit(&["spec", list, &index, "volumeMounts"], mounts, operations);
+            .emit(&["spec", list.field(), &index, "volumeMounts"], mounts, operations);
         changes.append(&mut self.env_changes);
     }
 }

@@ -3,9 +3,9 @@
 use super::notes::Notes;
 use crate::admission::decision::Change;
 use crate::admission::explain::explain;
-use crate::admission::ours::is_ours;
 use crate::admission::patch::ListEdit;
 use crate::admission::pod::{Pod, Volume};
+use crate::admission::rendering::is_rendered_as;
 use crate::names;
 use crate::policy::render;
 use serde_json::Value;
@@ -70,7 +70,8 @@ impl<'p> Volumes<'p> {
 
     /// Whether a volume of the pod shows the same as ours.
     pub(in crate::admission) fn shows(&self, name: &str, volume: &Value) -> bool {
-        self.whole(name).is_some_and(|(_, found)| is_ours(&found, volume))
+        self.whole(name)
+            .is_some_and(|(_, found)| is_rendered_as(&found, volume))
     }
 
     /// Adds a volume or brings it up to date. A volume that is not under our prefix is the pod's and stays. `volume` is
@@ -85,7 +86,7 @@ impl<'p> Volumes<'p> {
                 self.edits.append.push(rendered);
                 self.change("add", name);
             }
-            Some((_, found)) if is_ours(&found, &rendered) => {}
+            Some((_, found)) if is_rendered_as(&found, &rendered) => {}
             Some((i, _)) if name.starts_with(names::PIECE_PREFIX) => {
                 self.edits.replace.insert(i, rendered);
                 self.change("replace", name);

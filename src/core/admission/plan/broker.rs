@@ -4,7 +4,7 @@ use super::credentials::{self, OwnFile};
 use crate::admission::draft::{ContainerDraft, Draft, Notes};
 use crate::admission::env::Known;
 use crate::admission::finding::Class;
-use crate::admission::native::{Defaults, InjectedContainer};
+use crate::admission::injected_container::{Defaults, InjectedContainer};
 use crate::admission::ports::PlacedBroker;
 use crate::api::OnValue;
 use crate::clients::{

@@ -2,7 +2,7 @@
 
 use super::session;
 use crate::admission::draft::Draft;
-use crate::admission::native::{Defaults, InjectedContainer};
+use crate::admission::injected_container::{Defaults, InjectedContainer};
 use crate::admission::ports::PlacedSidecar;
 use crate::allowed::Listed;
 use crate::contract;

@@ -1,6 +1,7 @@
 //! Where a sidecar's credential comes from, and how its server gets it: from the kubelet, or from our program, which runs it.
 
-use super::{Filled, Git};
+use super::filled::Filled;
+use super::git::Git;
 use crate::allowed::{Allowed, Listed};
 use crate::api::{CredentialFile, CredentialHttp, CredentialSource, CredentialVariable, Isolation, OnRefresh, Sidecar};
 use crate::contract::choice::{ToFile, ToVariable};

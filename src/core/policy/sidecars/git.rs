@@ -1,6 +1,6 @@
 //! Git through a sidecar: hosts that each one sidecar serves, and what may be done there.
 
-use super::Filled;
+use super::filled::Filled;
 use crate::git::config::GitHost;
 use crate::git::rules::Rule;
 use crate::policy::errors::{Checked, Errors, all, parsed};

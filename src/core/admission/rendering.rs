@@ -1,13 +1,13 @@
-//! Whether a piece of the pod under one of our names is our own rendering.
+//! Whether a container, volume or value of the pod under one of our names is our own rendering.
 //!
-//! Other admission plugins add to our pieces: defaults, resources, a uid, SELinux options, mounts, variables of other
-//! names. So a piece is ours when every field that we render is there with our value, and nothing more is there that would
-//! change its meaning.
+//! Other admission plugins add to them: defaults, resources, a uid, SELinux options, mounts, variables of other names. So
+//! it is ours when every field that we render is there with our value, and nothing more is there that would change its
+//! meaning.
 
 use crate::quantity::thousandths as quantity;
 use serde_json::{Map, Value};
 
-/// Fields that no plugin adds and that make a piece another one: where we render none, there is none.
+/// Fields that no plugin adds and that make a container or volume another one: where we render none, there is none.
 const DECISIVE: [&str; 11] = [
     "add",
     "args",
@@ -23,7 +23,7 @@ const DECISIVE: [&str; 11] = [
 ];
 
 /// Whether `found` is `rendered`, plus additions that other plugins may make.
-pub(super) fn is_ours(found: &Value, rendered: &Value) -> bool {
+pub(super) fn is_rendered_as(found: &Value, rendered: &Value) -> bool {
     match (found, rendered) {
         (Value::Object(found), Value::Object(rendered)) => {
             rendered.iter().all(|(key, value)| matches_field(key, found, value))
@@ -71,9 +71,9 @@ fn matches_field(key: &str, found: &Map<String, Value>, rendered: &Value) -> boo
                 && found
                     .iter()
                     .zip(rendered)
-                    .all(|(found, rendered)| is_ours(found, rendered))
+                    .all(|(found, rendered)| is_rendered_as(found, rendered))
         }
-        _ => is_ours(found, rendered),
+        _ => is_rendered_as(found, rendered),
     }
 }
 
@@ -86,6 +86,6 @@ fn same_quantity(found: &Value, rendered: &Value) -> bool {
 fn keyed(found: &[Value], rendered: &[Value], key: &str) -> bool {
     rendered.iter().all(|ours| {
         let mut same = found.iter().filter(|other| other.get(key) == ours.get(key));
-        same.next().is_some_and(|other| is_ours(other, ours)) && same.next().is_none()
+        same.next().is_some_and(|other| is_rendered_as(other, ours)) && same.next().is_none()
     })
 }

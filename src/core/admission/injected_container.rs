@@ -2,8 +2,8 @@
 //! behaviour as it was.
 
 use super::draft::{self, Draft, Volumes};
-use super::ours::is_ours;
 use super::pod::{Pod, Projected, Quantity};
+use super::rendering::is_rendered_as;
 use super::select;
 use crate::api::Resources;
 use crate::path::{is_plain, is_within};
@@ -73,7 +73,7 @@ impl InjectedContainer<'_> {
         let mut init_containers = pod.spec.init_containers.iter();
         match init_containers.position(|container| *container.name == *name) {
             None => draft.init_containers.prepend(name, rendered),
-            Some(i) if is_rendering(pod, i, name, &rendered, sealed) => {}
+            Some(i) if is_up_to_date(pod, i, name, &rendered, sealed) => {}
             Some(i) => draft.init_containers.replace(i, name, rendered),
         }
     }
@@ -228,7 +228,7 @@ fn is_guaranteed(pod: &Pod<'_>) -> bool {
 /// Whether the init container at a position is our rendering. Others may add mounts and variables, but not of our
 /// volumes, and not those that an earlier rendering had. To a sealed one they may not add what would make it run, read or
 /// trust something else.
-fn is_rendering(pod: &Pod<'_>, index: usize, name: &str, rendered: &Value, sealed: bool) -> bool {
+fn is_up_to_date(pod: &Pod<'_>, index: usize, name: &str, rendered: &Value, sealed: bool) -> bool {
     let Some(found) = pod.init_container(index) else {
         return false;
     };
@@ -242,7 +242,7 @@ fn is_rendering(pod: &Pod<'_>, index: usize, name: &str, rendered: &Value, seale
         names(&found).difference(&names(rendered)).cloned().collect()
     };
     let variables = added("env", "name");
-    is_ours(&found, rendered)
+    is_rendered_as(&found, rendered)
         && !added("volumeMounts", "name")
             .iter()
             .any(|volume| volume.starts_with(names::PIECE_PREFIX))
