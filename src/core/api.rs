@@ -1,7 +1,7 @@
 //! The policy types as people write them: `InjectionPolicy` and `ClusterInjectionPolicy`, `vertex-injector.dev/v1alpha1`.
 //!
 //! Every list and string is bounded and the rules that the API server can check sit beside the fields they guard.
-//! [`validate`] checks the same and more without a cluster; [`crate::admission::Policy`] is the form that works.
+//! [`schema`] checks the same without a cluster; [`crate::policy`] compiles them to the form that works, or to all their errors.
 
 mod agents;
 mod broker;

@@ -77,7 +77,7 @@ pub struct Traits {
 const EVERY: &[Client] = &Client::ALL;
 
 /// Clients that run Claude Code or Anthropic's SDKs.
-pub const CLAUDE: &[Client] = &[ClaudeCode, Ambient, Kartograph];
+const CLAUDE: &[Client] = &[ClaudeCode, Ambient, Kartograph];
 
 /// What most clients take for "on".
 const ON: &[&str] = &["1", "true", "yes", "on"];

@@ -31,7 +31,7 @@ fn compiled(spec: Value) -> Compiled {
 }
 
 /// The only sidecar of a policy, a preset with a Secret.
-fn sidecar(preset: Preset, more: Value) -> Sidecar {
+fn sidecar(preset: Preset, more: &Value) -> Sidecar {
     let mut sidecar = json!({"preset": preset, "credential": {"secret": {"secretName": "s"}}});
     let more = more.as_object().unwrap().clone();
     sidecar.as_object_mut().unwrap().extend(more);
@@ -93,7 +93,7 @@ fn an_unusable_policy_still_says_which_pods_it_selects() {
 #[test]
 fn every_preset_listens_on_loopback_only_and_on_the_port_that_it_is_given() {
     for preset in Preset::ALL {
-        let command = sidecar(preset, json!({})).command.at(9999).join(" ");
+        let command = sidecar(preset, &json!({})).command.at(9999).join(" ");
         assert!(
             command.contains(" 127.0.0.1 ") && command.contains("--port 9999"),
             "{command}"
@@ -104,7 +104,7 @@ fn every_preset_listens_on_loopback_only_and_on_the_port_that_it_is_given() {
 
 #[test]
 fn names_ports_and_keys_of_presets_differ() {
-    let all = Preset::ALL.map(|preset| sidecar(preset, json!({})));
+    let all = Preset::ALL.map(|preset| sidecar(preset, &json!({})));
     let names: BTreeSet<&str> = all.iter().map(|sidecar| sidecar.name.as_str()).collect();
     let keys: BTreeSet<&str> = all.iter().filter_map(|sidecar| sidecar.mcp_key.as_deref()).collect();
     let ports: BTreeSet<u16> = Preset::ALL.into_iter().map(|preset| preset.known().port).collect();
@@ -128,8 +128,8 @@ fn every_preset_hands_its_server_the_credential() {
 
 #[test]
 fn a_port_moves_only_where_the_command_can_be_told() {
-    let preset = sidecar(Preset::Github, json!({}));
+    let preset = sidecar(Preset::Github, &json!({}));
     assert!(matches!(preset.port, Listen::From(port) if port.number() == 8480));
-    let own = sidecar(Preset::Github, json!({"command": ["server"]}));
+    let own = sidecar(Preset::Github, &json!({"command": ["server"]}));
     assert!(matches!(own.port, Listen::At(port) if port.number() == 8480));
 }

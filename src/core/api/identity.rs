@@ -111,20 +111,3 @@ pub struct ServiceAccountKey {
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     pub key: String,
 }
-
-impl WorkloadIdentityFederation {
-    /// Audience of the projected token.
-    pub fn token_audience(&self) -> String {
-        let default = || format!("https://iam.googleapis.com/{}", self.provider);
-        self.audience.clone().unwrap_or_else(default)
-    }
-
-    /// Audiences of tokens that the provider takes: the policy's, and the provider's own name in both spellings.
-    pub fn audiences(&self) -> [String; 3] {
-        [
-            self.token_audience(),
-            format!("https://iam.googleapis.com/{}", self.provider),
-            format!("//iam.googleapis.com/{}", self.provider),
-        ]
-    }
-}

@@ -117,6 +117,9 @@ pub enum Isolation {
 impl Access {
     /// Whether a broker holds the credential in the agent's place.
     pub fn has_broker(self) -> bool {
-        self != Self::File
+        match self {
+            Self::File => false,
+            Self::Metadata | Self::Proxy => true,
+        }
     }
 }

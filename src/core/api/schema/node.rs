@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// A schema. Keywords that are not listed make it unreadable, so none can be forgotten in silence; those of type
-/// [`IgnoredAny`] describe, or are checked by [`crate::api::validate`] (the CEL rules).
+/// [`IgnoredAny`] describe, or are checked by [`crate::policy`] (the CEL rules).
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct Node {
