@@ -236,7 +236,7 @@ impl FromStr for Url {
         let secure = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
-            _ => return Err("is neither https nor http"),
+            _ => return Err("is not usable: it is neither https nor http"),
         };
         let address = authority.parse()?;
         Ok(Self { uri, secure, address })
