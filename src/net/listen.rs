@@ -1,4 +1,4 @@
-//! The accept loop of the broker's ports: plain HTTP/1.1, bounded in connections and in patience.
+//! The accept loop, bounded in connections, and the server of the sidecars' ports: plain HTTP/1.1, bounded in patience, too.
 
 use super::framing::Watched;
 use anyhow::Context;
@@ -14,8 +14,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 use tokio_io_timeout::TimeoutWriter;
 use tracing::{debug, warn};
@@ -37,7 +37,7 @@ const SEND_BUFFER: u32 = 64 * 1024;
 /// How many connections wait in the kernel's queue.
 const BACKLOG: u32 = 1024;
 
-/// How long to pause when the system gives us no more connections.
+/// How long to pause when the system gives us no more connections, most likely for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// In a request's extensions: it came with a length and in chunks, which servers understand in different ways.
@@ -74,20 +74,7 @@ where
     http.timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD);
-    let places = Arc::new(Semaphore::new(connections));
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                warn!(%error, "cannot accept a connection");
-                sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        // Answers are small or streams; waiting for more to fill a segment would only delay them.
-        if let Err(error) = stream.set_nodelay(true) {
-            debug!(%error, "cannot set TCP_NODELAY");
-        }
+    accept(&listener, connections, |stream, peer, place| {
         let (http, handle) = (http.clone(), handle.clone());
         tokio::spawn(async move {
             let stream = Watched::new(stream, MAX_HEAD);
@@ -112,9 +99,35 @@ where
             let mut stream = TimeoutWriter::new(stream);
             stream.set_timeout(Some(WRITE_TIMEOUT));
             if let Err(error) = http.serve_connection(TokioIo::new(Box::pin(stream)), service).await {
-                debug!(%error, "a connection ended early");
+                debug!(%error, %peer, "a connection ended early");
             }
             drop(place);
         });
+    })
+    .await;
+}
+
+/// Accepts connections until dropped: at most `connections` at a time, for as long as each keeps its place; more wait in the
+/// kernel's queue.
+pub async fn accept(
+    listener: &TcpListener,
+    connections: usize,
+    mut serve: impl FnMut(TcpStream, SocketAddr, OwnedSemaphorePermit),
+) {
+    let places = Arc::new(Semaphore::new(connections));
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                // Answers are one write, or streams; waiting for more to fill a segment would only delay them.
+                if let Err(error) = stream.set_nodelay(true) {
+                    debug!(%error, %peer, "cannot set TCP_NODELAY");
+                }
+                serve(stream, peer, place);
+            }
+            Err(error) => {
+                warn!(%error, "cannot accept a connection");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
     }
 }

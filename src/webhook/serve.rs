@@ -1,4 +1,4 @@
-//! The accept loop: connections in, each bounded in every direction, and out again without losing a request.
+//! Connections in, each bounded in every direction, and out again without losing a request.
 
 use axum::Router;
 use axum::body::Body;
@@ -15,23 +15,20 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tracing::{debug, warn};
+use vertex_injector_net::listen::accept;
 
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a client may not take what we send.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long to pause when the system gives us no more connections, most likely for lack of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A listener and what is behind it.
 pub(crate) struct Server {
@@ -84,26 +81,15 @@ impl Server {
             handshake_failures,
             drain: drain.clone(),
         });
-        let places = Arc::new(Semaphore::new(limits.connections));
         let connections = TaskTracker::new();
         let give_up = CancellationToken::new();
-        let accepting = async {
-            while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-                match listener.accept().await {
-                    Ok((stream, peer)) => {
-                        let (shared, give_up) = (Arc::clone(&shared), give_up.clone());
-                        connections.spawn(async move {
-                            give_up.run_until_cancelled(shared.connection(stream, peer)).await;
-                            drop(place);
-                        });
-                    }
-                    Err(error) => {
-                        warn!(%error, "cannot accept a connection");
-                        sleep(ACCEPT_PAUSE).await;
-                    }
-                }
-            }
-        };
+        let accepting = accept(&listener, limits.connections, |stream, peer, place| {
+            let (shared, give_up) = (Arc::clone(&shared), give_up.clone());
+            connections.spawn(async move {
+                give_up.run_until_cancelled(shared.connection(stream, peer)).await;
+                drop(place);
+            });
+        });
         drain.closing.run_until_cancelled(accepting).await;
         drop(listener);
         connections.close();
@@ -131,10 +117,6 @@ struct Shared {
 impl Shared {
     async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
         let _open = Open::count(&self.open);
-        // A response is one write; waiting for more to fill a segment would only delay it.
-        if let Err(error) = stream.set_nodelay(true) {
-            debug!(%error, %peer, "cannot set TCP_NODELAY");
-        }
         let Some(tls) = &self.tls else {
             return self.http(stream, peer).await;
         };
