@@ -15,12 +15,22 @@ pub fn foreign(request: &Parts) -> Option<&'static str> {
     if TRACES.iter().any(|name| request.headers.contains_key(name)) {
         return Some("requests from web pages, and those that were forwarded, are not answered");
     }
-    // A page that a browser loads can let its own name resolve to 127.0.0.1, but it cannot choose the Host header.
-    let mut hosts = request.headers.get_all(HOST).iter();
-    match (hosts.next().map(|host| host.to_str()), hosts.next()) {
-        (Some(Ok(host)), None) if is_own(host) => None,
-        _ => Some("this host name is not this pod's; ask 127.0.0.1 or localhost"),
-    }
+    (!asks_for(&request.headers, &NAMES)).then_some("this host name is not this pod's; ask 127.0.0.1 or localhost")
+}
+
+/// Whether a request is for a host of one of these names, on whatever port: exactly one `Host`, in any case.
+///
+/// A page that a browser loads can let its own name resolve to 127.0.0.1, but it cannot choose this header.
+pub fn asks_for(headers: &HeaderMap, names: &[&str]) -> bool {
+    let mut hosts = headers.get_all(HOST).iter();
+    let (Some(host), None) = (hosts.next().and_then(|host| host.to_str().ok()), hosts.next()) else {
+        return false;
+    };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    names.iter().any(|own| name.eq_ignore_ascii_case(own))
 }
 
 /// Whether a request asks for another protocol, after which nobody would look at what passes.
@@ -30,12 +40,4 @@ pub fn upgrades(headers: &HeaderMap) -> bool {
         .iter()
         .flat_map(|value| value.as_bytes().split(|&b| b == b','));
     headers.contains_key(UPGRADE) || options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
-}
-
-fn is_own(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    };
-    NAMES.iter().any(|own| name.eq_ignore_ascii_case(own))
 }

@@ -7,12 +7,13 @@
 use super::metrics::{Counters, Handout};
 use super::token::{IdTokens, NoIdToken, Supply, TokenError, Tokens};
 use axum::body::Body;
-use http::header::{CONTENT_TYPE, HOST, LOCATION, RETRY_AFTER, SERVER};
+use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, SERVER};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use vertex_injector_core::endpoint::NODE_METADATA;
+use vertex_injector_net::local;
 use zeroize::Zeroizing;
 
 const ROOT: &str = "/computeMetadata/v1";
@@ -21,11 +22,13 @@ const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 const FLAVOR: HeaderName = HeaderName::from_static("metadata-flavor");
 
 /// Names by which a client may know the metadata server.
-const OWN_HOSTS: [&str; 5] = [
+const OWN_HOSTS: [&str; 7] = [
     "127.0.0.1",
     "localhost",
     "metadata.google.internal",
+    "metadata.google.internal.",
     "metadata",
+    "metadata.",
     NODE_METADATA,
 ];
 
@@ -204,17 +207,7 @@ fn refuse(request: &Parts) -> Option<Response<Body>> {
 
 /// Whether a request is for the metadata server by one of its own names.
 pub(super) fn own_host(request: &Parts) -> bool {
-    let mut hosts = request.headers.get_all(HOST).iter();
-    let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return false;
-    };
-    let Ok(host) = host.to_str() else { return false };
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let name = name.strip_suffix('.').unwrap_or(name);
-    OWN_HOSTS.iter().any(|own| name.eq_ignore_ascii_case(own))
+    local::asks_for(&request.headers, &OWN_HOSTS)
 }
 
 /// The parameters that matter.

@@ -3,7 +3,7 @@
 //! Both ways only what is listed passes, so credentials, overrides, forwarding and hop-by-hop headers need no list of their own.
 
 use super::refusal::{Reason, Refusal};
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, ORIGIN, RETRY_AFTER};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, ORIGIN, RETRY_AFTER};
 use http::header::{HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
 use http::{Method, StatusCode};
@@ -46,7 +46,7 @@ const FAMILY: &str = "x-vertex-ai-llm-";
 pub fn is_probe(request: &Parts) -> bool {
     let headers = &request.headers;
     let has_body = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
-    request.method == Method::GET && request.uri == "/" && own_host(headers) && !has_body
+    request.method == Method::GET && request.uri == "/" && local::asks_for(headers, &OWN_HOSTS) && !has_body
 }
 
 /// Checks everything of a request's head except its target.
@@ -74,7 +74,7 @@ pub fn check(request: &Parts) -> Result<(), Refusal> {
         ));
     }
     // A page that a browser loads can let its own name resolve to 127.0.0.1, but it can choose neither of these headers.
-    if !own_host(headers) {
+    if !local::asks_for(headers, &OWN_HOSTS) {
         return Err(denied(Reason::Host, "this host name is not the proxy's: use 127.0.0.1"));
     }
     if headers.contains_key(ORIGIN) {
@@ -153,19 +153,6 @@ fn is_plainly_framed(headers: &HeaderMap) -> bool {
     let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
     let chunked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
     encodings.next().is_none_or(chunked) && encodings.next().is_none()
-}
-
-fn own_host(headers: &HeaderMap) -> bool {
-    let mut hosts = headers.get_all(HOST).iter();
-    let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return false;
-    };
-    let Ok(host) = host.to_str() else { return false };
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    };
-    OWN_HOSTS.iter().any(|own| name.eq_ignore_ascii_case(own))
 }
 
 /// `application/json`, perhaps with `charset=utf-8`.
