@@ -1,6 +1,6 @@
 //! `vertex-injector copy`: our image has no other program that could copy this one.
 
-use crate::Ending;
+use crate::ending::Ending;
 use anyhow::Context;
 use std::fs::{File, Permissions};
 use std::io;

@@ -4,9 +4,11 @@
 
 pub mod broker;
 mod copy;
+mod ending;
 pub mod exec;
 mod flags;
 mod probe;
 mod verbs;
 
-pub use verbs::{Ending, Verb, exit_code};
+pub use ending::{Ending, exit_code};
+pub use verbs::Verb;

@@ -1,6 +1,6 @@
 //! `vertex-injector probe`: of a broker or of a wrapper, whichever runs in this container.
 
-use crate::Ending;
+use crate::ending::Ending;
 use crate::flags::{Contract, Told, of, one};
 use crate::{broker, exec};
 use clap::{Arg, ArgAction};

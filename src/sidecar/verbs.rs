@@ -1,9 +1,8 @@
-//! The verbs that run in pods, and what their ending means for the shell.
+//! The verbs that run in pods.
 
+use crate::ending::Ending;
 use crate::{broker, copy, exec, probe};
 use clap::Subcommand;
-use std::process::ExitCode;
-use vertex_injector_net::remarks::say;
 
 /// A verb with its arguments.
 // Arguments are built when their verb is called: brokers are many, and small. That is why the list of verbs has its lines from
@@ -78,23 +77,6 @@ Examples:
     Copy(copy::Args),
 }
 
-/// How a verb ended that did not fail.
-pub enum Ending {
-    /// All is well.
-    Done,
-    /// A pod was denied, a policy is invalid, or a sidecar is not ready.
-    Refused,
-    /// As the command ended that was run.
-    Code(u8),
-}
-
-impl Ending {
-    /// [`Self::Refused`], or else [`Self::Done`].
-    pub fn refused_if(refused: bool) -> Self {
-        if refused { Self::Refused } else { Self::Done }
-    }
-}
-
 impl Verb {
     /// Runs it to its end.
     ///
@@ -106,19 +88,6 @@ impl Verb {
             Self::Probe(args) => Ok(probe::run(&args)),
             Self::Exec(args) => exec::run(args).map(Ending::Code),
             Self::Copy(args) => copy::run(&args),
-        }
-    }
-}
-
-/// What the shell learns of an ending. An error is on standard error when this returns.
-pub fn exit_code(ending: anyhow::Result<Ending>) -> ExitCode {
-    match ending {
-        Ok(Ending::Done) => ExitCode::SUCCESS,
-        Ok(Ending::Refused) => ExitCode::from(1),
-        Ok(Ending::Code(code)) => ExitCode::from(code),
-        Err(error) => {
-            say("error", &format!("{error:#}"));
-            ExitCode::from(2)
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The kubelet cannot ask over the network, because the broker listens on loopback only.
 
-use super::proxy::SERVER_NAME;
+use super::proxy::refusal::SERVER_NAME;
 use anyhow::{Context, bail};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};

@@ -38,9 +38,6 @@ use vertex::{Place, Vertex};
 use vertex_injector_core::contract::proxy::{Publisher, Rules};
 use vertex_injector_net::upstream::authorization;
 
-/// `Server` of the proxy's own answers, by which the probe knows it.
-pub const SERVER_NAME: &str = "vertex-injector";
-
 /// Bodies up to this many bytes are inspected where they are: it takes less time than another thread.
 const INSPECTED_AT_ONCE: usize = 256 * 1024;
 

@@ -1,7 +1,7 @@
 //! The control listener: health, a refresh on request, and, only if it was asked for, the credential for git.
 
 use super::fields::Current;
-use super::refresh::{Asking, BETWEEN, NotNow, Outcome};
+use super::refresh::{Asking, NotNow, Outcome};
 use axum::body::Body;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use vertex_injector_core::contract::git::GitCredentials;
 use vertex_injector_net::local::foreign;
+use vertex_injector_net::refresh::BETWEEN;
 use vertex_injector_net::secret::Secret;
 use zeroize::Zeroizing;
 

@@ -8,18 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
-
-/// A credential is replaced when less than this remains, or 30 % of its life, whichever comes first.
-const REFRESH_BEFORE: Duration = Duration::from_mins(10);
-
-/// Shortest time between two fetches that nobody asked for.
-const SHORTEST: Duration = Duration::from_secs(5);
-
-/// First and longest pause between attempts while the source is down.
-const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-
-/// Pause after a refusal: somebody has to change something, but may do so without restarting us.
-const AFTER_REFUSAL: Duration = Duration::from_mins(1);
+use vertex_injector_net::refresh::{BETWEEN, Schedule, due};
 
 /// What came of a fetch that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,9 +23,6 @@ pub enum Outcome {
 
 /// Somebody asks for a fetch, and is told what came of it.
 pub type Request = oneshot::Sender<Outcome>;
-
-/// Shortest time between two fetches that are asked for: whoever asks is the agent or moved by it, and the source is shared.
-pub const BETWEEN: Duration = Duration::from_secs(30);
 
 /// Asks for fetches, from wherever it is cloned to not too often.
 #[derive(Debug, Clone)]
@@ -100,8 +86,7 @@ pub struct Refresher<F, C, J> {
 /// What is remembered between two attempts.
 struct Memory {
     expires: Option<Instant>,
-    pause: Duration,
-    told: Option<FetchError>,
+    schedule: Schedule<FetchError>,
     asked: Option<Request>,
     /// Whether there ever was a credential.
     started: bool,
@@ -120,8 +105,7 @@ where
     pub async fn run(mut self) -> Result<(), Unusable> {
         let mut memory = Memory {
             expires: None,
-            pause: BACKOFF.0,
-            told: None,
+            schedule: Schedule::default(),
             asked: None,
             started: false,
         };
@@ -139,7 +123,7 @@ where
             };
             let (outcome, next) = match fetched {
                 Ok(credential) => self.take(credential, asked, &mut memory)?,
-                Err(failure) => (Outcome::Failed, self.failed(failure, &mut memory)),
+                Err(failure) => (Outcome::Failed, self.failed(&failure, &mut memory)),
             };
             if let Some(asked) = memory.asked.take() {
                 // Who asked may have gone.
@@ -178,12 +162,11 @@ where
                 detail: unusable.to_string(),
                 advice: "check what the source answers, and the fields that --env and --file name",
             };
-            return Ok((Outcome::Failed, self.failed(failure, memory)));
+            return Ok((Outcome::Failed, self.failed(&failure, memory)));
         }
-        if memory.told.take().is_some() {
+        if memory.schedule.succeeded() {
             info!("the credential can be fetched again");
         }
-        memory.pause = BACKOFF.0;
         memory.started = true;
         memory.expires = expires;
         let fields = Arc::new(fields);
@@ -195,14 +178,14 @@ where
             changed
         });
         let outcome = if changed { Outcome::Changed } else { Outcome::Unchanged };
-        Ok((outcome, next(asked, expires, self.interval)))
+        let next = expires.map_or(asked + self.interval, |expires| due(asked, expires));
+        Ok((outcome, next))
     }
 
-    /// When to try again. One line for each kind of trouble, not for each attempt.
-    fn failed(&self, failure: FetchError, memory: &mut Memory) -> Instant {
-        let wait = if failure.refused { AFTER_REFUSAL } else { memory.pause };
-        memory.pause = (memory.pause * 2).min(BACKOFF.1);
-        if memory.told.as_ref() != Some(&failure) {
+    /// When to try again.
+    fn failed(&self, failure: &FetchError, memory: &mut Memory) -> Instant {
+        let (next, news) = memory.schedule.failed(failure, (self.jitter)());
+        if news {
             let has = self.publish.borrow().is_some();
             if failure.refused {
                 error!(
@@ -219,10 +202,8 @@ where
                     "no credential at the moment, trying again"
                 );
             }
-            memory.told = Some(failure);
         }
-        // Between half and all of it, so that many sidecars do not come back at once.
-        Instant::now() + wait.mul_f64(0.5 + (self.jitter)().clamp(0.0, 1.0) / 2.0)
+        next
     }
 }
 
@@ -237,14 +218,4 @@ fn expire(publish: &watch::Sender<Option<Arc<Fields>>>, memory: &mut Memory) {
     memory.expires = None;
     publish.send_replace(None);
     warn!("the credential has ended before there was another");
-}
-
-/// When less than 600 s or 30 % of its life remain, whichever comes first; but not within its first quarter.
-fn next(asked: Instant, expires: Option<Instant>, interval: Duration) -> Instant {
-    let Some(expires) = expires else {
-        return asked + interval;
-    };
-    let life = expires.saturating_duration_since(asked);
-    let early = life.saturating_sub(REFRESH_BEFORE).min(life.mul_f64(0.7));
-    asked + early.max(life / 4).max(SHORTEST)
 }

@@ -7,6 +7,9 @@ use prometheus_client::encoding::EncodeLabelValue;
 use serde_json::json;
 use vertex_injector_core::contract::proxy::Feature;
 
+/// `Server` of the proxy's own answers, by which the probe knows it.
+pub const SERVER_NAME: &str = "vertex-injector";
+
 /// Why the proxy did not let a request through, or had nothing to pass on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum Reason {
@@ -121,7 +124,7 @@ impl Refusal {
             CONTENT_TYPE,
             HeaderValue::from_static("application/json; charset=UTF-8"),
         );
-        headers.insert(SERVER, HeaderValue::from_static(super::SERVER_NAME));
+        headers.insert(SERVER, HeaderValue::from_static(SERVER_NAME));
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }

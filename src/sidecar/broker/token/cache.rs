@@ -3,32 +3,17 @@
 //! A single task fetches and publishes; requests only look. So there are never two fetches at once, however many clients
 //! ask, and a client that goes away cancels nothing.
 
-use super::{AccessToken, TokenError};
+use super::access::{AccessToken, TokenError};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{error, info, warn};
-
-/// A token is replaced when less than this remains, or 30 % of its life, whichever comes first: clients treat a token as
-/// stale with up to 5 minutes left.
-const REFRESH_BEFORE: Duration = Duration::from_mins(10);
+use vertex_injector_net::refresh::{BETWEEN, Schedule, due};
 
 /// No token is handed out with less than this remaining.
 const USELESS_BELOW: Duration = Duration::from_secs(10);
-
-/// First and longest pause between attempts while upstream is down.
-const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-
-/// Pause after a refusal: somebody has to change something, but may do so without restarting us.
-const AFTER_REFUSAL: Duration = Duration::from_mins(1);
-
-/// Shortest time between two successful fetches.
-const SHORTEST: Duration = Duration::from_secs(5);
-
-/// Shortest time between fetching a token and replacing it because Google rejected it.
-const AFTER_DISTRUST: Duration = Duration::from_secs(30);
 
 /// How long a request waits for the very first token.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -114,18 +99,16 @@ where
     F: Fn() -> T,
     T: Future<Output = Result<AccessToken, TokenError>>,
 {
-    let mut pause = BACKOFF.0;
-    let mut told: Option<TokenError> = None;
+    let mut schedule = Schedule::default();
     loop {
         let mut earliest = None;
         let next = match fetch().await {
             Ok(token) => {
-                earliest = Some(token.fetched + AFTER_DISTRUST);
-                if told.take().is_some() {
+                earliest = Some(token.fetched + BETWEEN);
+                if schedule.succeeded() {
                     info!("tokens are available again");
                 }
-                pause = BACKOFF.0;
-                let next = refresh_at(&token);
+                let next = due(token.fetched, token.expires);
                 publish.send_replace(State {
                     token: Some(token),
                     failure: None,
@@ -133,21 +116,13 @@ where
                 next
             }
             Err(failure) => {
-                let wait = if failure.refused { AFTER_REFUSAL } else { pause };
-                pause = (pause * 2).min(BACKOFF.1);
-                // Between half and all of it, so that many brokers do not come back at once.
-                let next = Instant::now() + wait.mul_f64(0.5 + jitter().clamp(0.0, 1.0) / 2.0);
-                // One line for each kind of trouble, not for each attempt.
-                if told
-                    .as_ref()
-                    .is_none_or(|told| (told.hop, told.refused) != (failure.hop, failure.refused))
-                {
+                let (next, news) = schedule.failed(&failure, jitter());
+                if news {
                     if failure.refused {
                         error!(hop = %failure.hop, detail = failure.detail, advice = failure.hop.advice(), "token refused");
                     } else {
                         warn!(hop = %failure.hop, detail = failure.detail, "no token at the moment, trying again");
                     }
-                    told = Some(failure.clone());
                 }
                 publish.send_modify(|state| state.failure = Some((failure, next)));
                 next
@@ -170,12 +145,4 @@ where
             () = publish.closed() => return,
         }
     }
-}
-
-/// When less than 600 s or 30 % of its life remain, whichever comes first; but not within its first quarter, so that tokens
-/// of few minutes are not fetched in a loop.
-fn refresh_at(token: &AccessToken) -> Instant {
-    let life = token.expires.saturating_duration_since(token.fetched);
-    let early = life.saturating_sub(REFRESH_BEFORE).min(life.mul_f64(0.7));
-    token.fetched + early.max(life / 4).max(SHORTEST)
 }

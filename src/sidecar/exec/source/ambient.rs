@@ -6,7 +6,7 @@
 
 pub mod bootstrap;
 
-use super::{Credential, FetchError, LIMITS, accept, client};
+use super::credential::{Credential, FetchError, LIMITS, accept, client};
 use crate::exec::fields::Fields;
 use aws_lc_rs::rsa::OAEP_SHA256_MGF1SHA256;
 use base64::Engine;
@@ -15,7 +15,6 @@ use bootstrap::Bootstrap;
 use std::time::Duration;
 use tokio::time::sleep;
 use tracing::debug;
-use vertex_injector_core::endpoint::Endpoint;
 use vertex_injector_net::egress::Egress;
 use vertex_injector_net::secret::Secret;
 use vertex_injector_net::upstream::{Answer, Upstream};

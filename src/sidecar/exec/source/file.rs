@@ -1,6 +1,6 @@
 //! A credential in files: one file, or a directory with one file for each field, such as a mounted Secret.
 
-use super::{Credential, FetchError};
+use super::credential::{Credential, FetchError};
 use crate::exec::fields::{Fields, MAX_FIELDS};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
 //! A credential from an endpoint that accepts the pod's projected token: a JSON object of fields, with `expires_in` (seconds)
 //! or `expires_at` (RFC 3339, or seconds since 1970) if its end is known.
 
-use super::{Credential, FetchError, LIMITS, accept, client, file};
+use super::credential::{Credential, FetchError, LIMITS, accept, client};
+use super::file;
 use crate::exec::fields::Fields;
 use jiff::Timestamp;
 use std::path::PathBuf;

@@ -1,6 +1,5 @@
 //! What the exchange needs to begin: five variables, all of them, checked before anything else happens.
 
-use super::Endpoint;
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -8,6 +7,7 @@ use rustls_pki_types::SubjectPublicKeyInfoDer;
 use rustls_pki_types::pem::PemObject;
 use std::collections::BTreeMap;
 use vertex_injector_core::allowed::Allowed;
+use vertex_injector_core::endpoint::Endpoint;
 
 /// The variables. The child gets none of them.
 pub const VARIABLES: [&str; 5] = [
