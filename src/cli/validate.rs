@@ -8,10 +8,11 @@ use anyhow::bail;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::PathBuf;
-use vertex_injector_core::admission::{Operator, Policy, PolicyObject};
+use vertex_injector_core::admission::{Operator, PolicyObject};
 use vertex_injector_core::api::FieldError;
 use vertex_injector_core::manifest::Place;
 use vertex_injector_core::manifest::policies::{Other, Policies, Unusable};
+use vertex_injector_core::validation::Judgement;
 use vertex_injector_sidecar::Ending;
 
 /// Check policies as the API server and the webhook do, all errors at once
@@ -66,9 +67,7 @@ struct Verdict {
     kind: String,
     namespace: Option<String>,
     name: String,
-    errors: Vec<FieldError>,
-    warnings: Vec<String>,
-    notes: Vec<String>,
+    judgement: Judgement,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
@@ -88,11 +87,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
     } = Policies::among(&documents, &namespace);
     let mut verdicts: Vec<_> = objects
         .into_iter()
-        .map(|(place, policy)| Verdict::compiled(place, &policy, &operator))
+        .map(|(place, policy)| Verdict::fitting(place, &policy, &operator))
         .chain(
             unusable
                 .into_iter()
-                .map(|unusable| Verdict::refused(unusable, &operator)),
+                .map(|unusable| Verdict::misshapen(unusable, &operator)),
         )
         .collect();
     if verdicts.is_empty() {
@@ -105,39 +104,32 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
         Format::Json => serde_json::to_string_pretty(&data(&verdicts, &others))? + "\n",
     })?;
     Ok(Ending::refused_if(
-        verdicts.iter().any(|verdict| !verdict.errors.is_empty()),
+        verdicts.iter().any(|verdict| !verdict.judgement.errors.0.is_empty()),
     ))
 }
 
 impl Verdict {
     /// The verdict about a policy that fits its schema.
-    fn compiled(place: Place, object: &PolicyObject, operator: &Operator) -> Self {
-        let policy = Policy::compile(object, operator);
-        let mut notes = policy.notes().to_vec();
-        let kind = match object {
-            PolicyObject::Namespaced(_) => "InjectionPolicy",
-            PolicyObject::Cluster(object) => {
-                if object.metadata.namespace.is_some() {
-                    notes.push(
-                        "metadata.namespace is ignored: a ClusterInjectionPolicy belongs to no namespace".to_owned(),
-                    );
-                }
-                "ClusterInjectionPolicy"
-            }
+    fn fitting(place: Place, object: &PolicyObject, operator: &Operator) -> Self {
+        let (kind, metadata) = match object {
+            PolicyObject::Namespaced(object) => ("InjectionPolicy", &object.metadata),
+            PolicyObject::Cluster(object) => ("ClusterInjectionPolicy", &object.metadata),
+        };
+        let namespace = match object {
+            PolicyObject::Namespaced(_) => metadata.namespace.clone(),
+            PolicyObject::Cluster(_) => None,
         };
         Self {
             place,
             kind: kind.to_owned(),
-            namespace: policy.name().namespace.clone(),
-            name: policy.name().name.clone(),
-            errors: policy.errors().0.clone(),
-            warnings: policy.unreachable().map(str::to_owned).into_iter().collect(),
-            notes,
+            namespace,
+            name: metadata.name.clone().unwrap_or_default(),
+            judgement: Judgement::of_policy(object, operator),
         }
     }
 
-    /// The verdict about an object that does not fit its schema, with what else is wrong where that can be told.
-    fn refused(unusable: Unusable, operator: &Operator) -> Self {
+    /// The verdict about an object that does not fit its schema.
+    fn misshapen(unusable: Unusable, operator: &Operator) -> Self {
         let Unusable {
             place,
             kind,
@@ -146,22 +138,12 @@ impl Verdict {
             errors,
             object,
         } = unusable;
-        let mut errors = errors.0;
-        if let Some(object) = object {
-            for error in &Policy::compile(&object, operator).errors().0 {
-                if errors.iter().all(|known| known.field != error.field) {
-                    errors.push(error.clone());
-                }
-            }
-        }
         Self {
             place,
             kind,
             namespace,
             name,
-            errors,
-            warnings: Vec::new(),
-            notes: Vec::new(),
+            judgement: Judgement::of_misshapen(errors, object.as_deref(), operator),
         }
     }
 }
@@ -173,16 +155,16 @@ fn words(verdicts: &[Verdict], ignored: &[Other]) -> Result<String, std::fmt::Er
     let mut text = String::new();
     for verdict in verdicts {
         let title = clean(&format!("{}: {}/{}", verdict.place, verdict.kind, verdict.name));
-        for FieldError { field, problem } in &verdict.errors {
+        for FieldError { field, problem } in &verdict.judgement.errors.0 {
             writeln!(text, "{title}: {ERROR}{}{ERROR:#}: {}", clean(field), clean(problem))?;
         }
-        if verdict.errors.is_empty() {
+        if verdict.judgement.errors.0.is_empty() {
             writeln!(text, "{title}: {VALID}valid{VALID:#}")?;
         }
-        for warning in &verdict.warnings {
+        if let Some(warning) = &verdict.judgement.unreachable {
             writeln!(text, "{title}: {WARNING}warning{WARNING:#}: {}", clean(warning))?;
         }
-        for note in &verdict.notes {
+        for note in &verdict.judgement.notes {
             writeln!(text, "{title}: note: {}", clean(note))?;
         }
     }
@@ -201,7 +183,9 @@ fn data(verdicts: &[Verdict], ignored: &[Other]) -> Value {
         .iter()
         .map(|verdict| {
             let errors: Vec<_> = verdict
+                .judgement
                 .errors
+                .0
                 .iter()
                 .map(|error| json!({"field": error.field, "problem": error.problem}))
                 .collect();
@@ -211,10 +195,10 @@ fn data(verdicts: &[Verdict], ignored: &[Other]) -> Value {
                 "kind": verdict.kind,
                 "namespace": verdict.namespace,
                 "name": verdict.name,
-                "valid": verdict.errors.is_empty(),
+                "valid": verdict.judgement.errors.0.is_empty(),
                 "errors": errors,
-                "warnings": verdict.warnings,
-                "notes": verdict.notes,
+                "warnings": Vec::from_iter(&verdict.judgement.unreachable),
+                "notes": verdict.judgement.notes,
             })
         })
         .collect();

@@ -3,11 +3,12 @@
 //! The webhook and the command line are two callers of the same functions: [`review`] takes an AdmissionReview,
 //! [`decide`] a pod. Both end in one [`Decision`], which everything else (response, log, metrics, `explain`) only shows.
 //!
-//! Read in this order: `review` (the envelope), `pod` (the lean view), `set` and `policy` (which policy), `decide` (the
-//! whole), `select` (which containers), `recognise` and `gate` (what is left alone), `ports` (where ours listen), `plan` with
-//! `settings` and `sidecar` (the units), `injected_container` (what our containers have in common), `limits` (what a proxy
-//! would refuse), `resulting` and `isolation` (the pod as it will be, and what a broker must not meet in it), `draft` and
-//! `finding` (what all of them want and note), `rendering` and `patch` (what is there already, and how the rest is written).
+//! Read in this order: `envelope` and `review` (bytes in and out), `pod` (the lean view), `set` and `policy` (which
+//! policy), `decide` (the whole), `select` (which containers), `recognise` and `gate` (what is left alone), `ports` (where
+//! ours listen), `plan` with `settings` and `sidecar` (the units), `injected_container` (what our containers have in common),
+//! `limits` (what a proxy would refuse), `resulting` and `isolation` (the pod as it will be, and what a broker must not meet
+//! in it), `draft` and `finding` (what all of them want and note), `rendering` and `patch` (what is there already, and how
+//! the rest is written).
 
 mod by_name;
 mod compiler;
@@ -15,6 +16,7 @@ mod decide;
 mod decision;
 mod draft;
 mod env;
+pub(crate) mod envelope;
 mod explain;
 mod finding;
 mod gate;
@@ -42,8 +44,9 @@ pub use crate::policy::{GkeBinding, Needed};
 pub use compiler::Compiler;
 pub use decide::decide;
 pub use decision::{Change, Decision, Outcome, Reason, Unit, UnitState};
+pub use envelope::BadReview;
 pub use finding::{Class, Finding};
 pub use pod::Pod;
 pub use policy::{Compiled, Policy, PolicyName, PolicyObject};
-pub use review::{BadReview, Review, review};
+pub use review::{Review, review};
 pub use set::{Labels, Namespaces, PolicySet};

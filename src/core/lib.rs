@@ -3,8 +3,9 @@
 //! Data flows one way. [`api`] holds the policies as people write them, [`clients`] the variables that each client
 //! reads, [`names`] everything that we own in a pod, [`reserved`] what no policy may take of it, [`operator`] what the
 //! operator of the cluster allows. [`policy`] compiles, [`admission`] decides, [`manifest`] finds pods and policies in
-//! files. [`presets`] knows the servers of credential sidecars, [`git`] what their git proxies let through. [`contract`] is what the
-//! programs beside an agent are told; it, and what it needs, is all that is left without the feature `injector`.
+//! files, [`validation`] says what is wrong with a policy. [`presets`] knows the servers of credential sidecars, [`git`]
+//! what their git proxies let through. [`contract`] is what the programs beside an agent are told; it, and what it needs, is
+//! all that is left without the feature `injector`.
 
 #[cfg(feature = "injector")]
 pub mod admission;
@@ -33,3 +34,5 @@ pub mod presets;
 pub mod quantity;
 #[cfg(feature = "injector")]
 pub mod reserved;
+#[cfg(feature = "injector")]
+pub mod validation;

@@ -11,7 +11,7 @@ use vertex_injector_net::telemetry::{DEFAULT_LEVELS, LogFormat};
 /// files no cluster is needed.
 #[derive(clap::Args, Debug, Clone)]
 pub struct Args {
-    /// Where admission reviews are served over HTTPS (POST /mutate)
+    /// Where admission reviews are served over HTTPS (POST /mutate of pods, POST /validate of policies)
     #[arg(
         long,
         env = "VERTEX_INJECTOR_LISTEN",
@@ -77,7 +77,8 @@ pub struct Args {
     )]
     pub tls_san: Vec<ServerName<'static>>,
 
-    /// The MutatingWebhookConfiguration whose caBundle is kept in agreement with the self-made certificate
+    /// The MutatingWebhookConfiguration and the ValidatingWebhookConfiguration of this name, whose caBundle is kept in
+    /// agreement with the self-made certificate
     #[arg(
         long,
         env = "VERTEX_INJECTOR_WEBHOOK_CONFIGURATION",

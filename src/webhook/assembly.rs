@@ -7,15 +7,17 @@ use super::certs::{Keeper, Places};
 use super::gke::Reconciler;
 use super::kubernetes::Cluster;
 use super::live_list::LiveList;
-use super::mutate::{self, Admission};
+use super::mutate::Admission;
 use super::policies::Current;
 use super::policy_dir::PolicyDir;
 use super::policy_watch::Watch;
 use super::ready::Readiness;
+use super::reviews::{self, Reviews};
 use super::serve::{Limits, Server};
 use super::status::Queue;
 use super::tls::{self, Certificate, HotCert};
 use super::tls_files::TlsFiles;
+use super::validate::Validation;
 use super::webhook::{Addresses, Webhook};
 use crate::metrics::Metrics;
 use anyhow::{Context, anyhow};
@@ -36,7 +38,7 @@ use vertex_injector_core::operator::Operator;
 const HTTPS_LIMITS: Limits = Limits {
     connections: 1024,
     idle: Duration::from_mins(2),
-    grace: Duration::from_secs(mutate::REQUEST_TIMEOUT.as_secs() + 1),
+    grace: Duration::from_secs(reviews::REQUEST_TIMEOUT.as_secs() + 1),
 };
 
 /// Bounds of the port for probes and metrics.
@@ -198,13 +200,20 @@ impl Assembly {
                 tasks.spawn(named("status of policies", status.write(client.clone())));
                 let gke = Reconciler::new(client.clone(), Arc::clone(&current), Arc::clone(&metrics));
                 tasks.spawn(named("GKE workload identity", gke.run()));
-                Some(LiveList::new(client, operator, Arc::clone(&metrics)))
+                Some(LiveList::new(client, Arc::clone(&operator), Arc::clone(&metrics)))
             }
         };
 
-        let admission = Admission {
-            policies: Arc::clone(&current),
-            live,
+        let reviews = Reviews {
+            admission: Admission {
+                policies: Arc::clone(&current),
+                live,
+                metrics: Arc::clone(&metrics),
+            },
+            validation: Validation {
+                operator,
+                metrics: Arc::clone(&metrics),
+            },
             bodies: Bodies::new(),
             metrics: Arc::clone(&metrics),
         };
@@ -212,7 +221,7 @@ impl Assembly {
             https: Server {
                 listener: https,
                 tls: Some(Arc::new(tls::server_config(hot)?)),
-                router: mutate::router(Arc::new(admission)),
+                router: reviews::router(Arc::new(reviews)),
                 limits: HTTPS_LIMITS,
                 open: metrics.connections.clone(),
                 handshake_failures: metrics.handshake_failures.clone(),

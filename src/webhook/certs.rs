@@ -1,5 +1,5 @@
 //! Self-made certificates, for clusters without cert-manager: one Secret that all replicas share, and the `caBundle`
-//! of the webhook configuration, kept whatever a `helm upgrade` or a person does to either.
+//! of both webhook configurations, kept whatever a `helm upgrade` or a person does to either.
 
 mod bundle;
 
@@ -8,11 +8,13 @@ use super::ready::Part;
 use super::tls::HotCert;
 use anyhow::{Context, anyhow, bail};
 use bundle::{Bundle, Due};
-use futures::{Stream, StreamExt, stream};
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 use k8s_openapi::ByteString;
-use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PartialObjectMeta, Patch, PatchParams, PostParams};
+use kube::core::ClusterResourceScope;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Event, watcher};
 use kube::{Api, Client};
@@ -41,6 +43,7 @@ const ATTEMPTS: usize = 5;
 pub(crate) struct Places {
     pub(crate) namespace: String,
     pub(crate) secret: String,
+    /// Of the MutatingWebhookConfiguration and of the ValidatingWebhookConfiguration.
     pub(crate) configuration: String,
     pub(crate) names: Vec<ServerName<'static>>,
 }
@@ -51,7 +54,48 @@ pub(crate) struct Keeper {
     places: Places,
     hot: Arc<HotCert>,
     served: Part,
+    /// For reviews of pods.
     trusted: Part,
+    /// For reviews of policies.
+    trusted_with_policies: Part,
+}
+
+/// A kind of webhook configuration, as far as certificates go.
+trait Configuration:
+    kube::Resource<DynamicType = (), Scope = ClusterResourceScope> + Clone + Debug + DeserializeOwned
+{
+    /// Its webhooks, each with its name and what the API server trusts.
+    fn webhooks(&self) -> Vec<(&str, Option<&ByteString>)>;
+
+    /// Notes that the API server does not trust us at this moment.
+    fn distrusted(trusted: &Part, why: String);
+}
+
+impl Configuration for MutatingWebhookConfiguration {
+    fn webhooks(&self) -> Vec<(&str, Option<&ByteString>)> {
+        let all = self.webhooks.iter().flatten();
+        all.map(|webhook| (&*webhook.name, webhook.client_config.ca_bundle.as_ref()))
+            .collect()
+    }
+
+    /// A pod would be refused.
+    fn distrusted(trusted: &Part, why: String) {
+        trusted.missing(why);
+    }
+}
+
+impl Configuration for ValidatingWebhookConfiguration {
+    fn webhooks(&self) -> Vec<(&str, Option<&ByteString>)> {
+        let all = self.webhooks.iter().flatten();
+        all.map(|webhook| (&*webhook.name, webhook.client_config.ca_bundle.as_ref()))
+            .collect()
+    }
+
+    /// A policy would be stored unseen, which is no reason to refuse pods: an installation must be whole to become ready,
+    /// and need not be so to stay it.
+    fn distrusted(trusted: &Part, why: String) {
+        trusted.still_missing(why);
+    }
 }
 
 impl Keeper {
@@ -63,6 +107,7 @@ impl Keeper {
             hot,
             served: part("certificate"),
             trusted: part("caBundle"),
+            trusted_with_policies: part("caBundle for policies"),
         }
     }
 
@@ -71,11 +116,13 @@ impl Keeper {
         let mut trouble = Trouble::with("cannot keep the certificate");
         let mut pauses = Pause::default();
         let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(self.client.clone(), &self.places.namespace);
-        let configurations = Api::<PartialObjectMeta<MutatingWebhookConfiguration>>::all(self.client.clone());
-        let mut changes = stream::select(
+        let mutating = Api::<PartialObjectMeta<MutatingWebhookConfiguration>>::all(self.client.clone());
+        let validating = Api::<PartialObjectMeta<ValidatingWebhookConfiguration>>::all(self.client.clone());
+        let mut changes = stream::select_all([
             changes(secrets, &self.places.secret),
-            changes(configurations, &self.places.configuration),
-        );
+            changes(mutating, &self.places.configuration),
+            changes(validating, &self.places.configuration),
+        ]);
         loop {
             let next = match self.check().await {
                 Ok(()) => {
@@ -99,15 +146,16 @@ impl Keeper {
         let bundle = bundle.inspect_err(|error| {
             self.served.still_missing(format!("{error:#}"));
             self.trusted.still_missing("waiting for the certificate");
+            self.trusted_with_policies.still_missing("waiting for the certificate");
         })?;
         self.hot.serve(&bundle.certificate(&secret)?);
         self.served.met();
-        let configuration = format!("MutatingWebhookConfiguration {}", self.places.configuration);
-        let trusted = self.trust(bundle.ca_bundle()).await.context(configuration);
-        // While the API server is away, nobody knows better than what was true last.
-        trusted.inspect_err(|error| self.trusted.still_missing(format!("{error:#}")))?;
-        self.trusted.met();
-        Ok(())
+        let ca = bundle.ca_bundle();
+        let pods = self.trust::<MutatingWebhookConfiguration>(ca, &self.trusted).await;
+        let policies = self
+            .trust::<ValidatingWebhookConfiguration>(ca, &self.trusted_with_policies)
+            .await;
+        pods.and(policies)
     }
 
     /// The certificates of the Secret, made or renewed first if they are due.
@@ -173,54 +221,57 @@ impl Keeper {
         Ok(())
     }
 
-    /// Writes `ca` into every webhook of the configuration that has another one.
-    async fn trust(&self, ca: &[u8]) -> anyhow::Result<()> {
-        let api = Api::<MutatingWebhookConfiguration>::all(self.client.clone());
-        let known = call(api.get_opt(&self.places.configuration)).await?;
-        let webhooks = match known.map(|configuration| configuration.webhooks.unwrap_or_default()) {
-            Some(webhooks) if !webhooks.is_empty() => webhooks,
-            Some(_) => return Err(self.distrusted("it has no webhooks")),
-            None => {
-                let remedy = "it does not exist: install the chart, or name another one with --webhook-configuration";
-                return Err(self.distrusted(remedy));
-            }
+    /// Writes `ca` into every webhook of a configuration that has another one.
+    async fn trust<C: Configuration>(&self, ca: &[u8], trusted: &Part) -> anyhow::Result<()> {
+        let configuration = format!("{} {}", C::kind(&()), self.places.configuration);
+        // While the API server is away, nobody knows better than what was true last.
+        self.write_ca::<C>(ca, |why| C::distrusted(trusted, format!("{configuration}: {why}")))
+            .await
+            .context(configuration.clone())
+            .inspect_err(|error| trusted.still_missing(format!("{error:#}")))?;
+        trusted.met();
+        Ok(())
+    }
+
+    /// `distrusted` is told why when the API server does not trust us at this moment.
+    async fn write_ca<C: Configuration>(&self, ca: &[u8], distrusted: impl Fn(&str)) -> anyhow::Result<()> {
+        let refuse = |why: &'static str| {
+            distrusted(why);
+            Err(anyhow!(why))
         };
+        let api = Api::<C>::all(self.client.clone());
+        let Some(known) = call(api.get_opt(&self.places.configuration)).await? else {
+            return refuse("it does not exist: install the chart, or name another one with --webhook-configuration");
+        };
+        let webhooks = known.webhooks();
+        if webhooks.is_empty() {
+            return refuse("it has no webhooks");
+        }
         let wanted = ByteString(ca.to_vec());
         let mut operations = Vec::new();
-        for (i, webhook) in webhooks.iter().enumerate() {
-            if webhook.client_config.ca_bundle.as_ref() != Some(&wanted) {
-                // Not a server-side apply: that would create an entry which a `helm upgrade` removes at this moment.
-                operations.push(json!({"op": "test", "path": format!("/webhooks/{i}/name"), "value": webhook.name}));
-                let path = format!("/webhooks/{i}/clientConfig/caBundle");
-                operations.push(json!({"op": "add", "path": path, "value": wanted}));
-            }
+        for (i, (name, _)) in webhooks.iter().enumerate().filter(|(_, (_, ca))| *ca != Some(&wanted)) {
+            // Not a server-side apply: that would create an entry which a `helm upgrade` removes at this moment.
+            operations.push(json!({"op": "test", "path": format!("/webhooks/{i}/name"), "value": name}));
+            let path = format!("/webhooks/{i}/clientConfig/caBundle");
+            operations.push(json!({"op": "add", "path": path, "value": wanted}));
         }
         if operations.is_empty() {
             return Ok(());
         }
-        self.distrusted("its caBundle is not that of the Secret");
+        distrusted("its caBundle is not that of the Secret");
         let patch = Patch::Json::<()>(serde_json::from_value(operations.into())?);
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
         call(api.patch(&self.places.configuration, &params, &patch)).await?;
-        info!(configuration = self.places.configuration, "wrote the caBundle");
+        info!(kind = %C::kind(&()), configuration = self.places.configuration, "wrote the caBundle");
         Ok(())
-    }
-
-    /// Notes that the API server does not trust us at this moment.
-    fn distrusted(&self, why: &str) -> anyhow::Error {
-        self.trusted.missing(format!(
-            "MutatingWebhookConfiguration {}: {why}",
-            self.places.configuration
-        ));
-        anyhow!("{why}")
     }
 }
 
 /// Says when one object may have changed. Its content is none of our business here: no key passes through.
-fn changes<K>(api: Api<PartialObjectMeta<K>>, name: &str) -> impl Stream<Item = ()> + Send + Unpin + use<K>
+fn changes<K>(api: Api<PartialObjectMeta<K>>, name: &str) -> BoxStream<'static, ()>
 where
     K: kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {

@@ -1,7 +1,8 @@
-//! The admission server: everything around [`vertex_injector_core::admission::review`].
+//! The admission server: everything around [`vertex_injector_core::admission::review`] and
+//! [`vertex_injector_core::validation::review`].
 //!
-//! The request path is `serve` (connections) → `body` (bytes) → `mutate` (answer), and touches nothing but an
-//! immutable snapshot of the policies. Everything else runs beside it: `policy_watch` or `policy_dir` make the
+//! The request path is `serve` (connections) → `reviews` and `body` (bytes) → `mutate` or `validate` (answer), and
+//! touches nothing but an immutable snapshot of the policies. Everything else runs beside it: `policy_watch` or `policy_dir` make the
 //! snapshots of `policies`, `certs` or `tls_files` the certificate of `tls`; `status` and `gke` tell the cluster.
 
 mod admin;
@@ -20,10 +21,14 @@ mod policies;
 mod policy_dir;
 mod policy_watch;
 mod ready;
+mod refusal;
+mod reviews;
 mod serve;
+mod shown;
 mod status;
 mod tls;
 mod tls_files;
+mod validate;
 mod webhook;
 
 use anyhow::{Context, bail};

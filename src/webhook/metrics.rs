@@ -10,6 +10,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt::{self, Write};
 use vertex_injector_core::admission::{Outcome, Reason};
+use vertex_injector_core::validation;
 
 /// Upper bounds in seconds. A review takes some tens of microseconds; a live list and a slow client take more.
 const REVIEW_SECONDS: [f64; 15] = [
@@ -20,8 +21,10 @@ const REVIEW_SECONDS: [f64; 15] = [
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Answered reviews.
+    /// Answered reviews of pods.
     pub reviews: Family<ReviewLabels, Counter>,
+    /// Answered reviews of policies.
+    pub policy_reviews: Family<PolicyReviewLabels, Counter>,
     /// From the head of the request to the answer, in seconds.
     pub review_seconds: Histogram,
     /// Requests that were no review that we could answer.
@@ -51,6 +54,12 @@ pub struct Metrics {
 pub struct ReviewLabels {
     outcome: Code<Outcome>,
     reason: Code<Reason>,
+}
+
+/// Labels of [`Metrics::policy_reviews`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PolicyReviewLabels {
+    outcome: Code<validation::Outcome>,
 }
 
 /// Labels of [`Metrics::bad_requests`].
@@ -127,6 +136,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("vertex_injector");
         let metrics = Self {
             reviews: Family::default(),
+            policy_reviews: Family::default(),
             review_seconds: Histogram::new(REVIEW_SECONDS),
             bad_requests: Family::default(),
             policies: Family::default(),
@@ -151,8 +161,13 @@ impl Metrics {
         }
         registry.register(
             "reviews",
-            "Admission reviews answered, by outcome and reason",
+            "Admission reviews of pods answered, by outcome and reason",
             metrics.reviews.clone(),
+        );
+        registry.register(
+            "policy_reviews",
+            "Admission reviews of policies answered, by outcome",
+            metrics.policy_reviews.clone(),
         );
         registry.register_with_unit(
             "review_duration",
@@ -206,7 +221,14 @@ impl Metrics {
         Self { registry, ..metrics }
     }
 
-    /// Counts an answered review.
+    /// Counts an answered review of a policy.
+    pub fn policy_reviewed(&self, outcome: validation::Outcome, seconds: f64) {
+        let labels = PolicyReviewLabels { outcome: Code(outcome) };
+        self.policy_reviews.get_or_create(&labels).inc();
+        self.review_seconds.observe(seconds);
+    }
+
+    /// Counts an answered review of a pod.
     pub fn reviewed(&self, outcome: Outcome, reason: Reason, seconds: f64) {
         let labels = ReviewLabels {
             outcome: Code(outcome),

@@ -76,6 +76,35 @@ fn without_the_webhook_agents_of_opted_in_namespaces_are_refused_and_nothing_els
 }
 
 #[test]
+fn a_bad_policy_that_is_stored_while_the_webhook_is_away_says_why_and_its_pods_are_refused() {
+    let Some(world) = World::start_or_explain() else { return };
+    let agents = world.opted_in("agents");
+    let bad = FRACTA.replace("REGION", "us-east5") + "env: [{name: ANTHROPIC_BASE_URL, value: x}]\n";
+    let words = r#"spec.env[0].name: "ANTHROPIC_BASE_URL" may not be set by a policy"#;
+    let refused = agents.refused_policy("agents", &bad);
+    assert!(refused.contains(words), "{refused}");
+
+    world.kill_webhook();
+    agents.write_policy("agents", &bad);
+    world.start_webhook();
+
+    agents.kubectl(&[
+        "wait",
+        "--for=jsonpath={.status.conditions[0].reason}=Invalid",
+        "injectionpolicy/agents",
+        "--timeout=10s",
+    ]);
+    let ready = agents.get(&["injectionpolicy", "agents"])["status"]["conditions"][0].clone();
+    assert_eq!(ready["status"], "False");
+    assert!(ready["message"].as_str().unwrap().contains(words), "{ready}");
+    let error = agents.refusal(&agent("refused"));
+    assert!(
+        error.contains("policy agents/agents selects this pod and is invalid") && error.contains(words),
+        "{error}"
+    );
+}
+
+#[test]
 fn after_a_restart_of_the_api_server_policies_are_followed_again() {
     let Some(world) = World::start_or_explain() else { return };
     let agents = world.opted_in("agents");

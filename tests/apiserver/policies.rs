@@ -38,13 +38,15 @@ fn the_definitions_are_established_and_explain_themselves() {
     assert!(explained.contains("provider\t<string> -required-"), "{explained}");
 }
 
-/// The cases are those of `tests/schema`, which shows that the command line refuses them for these fields.
+/// The cases are those of `tests/schema`, which shows that the command line refuses them for these fields. What the schema
+/// refuses the API server refuses before it asks anybody, in its own words; the rest, in those of the webhook.
 #[test]
-fn what_the_schema_refuses_offline_the_api_server_refuses_for_the_same_fields() {
+fn every_policy_that_validate_refuses_is_refused_by_the_api_server_for_the_same_fields() {
     let Some(world) = world() else { return };
     let cases = manifest::documents(include_str!("../schema/refused.yaml")).unwrap();
     // The same place in two spellings: `labels[app.kubernetes.io/name]` and `labels.app.kubernetes.io/name`.
     let key = Regex::new(r"\[([^0-9\]][^\]]*)\]").unwrap();
+    let config = world.folder().join("operator.yaml");
     let mut wrong = Vec::new();
     for case in cases {
         let mut object = case.get("object").cloned().unwrap_or_else(|| policy(&case["spec"]));
@@ -61,11 +63,42 @@ fn what_the_schema_refuses_offline_the_api_server_refuses_for_the_same_fields() 
                 wrong.push(format!("{}: not for {field}: {}", case["name"], answer.stderr));
             }
         }
-        if case["errors"].as_array().unwrap().is_empty() && !answer.success() {
-            wrong.push(format!("{}: refused: {}", case["name"], answer.stderr));
+        if case["errors"].as_array().unwrap().is_empty() {
+            let offline = vertex_injector(
+                &[
+                    "validate",
+                    "-f",
+                    "-",
+                    "--config",
+                    config.to_str().unwrap(),
+                    "-o",
+                    "json",
+                ],
+                &object.to_string(),
+            );
+            let offline: Value = serde_json::from_str(&offline.stdout).unwrap();
+            let words = words(&offline);
+            if words.is_empty() != answer.success() || !answer.stderr.contains(&words) {
+                wrong.push(format!("{}: {words}: {}", case["name"], answer.stderr));
+            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The errors that `validate -o json` finds with one policy, as the API server passes them on.
+fn words(verdict: &Value) -> String {
+    let errors = verdict["policies"][0]["errors"].as_array().unwrap().iter();
+    let errors: Vec<String> = errors
+        .map(|error| {
+            format!(
+                "{}: {}",
+                error["field"].as_str().unwrap(),
+                error["problem"].as_str().unwrap()
+            )
+        })
+        .collect();
+    errors.join("; ")
 }
 
 #[test]
@@ -74,58 +107,78 @@ fn a_policy_that_breaks_a_rule_beyond_the_schema_is_refused_with_the_field_offli
     let federation = json!({"workloadIdentityFederation": {"provider":
         "projects/123456789012/locations/global/workloadIdentityPools/agents/providers/cluster"}});
     let config = world.folder().join("operator.yaml");
-    for (spec, field, what) in [
+    // Two of them are in CEL beside their field, which speaks first.
+    for (spec, field, what, by_webhook) in [
         (
             json!({"vertex": {"project": "my-project", "region": "us-east5", "clients": ["ClaudeCode"]}}),
             "spec",
             "identity",
+            false,
         ),
         (
             json!({"identity": federation, "agents": [{"containers": ["agent"]}]}),
             "spec.agents[0]",
             "podSelector",
+            false,
         ),
         (
             json!({"volumeMounts": [{"name": "helpers", "mountPath": "/opt/helpers"}], "volumes": [{"name": "tools", "emptyDir": {}}]}),
             "spec.volumeMounts[0].name",
             "tools",
+            true,
         ),
         (
             json!({"env": [{"name": "ANTHROPIC_BASE_URL", "value": "https://example.com"}]}),
             "spec.env[0].name",
             "ANTHROPIC_BASE_URL",
+            true,
         ),
         (
             json!({"authHelpers": [{"configMapName": "helpers", "mountPath": "/run/vertex-injector/program"}]}),
             "spec.authHelpers[0].mountPath",
             "/run/vertex-injector",
+            true,
         ),
         (
             json!({"tokens": [{"name": "api", "audience": "https://kubernetes.default.svc", "mountPath": "/var/run/x"}]}),
             "spec.tokens[0].audience",
             "https://kubernetes.default.svc",
+            true,
         ),
         (
             json!({"sidecars": [{"name": "github", "image": "docker.io/evil/mcp:1", "port": 8091}]}),
             "spec.sidecars[0].image",
             "registry.example.com/mcp-*",
+            true,
         ),
     ] {
         let object = policy(&spec).to_string();
 
-        let offline = vertex_injector(&["validate", "-f", "-", "--config", config.to_str().unwrap()], &object);
+        let validate = [
+            "validate",
+            "-f",
+            "-",
+            "--config",
+            config.to_str().unwrap(),
+            "-o",
+            "json",
+        ];
+        let offline = vertex_injector(&validate, &object);
         assert_eq!(offline.code, Some(1), "{spec}");
         let refused = world
             .cluster
             .try_kubectl_stdin(&["create", "--filename", "-"], &object)
             .error();
 
-        for told in [&format!("{}{}", offline.stdout, offline.stderr), &refused] {
-            assert!(
-                told.contains(field) && told.contains(what),
-                "{spec} is refused with:\n{told}"
-            );
-        }
+        let words = words(&serde_json::from_str(&offline.stdout).unwrap());
+        assert!(
+            words.contains(field) && words.contains(what),
+            "{spec} is refused with:\n{words}"
+        );
+        assert!(
+            refused.contains(field) && refused.contains(&words) == by_webhook,
+            "{spec} is refused with:\n{refused}\nand not with:\n{words}"
+        );
     }
 }
 

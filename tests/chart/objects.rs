@@ -35,6 +35,7 @@ fn with_the_image_alone_everything_needed_is_installed_and_nothing_that_needs_ot
             "ValidatingAdmissionPolicyBinding",
             "ValidatingAdmissionPolicyBinding",
             "ValidatingAdmissionPolicyBinding",
+            "ValidatingWebhookConfiguration",
         ]
     );
 }
@@ -74,6 +75,10 @@ fn a_webhook_outside_the_cluster_is_called_by_its_url_and_nothing_runs_inside() 
             json!({"url": "https://webhook.example.com:8443/mutate"})
         );
     }
+    assert_eq!(
+        policy_webhook(&objects)["clientConfig"],
+        json!({"url": "https://webhook.example.com:8443/validate"})
+    );
 }
 
 #[test]
@@ -139,6 +144,24 @@ fn each_agent_selector_becomes_a_webhook_that_can_hold_up_nothing_else() {
 }
 
 #[test]
+fn the_webhook_is_asked_about_policies_and_holds_up_none() {
+    let Some(helm) = helm() else { return };
+    let objects = objects(helm, &EVERY);
+    let webhook = policy_webhook(&objects);
+    assert_eq!(webhook["name"], "policies.vertex-injector.dev");
+    assert_eq!(webhook["clientConfig"]["service"]["path"], "/validate");
+    assert_eq!(webhook["failurePolicy"], "Ignore");
+    assert_eq!(webhook["sideEffects"], "None");
+    assert_eq!(webhook["matchPolicy"], "Equivalent");
+    assert_eq!(webhook["timeoutSeconds"], 3);
+    assert_eq!(
+        webhook["rules"],
+        json!([{"operations": ["CREATE", "UPDATE"], "apiGroups": ["vertex-injector.dev"], "apiVersions": ["v1alpha1"],
+                "resources": ["injectionpolicies", "clusterinjectionpolicies"]}])
+    );
+}
+
+#[test]
 fn without_a_namespace_selector_only_the_opt_in_label_counts() {
     let Some(helm) = helm() else { return };
     for webhook in webhooks(&objects(helm, &IMAGE)) {
@@ -160,11 +183,13 @@ fn without_a_namespace_selector_only_the_opt_in_label_counts() {
 fn the_ca_bundle_belongs_to_the_webhook_unless_the_certificate_is_yours() {
     let Some(helm) = helm() else { return };
     for values in [IMAGE, OUTSIDE] {
-        for webhook in webhooks(&objects(helm, &values)) {
+        let objects = objects(helm, &values);
+        for webhook in webhooks(&objects).iter().chain([policy_webhook(&objects)]) {
             assert!(webhook["clientConfig"].get("caBundle").is_none(), "{webhook}");
         }
     }
-    for webhook in webhooks(&objects(helm, &EVERY)) {
+    let objects = objects(helm, &EVERY);
+    for webhook in webhooks(&objects).iter().chain([policy_webhook(&objects)]) {
         let bundle = webhook["clientConfig"]["caBundle"].as_str().expect("a caBundle");
         let pem = base64::engine::general_purpose::STANDARD
             .decode(bundle)
@@ -261,7 +286,7 @@ fn the_webhook_may_do_what_it_needs_and_nothing_more() {
     let accounts =
         json!({"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get", "list", "watch", "patch"]});
     let configuration = json!({
-        "apiGroups": ["admissionregistration.k8s.io"], "resources": ["mutatingwebhookconfigurations"],
+        "apiGroups": ["admissionregistration.k8s.io"], "resources": ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
         "resourceNames": ["test-vertex-injector"], "verbs": ["get", "list", "watch", "patch"],
     });
 
@@ -292,4 +317,11 @@ fn the_webhook_may_do_what_it_needs_and_nothing_more() {
 fn webhooks(objects: &[Value]) -> &[Value] {
     let configuration = object(objects, "MutatingWebhookConfiguration", "injector");
     configuration["webhooks"].as_array().expect("webhooks")
+}
+
+/// The webhook that is asked about policies.
+fn policy_webhook(objects: &[Value]) -> &Value {
+    let webhooks = &object(objects, "ValidatingWebhookConfiguration", "injector")["webhooks"];
+    assert_eq!(webhooks.as_array().map(Vec::len), Some(1));
+    &webhooks[0]
 }

@@ -3,7 +3,7 @@
 use super::helm::{chart, helm, object, objects};
 use harness::process::repository;
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
@@ -318,14 +318,16 @@ fn only_names_of_the_code_are_used() {
     for guarded in [names::BROKER_CONTAINER, names::CREDENTIALS_VOLUME] {
         assert!(guard.contains(guarded), "{guarded}");
     }
-    let rules =
-        &object(&rendered, "ValidatingAdmissionPolicy", "-policies")["spec"]["matchConstraints"]["resourceRules"][0];
-    assert_eq!(rules["apiGroups"][0], names::GROUP);
-    assert_eq!(rules["apiVersions"][0], names::VERSION);
-    assert_eq!(
-        rules["resources"],
-        serde_json::json!(["injectionpolicies", "clusterinjectionpolicies"])
-    );
+    let asked = &object(&rendered, "ValidatingWebhookConfiguration", "injector")["webhooks"][0]["rules"][0];
+    let guard = object(&rendered, "ValidatingAdmissionPolicy", "-authors");
+    for rules in [asked, &guard["spec"]["matchConstraints"]["resourceRules"][0]] {
+        assert_eq!(rules["apiGroups"][0], names::GROUP);
+        assert_eq!(rules["apiVersions"][0], names::VERSION);
+        assert_eq!(
+            rules["resources"],
+            json!(["injectionpolicies", "clusterinjectionpolicies"])
+        );
+    }
 }
 
 #[test]

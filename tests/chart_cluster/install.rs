@@ -114,8 +114,10 @@ fn the_webhook_runs_where_only_restricted_pods_may() {
 #[test]
 fn the_webhooks_account_can_do_its_work_and_nothing_else() {
     let Some(release) = &*RELEASE else { return };
-    let configuration = "mutatingwebhookconfigurations.admissionregistration.k8s.io";
-    let own_configuration = format!("{configuration}/injector-vertex-injector");
+    let [mutating, validating] =
+        ["mutating", "validating"].map(|kind| format!("{kind}webhookconfigurations.admissionregistration.k8s.io"));
+    let [own_mutating, own_validating] =
+        [&mutating, &validating].map(|configurations| format!("{configurations}/injector-vertex-injector"));
     for (verbs, what, namespace, allowed) in [
         (
             "get list watch",
@@ -149,9 +151,12 @@ fn the_webhooks_account_can_do_its_work_and_nothing_else() {
         ),
         ("get list watch", "namespaces", "", true),
         ("create update patch delete", "namespaces", "", false),
-        ("get patch", &own_configuration, "", true),
-        ("update delete", &own_configuration, "", false),
-        ("get list watch patch", configuration, "", false),
+        ("get patch", &own_mutating, "", true),
+        ("get patch", &own_validating, "", true),
+        ("update delete", &own_mutating, "", false),
+        ("update delete", &own_validating, "", false),
+        ("get list watch patch", &mutating, "", false),
+        ("get list watch patch", &validating, "", false),
         ("create", "secrets", OWN, true),
         ("get update", "secrets/injector-vertex-injector-tls", OWN, true),
         ("delete", "secrets/injector-vertex-injector-tls", OWN, false),
@@ -182,6 +187,7 @@ fn the_webhooks_account_can_do_its_work_and_nothing_else() {
     // What it follows by name it may list by that name, and only so.
     for (kind, name, namespace) in [
         ("mutatingwebhookconfigurations", "injector-vertex-injector", "default"),
+        ("validatingwebhookconfigurations", "injector-vertex-injector", "default"),
         ("secrets", "injector-vertex-injector-tls", OWN),
     ] {
         let list = ["--as", ACCOUNT, "--namespace", namespace, "get", kind];
@@ -314,17 +320,17 @@ fn a_second_release_shares_nothing_with_the_first_and_leaves_nothing_behind() {
         "second",
         &[
             "--set",
-            "admissionPolicies.annotationGuard=true,admissionPolicies.brokerGuard=true,admissionPolicies.injectionGuard=true,admissionPolicies.policyRules=true",
+            "admissionPolicies.annotationGuard=true,admissionPolicies.brokerGuard=true,admissionPolicies.injectionGuard=true,admissionPolicies.authorGuard=true",
         ],
     );
     let labelled = || {
-        let kinds = "mutatingwebhookconfigurations,validatingadmissionpolicies,validatingadmissionpolicybindings,clusterroles,clusterrolebindings";
+        let kinds = "mutatingwebhookconfigurations,validatingwebhookconfigurations,validatingadmissionpolicies,validatingadmissionpolicybindings,clusterroles,clusterrolebindings";
         let all = release
             .cluster
             .get(&[kinds, "--selector", "app.kubernetes.io/instance=second"]);
         all["items"].as_array().expect("items").len()
     };
-    assert_eq!(labelled(), 11);
+    assert_eq!(labelled(), 12);
     release
         .cluster
         .helm(&["uninstall", "second", "--namespace", "second-system"]);
@@ -342,7 +348,7 @@ const SECOND: [&str; 6] = [
     "--set",
     "crds.install=false,namespaceSelector.matchLabels.nobody=here",
     "--set",
-    "admissionPolicies.annotationGuard=false,admissionPolicies.brokerGuard=false,admissionPolicies.injectionGuard=false,admissionPolicies.policyRules=false",
+    "admissionPolicies.annotationGuard=false,admissionPolicies.brokerGuard=false,admissionPolicies.injectionGuard=false,admissionPolicies.authorGuard=false",
 ];
 
 fn second(release: &Release, name: &str, more: &[&str]) {

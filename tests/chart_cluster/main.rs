@@ -6,13 +6,13 @@
     reason = "JSON is handed over as it is written"
 )]
 
+mod authors;
 mod guard;
 mod install;
 mod judge;
 mod life;
+mod network;
 mod release;
-mod rules;
 mod schema;
 mod selection;
-mod vocabulary;
 mod whole;

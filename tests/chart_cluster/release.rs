@@ -3,12 +3,8 @@
 use harness::kube::ControlPlane;
 use harness::process::{or_explain, repository};
 use serde_json::{Value, json};
-use std::fs;
-use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
-use vertex_injector_core::manifest;
-use vertex_injector_core::operator::Operator;
 
 /// The namespace of the release.
 pub const OWN: &str = "injector-system";
@@ -16,8 +12,6 @@ pub const OWN: &str = "injector-system";
 /// A control plane with the chart in it.
 pub struct Release {
     pub cluster: ControlPlane,
-    /// The settings that the chart has written.
-    pub operator: Operator,
     /// What Helm said at the end.
     pub notes: String,
 }
@@ -33,16 +27,8 @@ impl Release {
             &cluster,
             &upgrade("injector", OWN, &["--values", values.to_str().expect("UTF-8")]),
         );
-        let settings = cluster.get(&["--namespace", OWN, "configmap", "injector-vertex-injector"]);
-        let file = scratch("operator.yaml");
-        fs::write(&file, settings["data"]["operator.yaml"].as_str().expect("settings")).expect("write settings");
-        let operator = manifest::operator(&file).expect("the operator's settings");
         wait_until_served(&cluster);
-        Self {
-            cluster,
-            operator,
-            notes,
-        }
+        Self { cluster, notes }
     }
 }
 
@@ -77,16 +63,23 @@ pub fn helm(cluster: &ControlPlane, arguments: &[String]) -> String {
     cluster.helm(&arguments)
 }
 
-/// A file with these values.
-pub fn values_file(values: &Value) -> String {
-    let file = scratch("values.json");
-    fs::write(&file, values.to_string()).expect("write values");
-    file.display().to_string()
-}
+/// Two people who may write policies anywhere and nothing else.
+pub const WRITER: &str = "writer";
+pub const RUNNER: &str = "runner";
 
-/// A file of this process alone.
-fn scratch(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("chart-{}-{name}", std::process::id()))
+fn install_writers(cluster: &ControlPlane) {
+    let name = json!({"name": "policy-writer"});
+    let api = "rbac.authorization.k8s.io";
+    let users = [WRITER, RUNNER].map(|user| json!({"apiGroup": api, "kind": "User", "name": user}));
+    let rules = json!([{"apiGroups": ["vertex-injector.dev"], "resources": ["*"], "verbs": ["*"]}]);
+    for object in [
+        json!({"apiVersion": format!("{api}/v1"), "kind": "ClusterRole", "metadata": name, "rules": rules}),
+        json!({"apiVersion": format!("{api}/v1"), "kind": "ClusterRoleBinding", "metadata": name,
+               "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": "policy-writer"},
+               "subjects": users}),
+    ] {
+        cluster.apply(&object.to_string());
+    }
 }
 
 /// Waits until the API server heeds what was installed: it learns of its own configuration by watches.
@@ -105,10 +98,10 @@ pub fn wait_until_served(cluster: &ControlPlane) {
     ]);
     cluster.create_namespace("canary", &[("vertex-injector.dev/injection", "enabled")]);
     cluster.apply(&pod("canary", "canary", json!({})).to_string());
+    install_writers(cluster);
     let policy = json!({
         "apiVersion": "vertex-injector.dev/v1alpha1", "kind": "InjectionPolicy",
-        "metadata": {"name": "canary", "namespace": "canary"},
-        "spec": {"volumeMounts": [{"name": "none", "mountPath": "/canary"}]},
+        "metadata": {"name": "canary", "namespace": "canary"}, "spec": {},
     });
     let agent = pod("canary", "agent", json!({"vertex-injector.dev/inject": "true"}));
     let dry_run = ["create", "--dry-run=server", "--filename", "-"];
@@ -121,8 +114,10 @@ pub fn wait_until_served(cluster: &ControlPlane) {
         "canary",
         "vertex-injector.dev/policy-ref=x",
     ];
-    eventually("the policies' rules", || {
-        !cluster.try_kubectl_stdin(&dry_run, &policy.to_string()).success()
+    let as_writer = [&dry_run[..], &["--as", WRITER]].concat();
+    eventually("the authors' guard", || {
+        let ran = cluster.try_kubectl_stdin(&as_writer, &policy.to_string());
+        ran.stderr.contains("may not create pods")
     });
     eventually("the webhook configuration", || {
         let ran = cluster.try_kubectl_stdin(&dry_run, &agent.to_string());

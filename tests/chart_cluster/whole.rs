@@ -32,7 +32,7 @@ static GUARDED: LazyLock<Option<&Release>> = LazyLock::new(|| {
         "--set",
         "namespaceSelector.matchLabels.whole=yes",
         "--set",
-        "admissionPolicies.annotationGuard=false,admissionPolicies.brokerGuard=false,admissionPolicies.policyRules=false",
+        "admissionPolicies.annotationGuard=false,admissionPolicies.brokerGuard=false,admissionPolicies.authorGuard=false",
     ];
     helm(&release.cluster, &upgrade("whole", "whole-system", &values));
     release

@@ -9,6 +9,7 @@ use vertex_injector_core::api::crds;
 use vertex_injector_core::clients::{Setting, VARIABLES};
 use vertex_injector_core::contract::proxy::Publisher;
 use vertex_injector_core::names;
+use vertex_injector_core::validation;
 use vertex_injector_sidecar::broker::metrics::Counters;
 use vertex_injector_sidecar::broker::metrics::calls::{self, Counted};
 use vertex_injector_sidecar::broker::proxy::refusal;
@@ -87,6 +88,7 @@ fn the_reasons_exist() {
 fn the_metrics_exist() {
     let metrics = Metrics::new();
     metrics.reviewed(Outcome::Injected, Reason::Injected, 0.001);
+    metrics.policy_reviewed(validation::Outcome::Accepted, 0.001);
     let of_webhook = metrics.encode().expect("text");
     let of_broker = counted_by_a_broker();
     let named = quoted(&prose())

@@ -1,6 +1,9 @@
 //! The schema's checks without an API server say every error at once, by field, and show no secret.
 #![cfg(test)]
 
+mod review;
+mod rules;
+
 use serde_json::{Value, json};
 use vertex_injector_core::api::schema::{MAX_ERRORS, check};
 use vertex_injector_core::manifest;

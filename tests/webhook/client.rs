@@ -89,7 +89,14 @@ impl Connection {
     }
 
     pub async fn send(&mut self, body: impl Into<Body>) -> Answer {
-        let request = Request::builder().method(Method::POST).uri("/mutate?timeout=5s");
+        self.send_to("/mutate", body).await
+    }
+
+    /// Sends a body as a review of pods or of policies.
+    pub async fn send_to(&mut self, path: &str, body: impl Into<Body>) -> Answer {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("{path}?timeout=5s"));
         let request = request
             .header(header::HOST, "localhost")
             .header(header::CONTENT_TYPE, "application/json");

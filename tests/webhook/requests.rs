@@ -157,9 +157,13 @@ async fn other_methods_paths_and_content_types_are_refused() {
     assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(answer.headers[header::ALLOW], "POST");
     assert_eq!(answer.error(), "only POST is allowed here");
-    let answer = ask(Method::POST, "/validate", "application/json").await;
+    let answer = ask(Method::GET, "/validate", "application/json").await;
+    assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+    let answer = ask(Method::POST, "/convert", "application/json").await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
-    assert!(answer.error().contains("/mutate"), "{}", answer.error());
+    for path in ["/mutate", "/validate"] {
+        assert!(answer.error().contains(path), "{}", answer.error());
+    }
     let answer = ask(Method::POST, "/mutate", "application/yaml").await;
     assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert_eq!(answer.error(), "the content type must be application/json");
@@ -206,6 +210,71 @@ async fn a_review_leaves_one_log_event_and_one_count_and_no_value_of_the_pod() {
     );
     assert_eq!(webhook.metric("vertex_injector_review_duration_seconds_count").await, 1);
     assert_eq!(webhook.metric(r#"vertex_injector_policies{state="ready"}"#).await, 1);
+}
+
+#[tokio::test]
+async fn a_review_of_a_policy_is_answered_on_the_same_port_within_the_same_bounds() {
+    let log = Log::start();
+    let webhook = Running::start().await;
+    let mut connection = webhook.client().connect().await.unwrap();
+    let mut review = policy_review();
+    let answer = connection.send_to("/validate", review.to_string()).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let response: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(response["response"]["allowed"], false, "{response}");
+    let message = response["response"]["status"]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("spec.env[0].name: \"ANTHROPIC_BASE_URL\" may not be set by a policy"),
+        "{message}"
+    );
+    assert!(
+        message.contains("; spec.env[1].value: \"MY_TOKEN\" looks like a secret"),
+        "{message}"
+    );
+
+    review["request"]["object"]["spec"] = json!({});
+    let answer = connection.send_to("/validate", review.to_string()).await;
+    assert!(answer.body.contains("\"allowed\":true"), "{}", answer.body);
+
+    let events = log.events("answered a review of a policy");
+    assert_eq!(events.len(), 2);
+    assert_eq!(
+        (
+            &events[0]["namespace"],
+            &events[0]["policy"],
+            &events[0]["outcome"],
+            &events[0]["errors"]
+        ),
+        (&json!("team"), &json!("agents"), &json!("refused"), &json!(2)),
+    );
+    assert!(!log.text().contains("s3cr3t"), "{}", log.text());
+    for outcome in ["accepted", "refused"] {
+        let metric = format!("vertex_injector_policy_reviews_total{{outcome=\"{outcome}\"}}");
+        assert_eq!(webhook.metric(&metric).await, 1);
+    }
+    let answer = connection.send_to("/validate", vec![b' '; (8 << 20) + 1]).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+/// The review of a policy with two mistakes.
+fn policy_review() -> serde_json::Value {
+    json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
+            "kind": {"group": "vertex-injector.dev", "version": "v1alpha1", "kind": "InjectionPolicy"},
+            "operation": "UPDATE",
+            "name": "agents",
+            "namespace": "team",
+            "object": {
+                "apiVersion": "vertex-injector.dev/v1alpha1",
+                "kind": "InjectionPolicy",
+                "metadata": {"name": "agents", "namespace": "team"},
+                "spec": {"env": [{"name": "ANTHROPIC_BASE_URL", "value": "x"}, {"name": "MY_TOKEN", "value": "s3cr3t"}]},
+            },
+        },
+    })
 }
 
 #[tokio::test]

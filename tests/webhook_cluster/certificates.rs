@@ -11,12 +11,17 @@ use serde_json::json;
 async fn the_first_replica_makes_a_certificate_that_the_api_server_trusts() {
     let Some(world) = World::start().await else { return };
     let replica = Replica::start(&world).await;
-    eventually("only the configuration is missing", async || {
+    let missing = |part, kind| {
+        format!(
+            "{part}: {kind} vertex-injector: it does not exist: install the chart, or name another one with \
+             --webhook-configuration\n"
+        )
+    };
+    let pods = missing("caBundle", "MutatingWebhookConfiguration");
+    let policies = missing("caBundle for policies", "ValidatingWebhookConfiguration");
+    eventually("only the configurations are missing", async || {
         let (status, text) = replica.readyz().await;
-        status == StatusCode::SERVICE_UNAVAILABLE
-            && text
-                == "not ready\ncaBundle: MutatingWebhookConfiguration vertex-injector: it does not exist: install \
-                        the chart, or name another one with --webhook-configuration\n"
+        status == StatusCode::SERVICE_UNAVAILABLE && text == format!("not ready\n{pods}{policies}")
     })
     .await;
     let authority = world.authority().await.unwrap();
@@ -24,7 +29,8 @@ async fn the_first_replica_makes_a_certificate_that_the_api_server_trusts() {
 
     world.configure(&[replica.addresses.https]).await;
     replica.until_ready().await;
-    assert_eq!(world.ca_bundles().await, [authority]);
+    assert_eq!(world.ca_bundles().await, [authority.clone()]);
+    assert_eq!(world.policy_ca_bundle().await, authority);
 
     world.policy("agents", greeting("hello")).await;
     eventually("injected", async || {
@@ -64,8 +70,16 @@ async fn two_replicas_share_one_authority_and_restore_whatever_is_taken() {
         .patch("vertex-injector", &PatchParams::default(), &blank)
         .await
         .unwrap();
+    let blank = json!([{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]);
+    let blank = Patch::<()>::Json(serde_json::from_value(blank).unwrap());
+    world
+        .policy_configurations()
+        .patch("vertex-injector", &PatchParams::default(), &blank)
+        .await
+        .unwrap();
     eventually("restored", async || {
         world.ca_bundles().await == [authority.clone(), authority.clone()]
+            && world.policy_ca_bundle().await == authority
     })
     .await;
 

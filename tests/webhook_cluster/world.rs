@@ -1,7 +1,7 @@
 //! A control plane with our CRDs, a namespace for the webhook and one for agents.
 
 use harness::kube::ControlPlane;
-use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -119,6 +119,34 @@ impl World {
             .create(&PostParams::default(), &object.unwrap())
             .await
             .unwrap();
+        self.configure_policies(addresses[0]).await;
+    }
+
+    /// The same for policies.
+    pub async fn configure_policies(&self, address: SocketAddr) {
+        let object = serde_json::from_value(json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingWebhookConfiguration",
+            "metadata": {"name": "vertex-injector"},
+            "webhooks": [{
+                "name": "policies.vertex-injector.dev",
+                "clientConfig": {"url": format!("https://{address}/validate")},
+                "admissionReviewVersions": ["v1"],
+                "sideEffects": "None",
+                "failurePolicy": "Ignore",
+                "timeoutSeconds": 5,
+                "rules": [{"apiGroups": ["vertex-injector.dev"], "apiVersions": ["v1alpha1"],
+                           "operations": ["CREATE", "UPDATE"], "resources": ["injectionpolicies"]}],
+            }],
+        }));
+        self.policy_configurations()
+            .create(&PostParams::default(), &object.unwrap())
+            .await
+            .unwrap();
+    }
+
+    pub fn policy_configurations(&self) -> Api<ValidatingWebhookConfiguration> {
+        Api::all(self.client.clone())
     }
 
     pub fn configurations(&self) -> Api<MutatingWebhookConfiguration> {
@@ -146,6 +174,13 @@ impl World {
         bundles
             .map(|bundle| String::from_utf8(bundle.unwrap_or_default().0).unwrap())
             .collect()
+    }
+
+    /// The `caBundle` of the webhook for policies, as PEM.
+    pub async fn policy_ca_bundle(&self) -> String {
+        let configuration = self.policy_configurations().get("vertex-injector").await.unwrap();
+        let webhook = configuration.webhooks.unwrap().remove(0);
+        String::from_utf8(webhook.client_config.ca_bundle.unwrap_or_default().0).unwrap()
     }
 
     /// Creates an agent's pod without storing it: what the API server would store, or its refusal.

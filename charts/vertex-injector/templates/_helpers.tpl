@@ -96,6 +96,37 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- toYaml $selector }}
 {{- end }}
 
+{{- /* How the API server calls the webhook: dict root, path. */ -}}
+{{- define "vertex-injector.clientConfig" -}}
+{{- with .root.Values.webhook.url }}
+url: {{ printf "%s%s" (trimSuffix "/mutate" .) $.path | quote }}
+{{- else }}
+service:
+  name: {{ include "vertex-injector.fullname" .root }}
+  namespace: {{ .root.Release.Namespace }}
+  path: {{ .path }}
+  port: 443
+{{- end }}
+{{- /* In mode self-signed the field belongs to the webhook, so it must not be here at all. */}}
+{{- with .root.Values.certificates.caBundle }}
+caBundle: {{ b64enc . }}
+{{- end }}
+{{- end }}
+
+{{- /* The writing of policies; not of their status. */ -}}
+{{- define "vertex-injector.policyRules" -}}
+- apiGroups: [vertex-injector.dev]
+  apiVersions: [v1alpha1]
+  operations: [CREATE, UPDATE]
+  resources: [injectionpolicies, clusterinjectionpolicies]
+{{- end }}
+
+{{- /* What became stricter must not keep an old policy from being labelled, or its finalizers from being removed. */ -}}
+{{- define "vertex-injector.specChanges" -}}
+- name: spec-changes
+  expression: oldObject == null || object.spec != oldObject.spec
+{{- end }}
+
 {{- /* What the values have to agree on beside the schema. */ -}}
 {{- define "vertex-injector.check" -}}
 {{- $files := eq .Values.certificates.mode "files" }}

@@ -30,7 +30,7 @@ pub struct Pod<'a> {
 /// A string that borrows unless it holds escapes.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 /// What we read of `metadata`.
 #[derive(Debug, Default, Deserialize)]

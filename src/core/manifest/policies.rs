@@ -158,7 +158,11 @@ pub fn policy(object: &Value, namespace: &str) -> Result<PolicyObject, FieldErro
     typed_policy(object, namespace)
 }
 
-fn typed_policy(object: &Value, namespace: &str) -> Result<PolicyObject, FieldErrors> {
+/// Reads one policy, whether it fits its schema or not. Without `metadata.namespace` a namespaced one is for `namespace`.
+///
+/// # Errors
+/// The field whose value cannot be read.
+pub(crate) fn typed_policy(object: &Value, namespace: &str) -> Result<PolicyObject, FieldErrors> {
     let mut object = object.clone();
     drop_nulls(&mut object);
     if text(&object, "kind") == "ClusterInjectionPolicy" {

@@ -1,17 +1,13 @@
-//! The rules of policies that need the operator's lists or more than a CRD can say.
+//! The rules of policies that need the operator's lists or more than a schema can say.
 
-use crate::judge::{agree, api_server, cluster_policy, named, policy, validate};
-use crate::release::RELEASE;
-use harness::process::repository;
+use crate::review::{answer, cluster_policy, operator, policy};
 use serde_json::{Value, json};
-use std::fs;
-use std::net::IpAddr;
+use vertex_injector_core::validation::Judgement;
 
 const PROVIDER: &str = "projects/123/locations/global/workloadIdentityPools/pool/providers/prov";
 
 #[test]
 fn a_policy_that_uses_everything_rightly_is_accepted_in_both_kinds() {
-    let Some(release) = &*RELEASE else { return };
     let spec = json!({
         "priority": 10,
         "agents": [
@@ -41,23 +37,20 @@ fn a_policy_that_uses_everything_rightly_is_accepted_in_both_kinds() {
             {"name": "jira", "image": "registry.example.com/acme/mcp-jira@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "port": 8101, "mcpKey": "jira"},
         ],
     });
-    let policies = [policy("namespaced", spec.clone()), cluster_policy("cluster", spec)];
-    assert_eq!(agree(release, &policies), 0);
+    for object in [policy(&spec), cluster_policy(&spec)] {
+        assert_eq!(errors(&object), Vec::<String>::new());
+    }
 }
 
 #[test]
 fn a_mount_of_no_volume_is_refused_with_its_place_its_name_and_the_valid_names() {
-    let Some(release) = &*RELEASE else { return };
     let spec = json!({
         "volumes": [{"name": "scratch", "emptyDir": {}}],
         "podVolumes": ["workspace"],
         "volumeMounts": [{"name": "scratch", "mountPath": "/a"}, {"name": "x", "mountPath": "/b"}],
     });
-    for (name, object) in [
-        ("namespaced", policy("namespaced", spec.clone())),
-        ("cluster", cluster_policy("cluster", spec)),
-    ] {
-        let message = api_server(release, &[object])[name].clone().expect("a refusal");
+    for object in [policy(&spec), cluster_policy(&spec)] {
+        let message = errors(&object).join("; ");
         let expected =
             r#"spec.volumeMounts[1].name: "x" references no volume of this policy; valid names: [scratch, workspace]"#;
         assert!(message.contains(expected), "{message}");
@@ -66,16 +59,15 @@ fn a_mount_of_no_volume_is_refused_with_its_place_its_name_and_the_valid_names()
 
 #[test]
 fn everything_that_is_wrong_is_said_in_one_message_and_no_value_of_a_variable_is() {
-    let Some(release) = &*RELEASE else { return };
     let spec = json!({
         "agents": [{"podSelector": {}, "env": [{"name": "ANTHROPIC_BASE_URL", "value": "https://canary-1"}]}],
         "env": [{"name": "MY_TOKEN", "value": "canary-2"}],
         "sidecars": [{"name": "a", "image": "docker.io/evil:1", "port": 8090, "env": [{"name": "API_KEY", "value": "canary-3"}]}],
         "volumeMounts": [{"name": "x", "mountPath": "/run/vertex-injector/a"}],
     });
-    let message = api_server(release, &[policy("all", spec)])["all"]
-        .clone()
-        .expect("a refusal");
+    let answer = answer("CREATE", &policy(&spec)).to_string();
+    // As JSON has it.
+    let message = answer.replace("\\\"", "\"");
     for part in [
         r#"spec.agents[0].env[0].name: "ANTHROPIC_BASE_URL" may not be set by a policy: it routes or authenticates model calls"#,
         r#"spec.env[0].value: "MY_TOKEN" looks like a secret"#,
@@ -91,8 +83,7 @@ fn everything_that_is_wrong_is_said_in_one_message_and_no_value_of_a_variable_is
 }
 
 #[test]
-fn what_does_not_fit_together_is_refused_by_both() {
-    let Some(release) = &*RELEASE else { return };
+fn what_does_not_fit_together_is_refused() {
     let gke = json!({"gkeWorkloadIdentity": {"serviceAccount": "agent@my-project.iam.gserviceaccount.com"}});
     let vertex = |clients: Value| json!({"project": "my-project", "region": "global", "clients": clients});
     let sidecar = |name: &str, port: u32, key: &str| json!({"name": name, "image": "ghcr.io/acme/github-mcp:1.0", "port": port, "mcpKey": key});
@@ -114,8 +105,7 @@ fn what_does_not_fit_together_is_refused_by_both() {
         json!({"agents": [{"podSelector": {}, "credentialDirectory": "/a"}], "authHelpers": [{"configMapName": "c", "mountPath": "/a"}]}),
         json!({"authHelpers": [{"configMapName": "c", "mountPath": "/var/run/secrets/vertex-injector/helpers"}]}),
     ];
-    let policies = named(&specs);
-    assert_eq!(agree(release, &policies), specs.len());
+    assert_eq!(refused(&specs), specs.len());
     let rightly = [
         json!({"identity": gke, "agents": [{"serviceAccounts": ["a"]}], "vertex": vertex(json!(["ClaudeCode"]))}),
         json!({"openShell": "PatchUserEnvironment"}),
@@ -124,12 +114,11 @@ fn what_does_not_fit_together_is_refused_by_both() {
         json!({"sidecars": [with_resources(json!({"limits": {"cpu": null}, "requests": {"cpu": "1"}}))]}),
         json!({"agents": [{"podSelector": {}, "credentialDirectory": "/var/run/secrets/vertex-injector"}]}),
     ];
-    assert_eq!(agree(release, &named(&rightly)), 0);
+    assert_eq!(refused(&rightly), 0);
 }
 
 #[test]
-fn where_a_sidecars_credential_may_come_from_is_judged_alike() {
-    let Some(release) = &*RELEASE else { return };
+fn where_a_sidecars_credential_may_come_from() {
     let github = |more: Value| {
         let mut sidecar = json!({"preset": "github"});
         let fields = more.as_object().expect("a map").clone();
@@ -162,7 +151,7 @@ fn where_a_sidecars_credential_may_come_from_is_judged_alike() {
         json!({"sidecars": [github(json!({})), github(json!({}))]}),
         json!({"sidecars": [github(json!({})), github(json!({"name": "other"}))]}),
     ];
-    assert_eq!(agree(release, &named(&specs)), specs.len());
+    assert_eq!(refused(&specs), specs.len());
     let git = json!({"credential": {"secret": {"secretName": "a"}},
                      "git": {"allow": [{"repositories": "github.com/acme/*", "services": ["Fetch"]}]}});
     let rightly = [
@@ -174,12 +163,11 @@ fn where_a_sidecars_credential_may_come_from_is_judged_alike() {
         json!({"isolation": "BestEffort", "sidecars": [github(json!({"credential": {"ambientExchange": {}}}))]}),
         json!({"mcpConfig": {"mountPath": "/etc/mcp"}, "sidecars": [github(json!({})), github(json!({"name": "other", "mcpKey": "other"}))]}),
     ];
-    assert_eq!(agree(release, &named(&rightly)), 0);
+    assert_eq!(refused(&rightly), 0);
 }
 
 #[test]
-fn what_a_broker_needs_and_what_it_cannot_do_is_judged_alike() {
-    let Some(release) = &*RELEASE else { return };
+fn what_a_broker_needs_and_what_it_cannot_do() {
     let federation = json!({"workloadIdentityFederation": {"provider": PROVIDER}});
     let gke = json!({"gkeWorkloadIdentity": {"serviceAccount": "agent@my-project.iam.gserviceaccount.com"}});
     let vertex = |clients: Value| json!({"project": "my-project", "region": "us-east5", "clients": clients});
@@ -246,7 +234,7 @@ fn what_a_broker_needs_and_what_it_cannot_do_is_judged_alike() {
                         "tokens": [{"name": "a", "audience": "own", "mountPath": "/a"}]}),
         ),
     ];
-    assert_eq!(agree(release, &named(&specs)), specs.len());
+    assert_eq!(refused(&specs), specs.len());
     let account = json!({"workloadIdentityFederation": {"provider": PROVIDER, "serviceAccount": "agent@my-project.iam.gserviceaccount.com"},
                          "idTokenAudiences": ["https://a", "b"]});
     let rightly = [
@@ -276,12 +264,11 @@ fn what_a_broker_needs_and_what_it_cannot_do_is_judged_alike() {
                         "tokens": [{"name": "b", "audience": format!("//iam.googleapis.com/{PROVIDER}"), "mountPath": "/b"}]})),
         json!({"identity": federation, "tokens": [{"name": "b", "audience": format!("//iam.googleapis.com/{PROVIDER}"), "mountPath": "/b"}]}),
     ];
-    assert_eq!(agree(release, &named(&rightly)), 0);
+    assert_eq!(refused(&rightly), 0);
 }
 
 #[test]
 fn a_field_that_is_null_is_a_field_that_is_absent() {
-    let Some(release) = &*RELEASE else { return };
     let federation = json!({"provider": PROVIDER, "audience": null, "serviceAccount": null, "endpoints": null});
     let specs = [
         json!({"vertex": null, "identity": null, "agents": null, "sidecars": null}),
@@ -295,12 +282,11 @@ fn a_field_that_is_null_is_a_field_that_is_absent() {
                            {"name": "b", "projected": {"sources": [{"configMap": {"name": "c"}, "serviceAccountToken": null}]}}]}),
         json!({"sidecars": [{"name": "a", "image": "ghcr.io/acme/github-mcp:1.0", "port": 8100, "mcpKey": null}]}),
     ];
-    assert_eq!(agree(release, &named(&specs)), 0);
+    assert_eq!(refused(&specs), 0);
 }
 
 #[test]
 fn only_googles_hosts_for_the_purpose_and_the_operators_receive_tokens() {
-    let Some(release) = &*RELEASE else { return };
     let hosts = [
         "sts.googleapis.com",
         "sts.googleapis.com:443",
@@ -343,14 +329,13 @@ fn only_googles_hosts_for_the_purpose_and_the_operators_receive_tokens() {
         },
     ] {
         let specs: Vec<Value> = hosts.iter().map(|host| at(format!("https://{host}"))).collect();
-        let refused = agree(release, &named(&specs));
+        let refused = refused(&specs);
         assert!((20..hosts.len() - 2).contains(&refused), "{refused} of {}", hosts.len());
     }
 }
 
 #[test]
 fn no_token_is_projected_for_the_api_server() {
-    let Some(release) = &*RELEASE else { return };
     let audiences = [
         "https://kubernetes.default.svc",
         "https://kubernetes.default.svc/",
@@ -376,13 +361,12 @@ fn no_token_is_projected_for_the_api_server() {
         },
     ] {
         let specs: Vec<Value> = audiences.iter().map(|audience| at(audience)).collect();
-        assert_eq!(agree(release, &named(&specs)), 7);
+        assert_eq!(refused(&specs), 7);
     }
 }
 
 #[test]
 fn sidecars_run_images_of_the_operators_list_only() {
-    let Some(release) = &*RELEASE else { return };
     let images = [
         ("registry.example.com/acme/mcp-github:1", true),
         ("registry.example.com/acme/mcp-:1", true),
@@ -406,101 +390,20 @@ fn sidecars_run_images_of_the_operators_list_only() {
         .filter(|(_, allowed)| !allowed)
         .map(|(image, _)| spec(image))
         .collect();
-    assert_eq!(agree(release, &named(&allowed)), 0);
-    assert_eq!(agree(release, &named(&others)), others.len());
+    assert_eq!(refused(&allowed), 0);
+    assert_eq!(refused(&others), others.len());
 }
 
-#[test]
-fn what_the_readme_and_the_demo_show_is_accepted() {
-    let Some(release) = &*RELEASE else { return };
-    for file in ["policy", "metadata", "proxy"] {
-        let path = repository().join("hack/demo").join(file).with_extension("yaml");
-        let text = fs::read_to_string(path).expect("a policy of the demo");
-        let mut policies = vertex_injector_core::manifest::documents(&text).expect("well-formed");
-        policies.retain(|object| object["apiVersion"] == "vertex-injector.dev/v1alpha1");
-        assert!(!policies.is_empty());
-        for policy in &mut policies {
-            policy["metadata"]["namespace"] = json!("default");
-            assert_eq!(validate(release, policy), Vec::<String>::new());
-        }
-        assert!(api_server(release, &policies).values().all(Option::is_none), "{file}");
-    }
+/// How many of these specs cannot be used.
+fn refused(specs: &[Value]) -> usize {
+    let bad = specs.iter().filter(|spec| !errors(&policy(spec)).is_empty());
+    bad.count()
 }
 
-#[test]
-fn the_example_network_policies_are_accepted_and_keep_agents_from_the_nodes_metadata_server() {
-    let Some(release) = &*RELEASE else { return };
-    release.cluster.create_namespace("kartograph-workloads", &[]);
-    for mode in ["file", "metadata", "proxy"] {
-        let file = repository()
-            .join("hack/demo/networkpolicies")
-            .join(mode)
-            .with_extension("yaml");
-        let file = file.to_str().expect("UTF-8");
-        release.cluster.kubectl(&["apply", "--server-side", "--filename", file]);
-        let stored = release.cluster.get(&[
-            "--namespace",
-            "kartograph-workloads",
-            "networkpolicy",
-            &format!("agents-{mode}"),
-        ]);
-        let spec = &stored["spec"];
-        assert_eq!(spec["policyTypes"], json!(["Egress"]));
-        let egress = spec["egress"].as_array().expect("rules");
-        let ports = |rule: &Value| -> Vec<u64> {
-            let ports = rule["ports"].as_array().expect("ports").iter();
-            ports.map(|port| port["port"].as_u64().expect("a number")).collect()
-        };
-        assert!(egress.iter().any(|rule| ports(rule) == [53, 53]), "no DNS in {mode}");
-        for rule in egress.iter().filter(|rule| ports(rule) != [53, 53]) {
-            assert_eq!(ports(rule), [443], "{mode}");
-            for peer in rule["to"].as_array().expect("peers") {
-                let block = &peer["ipBlock"];
-                let reaches = |address: &str| {
-                    holds(&block["cidr"], address)
-                        && !block["except"]
-                            .as_array()
-                            .into_iter()
-                            .flatten()
-                            .any(|except| holds(except, address))
-                };
-                for closed in [
-                    "169.254.169.254",
-                    "10.0.0.1",
-                    "172.16.0.1",
-                    "192.168.1.1",
-                    "fe80::1",
-                    "fd00:ec2::254",
-                ] {
-                    assert!(!reaches(closed), "{mode} lets agents reach {closed}");
-                }
-            }
-            let open = ["142.250.1.95", "2a00:1450::1"];
-            for address in open {
-                let peers = rule["to"].as_array().expect("peers").iter();
-                assert!(
-                    { peers }.any(|peer| holds(&peer["ipBlock"]["cidr"], address)),
-                    "{mode}: {address}"
-                );
-            }
-        }
-    }
-}
-
-/// Whether a network holds an address.
-fn holds(cidr: &Value, address: &str) -> bool {
-    let (network, length) = cidr
-        .as_str()
-        .expect("a network")
-        .split_once('/')
-        .expect("NETWORK/LENGTH");
-    let bits = |address: &str| match address.parse().expect("an address") {
-        IpAddr::V4(address) => (u128::from(u32::from(address)) << 96, 4),
-        IpAddr::V6(address) => (u128::from(address), 6),
-    };
-    let ((network, family), (address, other)) = (bits(network), bits(address));
-    let length: u32 = length.parse().expect("a number");
-    family == other && (length == 0 || (network ^ address) >> (128 - length) == 0)
+/// Everything that is wrong with a policy.
+fn errors(object: &Value) -> Vec<String> {
+    let judgement = Judgement::of(object, "default", &operator());
+    judgement.errors.0.iter().map(ToString::to_string).collect()
 }
 
 /// A sidecar with these resources.
