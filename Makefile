@@ -18,8 +18,9 @@ test: ## Build what tests need (the first time ten minutes) and run all tests; t
 	cargo test --locked --workspace
 
 .PHONY: lint
-lint: ## Check format and lints (warnings denied), that the core is pure, and that no two files import each other
+lint: ## Check format and lints (warnings denied), that the core is pure and every test is run, and that no two files import each other
 	hack/check/core
+	hack/check/tests
 	hack/check/imports src/cli src/core
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
