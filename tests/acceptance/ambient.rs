@@ -153,14 +153,10 @@ fn a6_a_sidecars_endpoint_joins_the_others() {
 #[test]
 fn a6_a_policy_cannot_choose_a_port_that_ambient_uses() {
     for port in [8001, 8090, 8091, 8092, 8093, 8094, 8174, 8787] {
-        let world = support::World::under(
+        let world = support::World::serving_under(
             "sidecarImages: ['*']",
             &format!(
-                "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {{name: p}}
-spec:
-  agents: [{{podSelector: {{}}}}]
+                "  agents: [{{podSelector: {{}}}}]
   sidecars: [{{name: x, image: x, port: {port}}}]"
             ),
         );

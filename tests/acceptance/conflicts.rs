@@ -1,30 +1,18 @@
 //! Design 4, `conflicts`: values, keys and providers that a pod brings.
 
 use serde_json::{Value, json};
-use support::{World, yaml};
+use support::{World, agent_with};
 use vertex_injector_core::admission::Reason;
 
 /// A policy for every pod, with `conflicts` and more.
 fn world(conflicts: &str, rest: &str) -> World {
-    World::of(&format!(
-        "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {{name: p}}
-spec:
-  agents: [{{podSelector: {{}}}}]
+    World::serving(&format!(
+        "  agents: [{{podSelector: {{}}}}]
   vertex: {{project: my-project, region: us-east5, clients: [ClaudeCode, GoogleGenAI]}}
   identity: {{workloadIdentityFederation: {{provider: projects/1/locations/global/workloadIdentityPools/pool/providers/prov}}}}
   conflicts: {conflicts}
 {rest}"
     ))
-}
-
-/// A pod whose agent has these variables (a flow list of YAML).
-fn pod(env: &str) -> Value {
-    let mut pod =
-        yaml("{metadata: {name: a}, spec: {containers: [{name: agent, image: a}, {name: helper, image: h}]}}");
-    pod["spec"]["containers"][0]["env"] = yaml(env);
-    pod
 }
 
 const KEYS: [&str; 4] = [
@@ -43,7 +31,7 @@ const PROVIDERS: [&str; 3] = [
 fn a_key_and_vertex_are_never_both_in_a_pod() {
     for key in KEYS {
         for source in ["value: k", "valueFrom: {secretKeyRef: {name: s, key: k}}"] {
-            let pod = pod(&format!("[{{name: {key}, {source}}}]"));
+            let pod = agent_with(&format!("[{{name: {key}, {source}}}]"));
             let kept = world("{apiKeys: Keep}", "").admit(&pod);
             assert!(kept.changes_nothing().skipped(Reason::OwnApiKey).contains(key));
             let removed = world("{apiKeys: Remove}", "").admit(&pod);
@@ -66,14 +54,14 @@ fn a_key_and_vertex_are_never_both_in_a_pod() {
 fn an_empty_key_is_no_key() {
     for rule in ["Keep", "Remove", "Deny"] {
         let admission =
-            world(&format!("{{apiKeys: {rule}}}"), "").admit(&pod("[{name: ANTHROPIC_API_KEY, value: ' '}]"));
+            world(&format!("{{apiKeys: {rule}}}"), "").admit(&agent_with("[{name: ANTHROPIC_API_KEY, value: ' '}]"));
         admission.injected().container("agent").env("CLAUDE_CODE_USE_VERTEX");
     }
 }
 
 #[test]
 fn a_key_in_a_container_that_is_not_the_agent_is_nobodys_business() {
-    let mut pod = pod("[]");
+    let mut pod = agent_with("[]");
     pod["spec"]["containers"][1]["env"] = json!([{"name": "ANTHROPIC_API_KEY", "value": "k"}]);
     let admission = world("{apiKeys: Deny}", "").admit(&pod);
     admission.injected().container("helper").unchanged();
@@ -81,7 +69,7 @@ fn a_key_in_a_container_that_is_not_the_agent_is_nobodys_business() {
 
 #[test]
 fn a_key_of_one_agent_container_decides_for_the_whole_pod() {
-    let mut pod = pod("[]");
+    let mut pod = agent_with("[]");
     pod["spec"]["containers"][1]["env"] = json!([{"name": "ANTHROPIC_API_KEY", "value": "k"}]);
     pod["metadata"]["annotations"] = json!({"vertex-injector.dev/containers": "agent,helper"});
     world("{}", "").admit(&pod).changes_nothing().skipped(Reason::OwnApiKey);
@@ -101,7 +89,7 @@ fn a_key_does_not_keep_helpers_tokens_and_variables_out() {
         "{apiKeys: Keep}",
         "  authHelpers: [{configMapName: helpers, mountPath: /opt/helpers}]\n  env: [{name: TEAM, value: t}]",
     );
-    let admission = world.admit(&pod("[{name: ANTHROPIC_API_KEY, value: k}]"));
+    let admission = world.admit(&agent_with("[{name: ANTHROPIC_API_KEY, value: k}]"));
     let agent = admission.injected().container("agent");
     agent.mount("/opt/helpers");
     assert_eq!(agent.env("TEAM"), "t");
@@ -126,7 +114,7 @@ fn a_key_does_not_keep_helpers_tokens_and_variables_out() {
 #[test]
 fn another_provider_follows_its_rule() {
     for provider in PROVIDERS {
-        let pod = pod(&format!("[{{name: {provider}, value: '1'}}]"));
+        let pod = agent_with(&format!("[{{name: {provider}, value: '1'}}]"));
         let kept = world("{providers: Keep}", "").admit(&pod);
         assert!(kept.changes_nothing().skipped(Reason::OtherProvider).contains(provider));
         let removed = world("{providers: Remove}", "").admit(&pod);
@@ -146,18 +134,18 @@ fn another_provider_follows_its_rule() {
 
 #[test]
 fn a_provider_that_is_switched_off_is_no_provider_and_one_that_cannot_be_read_is_one() {
-    let off = world("{providers: Deny}", "").admit(&pod("[{name: CLAUDE_CODE_USE_BEDROCK, value: '0'}]"));
+    let off = world("{providers: Deny}", "").admit(&agent_with("[{name: CLAUDE_CODE_USE_BEDROCK, value: '0'}]"));
     assert_eq!(off.injected().container("agent").env("CLAUDE_CODE_USE_BEDROCK"), "0");
     let unread = "[{name: CLAUDE_CODE_USE_BEDROCK, valueFrom: {configMapKeyRef: {name: c, key: k}}}]";
     world("{providers: Keep}", "")
-        .admit(&pod(unread))
+        .admit(&agent_with(unread))
         .changes_nothing()
         .skipped(Reason::OtherProvider);
 }
 
 #[test]
 fn sources_that_hide_variables_are_named_and_denied_where_the_policy_denies() {
-    let mut pod = pod("[]");
+    let mut pod = agent_with("[]");
     pod["spec"]["containers"][0]["envFrom"] = json!([
         {"configMapRef": {"name": "settings"}}, {"secretRef": {"name": "keys"}, "prefix": "X_"},
     ]);
@@ -190,7 +178,7 @@ fn sources_that_hide_variables_are_named_and_denied_where_the_policy_denies() {
 
 #[test]
 fn an_own_credential_file_follows_the_rule_for_values() {
-    let own = pod("[{name: GOOGLE_APPLICATION_CREDENTIALS, value: /creds/key.json}]");
+    let own = agent_with("[{name: GOOGLE_APPLICATION_CREDENTIALS, value: /creds/key.json}]");
     world("{values: Keep}", "")
         .admit(&own)
         .changes_nothing()
@@ -213,7 +201,7 @@ fn an_own_credential_file_follows_the_rule_for_values() {
 
 /// A pod with its own credential file in a volume, which a second container may mount too.
 fn with_key_volume(volume: Value, shared: bool) -> Value {
-    let mut pod = pod("[{name: GOOGLE_APPLICATION_CREDENTIALS, value: /creds/key.json}]");
+    let mut pod = agent_with("[{name: GOOGLE_APPLICATION_CREDENTIALS, value: /creds/key.json}]");
     let mut volume = volume;
     volume["name"] = "creds".into();
     pod["spec"]["volumes"] = json!([{"name": "work", "emptyDir": {}}, volume]);
@@ -280,18 +268,15 @@ fn a_workspace_with_a_credential_file_in_it_is_never_removed() {
 
 #[test]
 fn a_credential_file_that_the_pod_mounts_at_the_policys_own_path_is_still_the_pods() {
-    let mut own =
-        pod("[{name: GOOGLE_APPLICATION_CREDENTIALS, value: /gcloud/config/application_default_credentials.json}]");
+    let mut own = agent_with(
+        "[{name: GOOGLE_APPLICATION_CREDENTIALS, value: /gcloud/config/application_default_credentials.json}]",
+    );
     own["spec"]["containers"][0]["volumeMounts"] =
         json!([{"name": "gcloud", "mountPath": "/gcloud/config", "readOnly": true}]);
     own["spec"]["volumes"] = json!([{"name": "gcloud", "secret": {"secretName": "adc"}}]);
     let world = |rule: &str| {
-        World::of(&format!(
-            "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {{name: p}}
-spec:
-  agents: [{{podSelector: {{}}, credentialDirectory: /gcloud/config}}]
+        World::serving(&format!(
+            "  agents: [{{podSelector: {{}}, credentialDirectory: /gcloud/config}}]
   identity: {{workloadIdentityFederation: {{provider: projects/1/locations/global/workloadIdentityPools/pool/providers/prov}}}}
   conflicts: {{values: {rule}}}"
         ))
@@ -318,7 +303,7 @@ spec:
 #[test]
 fn a_variable_that_names_our_file_before_it_is_there_is_no_conflict() {
     let file = "/var/run/secrets/vertex-injector/application_default_credentials.json";
-    let own = pod(&format!("[{{name: GOOGLE_APPLICATION_CREDENTIALS, value: {file}}}]"));
+    let own = agent_with(&format!("[{{name: GOOGLE_APPLICATION_CREDENTIALS, value: {file}}}]"));
     for rule in ["Keep", "Override", "Deny"] {
         let admission = world(&format!("{{values: {rule}}}"), "").admit(&own);
         let agent = admission.injected().container("agent");
@@ -330,9 +315,9 @@ fn a_variable_that_names_our_file_before_it_is_there_is_no_conflict() {
 #[test]
 fn what_the_policy_denies_is_denied_even_beside_something_that_the_pod_keeps() {
     let keyed = "[{name: ANTHROPIC_API_KEY, value: k}, {name: CLAUDE_CODE_USE_BEDROCK, value: '1'}]";
-    let denied = world("{apiKeys: Keep, providers: Deny}", "").admit(&pod(keyed));
+    let denied = world("{apiKeys: Keep, providers: Deny}", "").admit(&agent_with(keyed));
     assert!(denied.denied(Reason::Conflict).contains("CLAUDE_CODE_USE_BEDROCK"));
-    let denied = world("{apiKeys: Deny, providers: Keep}", "").admit(&pod(keyed));
+    let denied = world("{apiKeys: Deny, providers: Keep}", "").admit(&agent_with(keyed));
     assert!(denied.denied(Reason::Conflict).contains("ANTHROPIC_API_KEY"));
 }
 
@@ -340,15 +325,16 @@ fn what_the_policy_denies_is_denied_even_beside_something_that_the_pod_keeps() {
 fn a_differing_value_does_not_matter_where_nothing_of_vertex_is_injected() {
     let own = "[{name: ANTHROPIC_API_KEY, value: k}, {name: CLOUD_ML_REGION, value: elsewhere}]";
     world("{values: Deny, apiKeys: Keep}", "")
-        .admit(&pod(own))
+        .admit(&agent_with(own))
         .changes_nothing()
         .skipped(Reason::OwnApiKey);
 }
 
 #[test]
 fn a_credential_file_in_the_image_has_no_mount_to_remove() {
-    let admission =
-        world("{values: Override}", "").admit(&pod("[{name: GOOGLE_APPLICATION_CREDENTIALS, value: /baked/key.json}]"));
+    let admission = world("{values: Override}", "").admit(&agent_with(
+        "[{name: GOOGLE_APPLICATION_CREDENTIALS, value: /baked/key.json}]",
+    ));
     assert_eq!(
         admission.injected().container("agent").mount_paths(),
         ["/var/run/secrets/vertex-injector"]
@@ -357,7 +343,7 @@ fn a_credential_file_in_the_image_has_no_mount_to_remove() {
 
 #[test]
 fn a_variable_of_the_policy_follows_the_rule_for_values() {
-    let own = pod("[{name: TEAM, value: own}]");
+    let own = agent_with("[{name: TEAM, value: own}]");
     let env = "  env: [{name: TEAM, value: policy}]";
     let kept = world("{values: Keep}", env).admit(&own);
     assert_eq!(kept.injected().container("agent").env("TEAM"), "own");
@@ -376,14 +362,14 @@ fn a_variable_of_the_policy_follows_the_rule_for_values() {
         "{message}"
     );
     for rule in ["Keep", "Override", "Deny"] {
-        let equal = world(&format!("{{values: {rule}}}"), env).admit(&pod("[{name: TEAM, value: policy}]"));
+        let equal = world(&format!("{{values: {rule}}}"), env).admit(&agent_with("[{name: TEAM, value: policy}]"));
         assert_eq!(equal.injected().container("agent").env("TEAM"), "policy");
     }
 }
 
 #[test]
 fn an_override_replaces_a_reference_by_the_value_whole() {
-    let own = pod("[{name: TEAM, valueFrom: {configMapKeyRef: {name: c, key: k}}}]");
+    let own = agent_with("[{name: TEAM, valueFrom: {configMapKeyRef: {name: c, key: k}}}]");
     let admission = world("{values: Override}", "  env: [{name: TEAM, value: policy}]").admit(&own);
     assert_eq!(
         *admission.injected().container("agent").entry("TEAM"),
@@ -393,7 +379,7 @@ fn an_override_replaces_a_reference_by_the_value_whole() {
 
 #[test]
 fn all_conflicts_of_a_pod_are_told_at_once() {
-    let pod = pod(
+    let pod = agent_with(
         "[{name: ANTHROPIC_API_KEY, value: k}, {name: CLAUDE_CODE_USE_BEDROCK, value: '1'}, {name: CLOUD_ML_REGION, value: r},
           {name: GOOGLE_CLOUD_PROJECT, value: p}, {name: GOOGLE_APPLICATION_CREDENTIALS, value: /f}, {name: TEAM, value: t}]",
     );

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use support::view::list;
-use support::{Admission, World, example, pod_security, yaml};
+use support::{Admission, World, agent_with, example, pod_security, yaml};
 use vertex_injector_core::admission::Reason;
 
 const OPERATOR: &str = "
@@ -13,14 +13,10 @@ broker: {image: 'registry.example.com/vertex-injector:1'}";
 
 /// A policy for containers of this name.
 fn serving(container: &str, spec: &str) -> World {
-    World::under(
+    World::serving_under(
         OPERATOR,
         &format!(
-            "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {{name: p}}
-spec:
-  agents: [{{podSelector: {{}}, containers: [{container}]}}]
+            "  agents: [{{podSelector: {{}}, containers: [{container}]}}]
 {spec}"
         ),
     )
@@ -35,23 +31,17 @@ fn of_sidecars(sidecars: &str) -> World {
 }
 
 /// The same for Ambient's runners.
-fn ambient(spec: &str) -> World {
+pub fn ambient(spec: &str) -> World {
     serving("ambient-code-runner", spec)
 }
 
-fn pod(env: &str) -> Value {
-    yaml(&format!(
-        "{{metadata: {{name: a}}, spec: {{containers: [{{name: agent, image: a, env: {env}}}]}}}}"
-    ))
-}
-
-fn init_names(admission: &Admission) -> Vec<String> {
+pub fn init_names(admission: &Admission) -> Vec<String> {
     let all = list(&admission.after["spec"], "initContainers").iter();
     all.map(|it| it["name"].as_str().unwrap().to_owned()).collect()
 }
 
 /// The command of a wrapped sidecar: its flags, and what it runs.
-fn wrapped(admission: &Admission, name: &str) -> (Vec<String>, Vec<String>) {
+pub fn wrapped(admission: &Admission, name: &str) -> (Vec<String>, Vec<String>) {
     let sidecar = admission.injected().container(name);
     let command: Vec<String> = list(sidecar.value(), "command")
         .iter()
@@ -65,12 +55,12 @@ fn wrapped(admission: &Admission, name: &str) -> (Vec<String>, Vec<String>) {
     (command[2..end].to_vec(), command[end + 1..].to_vec())
 }
 
-const HTTP: &str = "credential: {http: {url: 'https://tokens.example.com/v1/github', audience: tokens}}";
+pub const HTTP: &str = "credential: {http: {url: 'https://tokens.example.com/v1/github', audience: tokens}}";
 
 #[test]
 fn a_secret_whose_keys_are_variables_needs_no_wrapper_and_only_the_sidecar_gets_it() {
     let admission =
-        of_sidecars("[{preset: github, credential: {secret: {secretName: github-token}}}]").admit(&pod("[]"));
+        of_sidecars("[{preset: github, credential: {secret: {secretName: github-token}}}]").admit(&agent_with("[]"));
     let pod = admission.injected();
     assert_eq!(init_names(&admission), ["vertex-injector-github"]);
     let sidecar = pod.container("vertex-injector-github");
@@ -104,7 +94,7 @@ fn a_secret_whose_keys_are_variables_needs_no_wrapper_and_only_the_sidecar_gets_
 
 #[test]
 fn a_credential_from_an_endpoint_is_fetched_by_the_wrapper_with_a_token_that_is_mounted_only_there() {
-    let admission = of_sidecars(&format!("[{{preset: github, {HTTP}}}]")).admit(&pod("[]"));
+    let admission = of_sidecars(&format!("[{{preset: github, {HTTP}}}]")).admit(&agent_with("[]"));
     let pod = admission.injected();
     assert_eq!(
         init_names(&admission),
@@ -145,7 +135,7 @@ fn a_credential_from_an_endpoint_is_fetched_by_the_wrapper_with_a_token_that_is_
 
 #[test]
 fn our_program_is_copied_into_memory_before_the_sidecar_that_runs_it() {
-    let admission = of_sidecars(&format!("[{{preset: github, {HTTP}}}]")).admit(&pod("[]"));
+    let admission = of_sidecars(&format!("[{{preset: github, {HTTP}}}]")).admit(&agent_with("[]"));
     let pod = admission.injected();
     let copy = pod.container("vertex-injector-copy");
     assert_eq!(copy.value()["image"], "registry.example.com/vertex-injector:1");
@@ -172,7 +162,7 @@ fn our_program_is_copied_into_memory_before_the_sidecar_that_runs_it() {
 
 #[test]
 fn a_wrapped_sidecar_is_started_when_it_listens_and_ready_when_it_has_a_credential() {
-    let admission = of_sidecars(&format!("[{{preset: github, {HTTP}}}]")).admit(&pod("[]"));
+    let admission = of_sidecars(&format!("[{{preset: github, {HTTP}}}]")).admit(&agent_with("[]"));
     let sidecar = admission.injected().container("vertex-injector-github");
     let program = "/run/vertex-injector/program/vertex-injector-sidecar";
     assert_eq!(
@@ -193,7 +183,7 @@ fn a_wrapped_sidecar_is_started_when_it_listens_and_ready_when_it_has_a_credenti
 #[test]
 fn files_of_a_credential_are_in_memory_and_in_this_sidecar_only() {
     let kubeconfig = "[{preset: kubeconfig, credential: {secret: {secretName: cluster}}, onRefresh: SignalHUP}]";
-    let admission = of_sidecars(kubeconfig).admit(&pod("[]"));
+    let admission = of_sidecars(kubeconfig).admit(&agent_with("[]"));
     let pod = admission.injected();
     let (flags, command) = wrapped(&admission, "vertex-injector-kubeconfig");
     assert_eq!(
@@ -224,7 +214,7 @@ fn files_of_a_credential_are_in_memory_and_in_this_sidecar_only() {
 #[test]
 fn ports_are_free_ones_and_those_of_a_preset_move() {
     let two = format!("[{{preset: github, {HTTP}}}, {{preset: gitlab, {HTTP}}}]");
-    let mut taken = pod("[]");
+    let mut taken = agent_with("[]");
     taken["spec"]["containers"][0]["ports"] = json!([{"containerPort": 8480}, {"containerPort": 8490}]);
     let admission = of_sidecars(&two).admit(&taken);
     let pod = admission.injected();
@@ -243,7 +233,7 @@ fn what_the_policy_says_wins_over_the_preset() {
     let own = format!(
         "[{{preset: github, name: forge, image: 'ghcr.io/acme/other:2', command: [server, --listen, '127.0.0.1:9000'], port: 9000, transport: StreamableHTTP, path: /x, mcpKey: forge, {HTTP}, credentialEnv: [{{name: PAT, field: 'pat|token'}}], env: [{{name: GITHUB_HOST, value: ghe.example.com}}]}}]"
     );
-    let admission = of_sidecars(&own).admit(&pod("[]"));
+    let admission = of_sidecars(&own).admit(&agent_with("[]"));
     let (flags, command) = wrapped(&admission, "vertex-injector-forge");
     assert!(
         flags.ends_with(&["--env".to_owned(), "PAT=pat|token".to_owned()]),
@@ -290,158 +280,13 @@ fn proxies_and_certificates_are_the_agents_with_the_mount_that_they_are_in() {
     }
 }
 
-const EXCHANGE: &str = "  isolation: BestEffort
-  sidecars: [{preset: github, credential: {ambientExchange: {}}}]";
-
-/// An Ambient runner whose control plane has a token service and no sidecars of its own.
-fn bound() -> Value {
-    let mut pod = example("ambient-cp-runner-novertex");
-    for entry in pod["spec"]["containers"][0]["env"].as_array_mut().unwrap() {
-        match entry["name"].as_str().unwrap() {
-            "AMBIENT_CP_TOKEN_URL" => {
-                entry["value"] = "http://ambient-control-plane.ambient-code.svc:8080/token".into();
-            }
-            "AMBIENT_CP_TOKEN_PUBLIC_KEY" => {
-                entry["value"] = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n".into();
-            }
-            "CREDENTIAL_IDS" => entry["value"] = r#"{"github":"cred-1"}"#.into(),
-            _ => {}
-        }
-    }
-    pod
-}
-
-#[test]
-fn ambients_exchange_gets_this_sessions_variables_and_the_one_provider() {
-    let mut two = bound();
-    set(&mut two, "CREDENTIAL_IDS", r#"{"github":"cred-1","jira":"cred-2"}"#);
-    let both = EXCHANGE.replace("}}]", "}}, {preset: jira, credential: {ambientExchange: {}}}]");
-    let admission = ambient(&both).admit(&two);
-    let pod = admission.injected();
-    let sidecar = pod.container("vertex-injector-github");
-    assert_eq!(sidecar.env("SESSION_ID"), "2xYz0NoVertex0000000000000");
-    assert_eq!(
-        sidecar.env("AMBIENT_API_URL"),
-        "https://ambient-api-server.ambient-code.svc:8000"
-    );
-    assert_eq!(
-        sidecar.env("AMBIENT_CP_TOKEN_URL"),
-        "http://ambient-control-plane.ambient-code.svc:8080/token"
-    );
-    assert!(
-        sidecar
-            .env("AMBIENT_CP_TOKEN_PUBLIC_KEY")
-            .starts_with("-----BEGIN PUBLIC KEY-----\n")
-    );
-    assert_eq!(sidecar.env("CREDENTIAL_IDS"), r#"{"github":"cred-1"}"#);
-    let (flags, _) = wrapped(&admission, "vertex-injector-github");
-    assert_eq!(
-        flags[..6],
-        [
-            "--source",
-            "ambient",
-            "--allow-host",
-            "ambient-api-server.ambient-code.svc:8000",
-            "--allow-host",
-            "ambient-control-plane.ambient-code.svc:8080"
-        ]
-    );
-    let runner = pod.container("ambient-code-runner");
-    assert_eq!(
-        runner.env("CREDENTIAL_MCP_URLS"),
-        r#"{"github":"http://localhost:8480","jira":"http://localhost:8482"}"#
-    );
-    assert_eq!(runner.env("CREDENTIAL_SIDECAR_MODE"), "true");
-    let told = admission.decision.warnings.join("\n");
-    assert!(
-        told.contains("ambientExchange, which the agent can do as well"),
-        "{told}"
-    );
-}
-
-fn set(pod: &mut Value, name: &str, value: &str) {
-    let env = pod["spec"]["containers"][0]["env"].as_array_mut().unwrap();
-    let entry = env.iter_mut().find(|entry| entry["name"] == name).unwrap();
-    entry["value"] = value.into();
-}
-
-#[test]
-fn an_incomplete_session_is_denied_with_everything_that_is_missing_and_nothing_is_injected() {
-    for (missing, named) in [
-        ("SESSION_ID", "SESSION_ID"),
-        ("BACKEND_API_URL", "AMBIENT_API_URL or BACKEND_API_URL"),
-        ("AMBIENT_CP_TOKEN_URL", "AMBIENT_CP_TOKEN_URL"),
-        ("AMBIENT_CP_TOKEN_PUBLIC_KEY", "AMBIENT_CP_TOKEN_PUBLIC_KEY"),
-    ] {
-        let mut pod = bound();
-        set(&mut pod, missing, "");
-        let denied = ambient(EXCHANGE).admit(&pod);
-        let message = denied.denied(Reason::Conflict);
-        assert!(message.contains(named) && message.contains("\"github\""), "{message}");
-    }
-    // As this control plane is when it has no token service.
-    let denied = ambient(EXCHANGE).admit(&example("ambient-cp-runner-novertex"));
-    let message = denied.denied(Reason::Conflict);
-    assert!(
-        message.contains("AMBIENT_CP_TOKEN_URL, AMBIENT_CP_TOKEN_PUBLIC_KEY;"),
-        "{message}"
-    );
-}
-
-#[test]
-fn a_token_service_on_another_host_than_the_operators_gets_nothing() {
-    for url in [
-        "http://evil.svc/token",
-        "http://ambient-control-plane.ambient-code.svc.cluster.local.evil.com:8080/token",
-        "http://u@ambient-control-plane.ambient-code.svc:8080/token",
-    ] {
-        let mut pod = bound();
-        set(&mut pod, "AMBIENT_CP_TOKEN_URL", url);
-        let denied = ambient(EXCHANGE).admit(&pod);
-        let message = denied.denied(Reason::Conflict);
-        assert!(message.contains("AMBIENT_CP_TOKEN_URL"), "{message}");
-    }
-}
-
-#[test]
-fn a_preset_is_for_a_bound_provider_that_has_no_sidecar_yet() {
-    let both = format!("  sidecars: [{{preset: github, {HTTP}}}, {{preset: jira, {HTTP}}}]");
-    let admission = ambient(&both).admit(&bound());
-    assert_eq!(
-        init_names(&admission),
-        ["vertex-injector-copy", "vertex-injector-github"]
-    );
-    let jira = admission
-        .decision
-        .units
-        .iter()
-        .find(|unit| unit.name == "sidecars[jira]")
-        .unwrap();
-    assert_eq!(jira.reason, Some(Reason::ProviderNotBound));
-    assert!(jira.detail.contains("not bound to jira"), "{}", jira.detail);
-    let mut served = bound();
-    served["spec"]["containers"][0]["env"]
-        .as_array_mut()
-        .unwrap()
-        .push(json!({"name": "CREDENTIAL_MCP_URLS", "value": r#"{"github":"http://localhost:8091"}"#}));
-    let left_alone = ambient(&both).admit(&served);
-    let github = left_alone
-        .decision
-        .units
-        .iter()
-        .find(|unit| unit.name == "sidecars[github]")
-        .unwrap();
-    assert_eq!(github.reason, Some(Reason::ProviderServed));
-    left_alone.changes_nothing();
-}
-
 #[test]
 fn git_is_sent_to_the_sidecar_beside_what_the_pod_has() {
     let spec = format!(
         "[{{preset: github, {HTTP}, git: {{allow: [{{repositories: 'github.com/acme/*', services: [Fetch, Push]}}, {{repositories: 'github.com/oss/**', services: [Fetch]}}]}}}}]"
     );
     let own = "[{name: GIT_CONFIG_COUNT, value: '1'}, {name: GIT_CONFIG_KEY_0, value: safe.directory}, {name: GIT_CONFIG_VALUE_0, value: '*'}]";
-    let admission = of_sidecars(&spec).admit(&pod(own));
+    let admission = of_sidecars(&spec).admit(&agent_with(own));
     let (flags, _) = wrapped(&admission, "vertex-injector-github");
     assert_eq!(
         flags[8..],
@@ -486,7 +331,7 @@ fn git_of_the_pods_that_would_contradict_or_cannot_be_read_is_refused() {
             "GIT_CONFIG_KEY_0",
         ),
     ] {
-        let denied = of_sidecars(&spec).admit(&pod(env));
+        let denied = of_sidecars(&spec).admit(&agent_with(env));
         let message = denied.denied(Reason::Conflict);
         assert!(message.contains(word), "{message}");
     }
@@ -516,7 +361,7 @@ fn mcp_configuration_as_a_file_follows_an_annotation_and_is_read_only() {
             "  mcpConfig: {{mountPath: /etc/mcp{format}}}
   sidecars: [{{preset: github, {HTTP}}}, {{name: docs, image: 'ghcr.io/acme/docs:1', port: 9000, transport: StreamableHTTP, mcpKey: docs}}]"
         );
-        let admission = world(&spec).admit(&pod("[]"));
+        let admission = world(&spec).admit(&agent_with("[]"));
         let pod = admission.injected();
         let text = pod
             .annotation("vertex-injector.dev/mcp-configuration")
@@ -553,7 +398,7 @@ fn an_agent_that_could_read_the_sidecars_credential_is_denied_unless_the_policy_
         ),
     ];
     for (spec, words) in ways {
-        let mut pod = pod("[]");
+        let mut pod = agent_with("[]");
         pod["spec"] = yaml(spec);
         let denied = world(&format!("  {secret}")).admit(&pod);
         let message = denied.denied(Reason::NotIsolated);
@@ -567,7 +412,7 @@ fn an_agent_that_could_read_the_sidecars_credential_is_denied_unless_the_policy_
 #[test]
 fn a_policy_that_gives_the_agent_the_sidecars_credential_is_a_way_around() {
     let sidecar = "  sidecars: [{preset: github, credential: {secret: {secretName: github-token}}}]";
-    let plain = pod("[]");
+    let plain = agent_with("[]");
     for (more, said) in [
         (
             "  env: [{name: COPY, valueFrom: {secretKeyRef: {name: github-token, key: token}}}]",
@@ -697,7 +542,7 @@ fn what_a_policy_may_not_say_of_a_credential_is_refused_with_its_field() {
         ),
     ];
     for (sidecars, field, words) in cases {
-        let denied = of_sidecars(&sidecars).admit(&pod("[]"));
+        let denied = of_sidecars(&sidecars).admit(&agent_with("[]"));
         let message = denied.denied(Reason::PolicyUnusable);
         assert!(
             message.contains(field) && message.contains(words),
@@ -712,21 +557,17 @@ fn what_a_server_reads_of_its_credential_is_its_authors_to_say() {
         "[{{preset: github, {HTTP}, credentialEnv: [{{name: LD_PRELOAD, field: token}}],
             credentialFiles: [{{path: /usr/lib/token, field: token}}]}}]"
     );
-    of_sidecars(&sidecars).admit(&pod("[]")).injected();
+    of_sidecars(&sidecars).admit(&agent_with("[]")).injected();
 }
 
 #[test]
 fn a_preset_without_an_image_of_the_operators_needs_one() {
-    let world = World::under(
+    let world = World::serving_under(
         "{}",
-        "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {name: p}
-spec:
-  agents: [{podSelector: {}}]
+        "  agents: [{podSelector: {}}]
   sidecars: [{preset: jira}]",
     );
-    let denied = world.admit(&pod("[]"));
+    let denied = world.admit(&agent_with("[]"));
     let message = denied.denied(Reason::PolicyUnusable);
     assert!(
         message.contains("spec.sidecars[0].image: the operator sets no image for preset jira"),

@@ -223,12 +223,8 @@ fn f9_empty_lists_have_no_effect_and_no_warning() {
 
 #[test]
 fn a_volume_that_the_pod_should_bring_and_does_not_is_missed_by_name() {
-    let world = World::of(
-        "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {name: p}
-spec:
-  agents: [{podSelector: {}}]
+    let world = World::serving(
+        "  agents: [{podSelector: {}}]
   podVolumes: [workspace]
   volumeMounts: [{name: workspace, mountPath: /srv/work}]",
     );

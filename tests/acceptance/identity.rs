@@ -2,20 +2,16 @@
 
 use serde_json::{Value, json};
 use support::view::list;
-use support::{Provided, World, yaml};
+use support::{Provided, World, agent_with};
 use vertex_injector_core::admission::Reason;
 
 const OPERATOR: &str = "endpointHosts: [sts.my-company.example, 'iam.my-company.example:8443']";
 
 fn world(identity: &str, rest: &str) -> World {
-    World::under(
+    World::serving_under(
         OPERATOR,
         &format!(
-            "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {{name: p}}
-spec:
-  agents: [{{podSelector: {{}}, serviceAccounts: [default]}}]
+            "  agents: [{{podSelector: {{}}, serviceAccounts: [default]}}]
   identity: {identity}
 {rest}"
         ),
@@ -26,13 +22,6 @@ fn federation(more: &str) -> String {
     format!(
         "{{workloadIdentityFederation: {{provider: projects/42/locations/global/workloadIdentityPools/pool/providers/prov{more}}}}}"
     )
-}
-
-fn pod(env: &str) -> Value {
-    let mut pod =
-        yaml("{metadata: {name: a}, spec: {containers: [{name: agent, image: a}, {name: helper, image: h}]}}");
-    pod["spec"]["containers"][0]["env"] = yaml(env);
-    pod
 }
 
 /// The file of gcloud's create-cred-config, in the order in which we write it.
@@ -49,7 +38,7 @@ fn expected() -> Value {
 
 #[test]
 fn direct_federation_writes_exactly_gclouds_file() {
-    let admission = world(&federation(""), "").admit(&pod("[]"));
+    let admission = world(&federation(""), "").admit(&agent_with("[]"));
     let mut file = expected();
     file["token_info_url"] = "https://sts.googleapis.com/v1/introspect".into();
     assert_eq!(admission.injected().credential_configuration(), file);
@@ -61,11 +50,11 @@ fn impersonation_replaces_the_introspection_and_may_have_a_lifetime() {
     let url = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/agent@my-project.iam.gserviceaccount.com:generateAccessToken";
     let mut file = expected();
     file["service_account_impersonation_url"] = url.into();
-    let admission = world(&federation(account), "").admit(&pod("[]"));
+    let admission = world(&federation(account), "").admit(&agent_with("[]"));
     assert_eq!(admission.injected().credential_configuration(), file);
     file["service_account_impersonation"] = json!({"token_lifetime_seconds": 1800});
     let lifetime = format!("{account}, serviceAccountTokenLifetimeSeconds: 1800");
-    let admission = world(&federation(&lifetime), "").admit(&pod("[]"));
+    let admission = world(&federation(&lifetime), "").admit(&agent_with("[]"));
     assert_eq!(admission.injected().credential_configuration(), file);
 }
 
@@ -75,7 +64,7 @@ fn endpoints_and_quota_project_reach_the_file() {
         endpoints: {sts: 'https://sts.my-company.example', iamCredentials: 'https://iam.my-company.example:8443'}";
     let vertex =
         "  vertex: {project: my-project, region: us-east5, clients: [ClaudeCode], quotaProject: quota-project}";
-    let admission = world(&federation(more), vertex).admit(&pod("[]"));
+    let admission = world(&federation(more), vertex).admit(&agent_with("[]"));
     let mut file = expected();
     file["token_url"] = "https://sts.my-company.example/v1/token".into();
     file["service_account_impersonation_url"] =
@@ -94,7 +83,7 @@ fn a_host_that_nobody_allowed_receives_no_token() {
         ("sts", "https://sts.googleapis.com:8443"),
         ("sts", "https://sts.googleapis.com."),
     ] {
-        let denied = world(&federation(&format!(", endpoints: {{{field}: '{url}'}}")), "").admit(&pod("[]"));
+        let denied = world(&federation(&format!(", endpoints: {{{field}: '{url}'}}")), "").admit(&agent_with("[]"));
         let message = denied.denied(Reason::PolicyUnusable);
         assert!(message.contains(&format!("endpoints.{field}")), "{url}: {message}");
     }
@@ -111,7 +100,7 @@ fn the_token_has_the_audience_and_the_lifetime_of_the_policy() {
             600,
         ),
     ] {
-        let admission = world(&federation(more), "").admit(&pod("[]"));
+        let admission = world(&federation(more), "").admit(&agent_with("[]"));
         let agent = admission.injected().container("agent");
         let (token, mode) = agent.file("/var/run/secrets/vertex-injector/token");
         assert_eq!((token, mode), (Provided::Token { audience, expiration }, 0o444));
@@ -121,15 +110,11 @@ fn the_token_has_the_audience_and_the_lifetime_of_the_policy() {
 
 #[test]
 fn variable_mount_and_file_name_the_same_directory() {
-    let world = World::of(
-        "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {name: p}
-spec:
-  agents: [{podSelector: {}, credentialDirectory: /srv/google}]
+    let world = World::serving(
+        "  agents: [{podSelector: {}, credentialDirectory: /srv/google}]
   identity: {workloadIdentityFederation: {provider: projects/42/locations/global/workloadIdentityPools/pool/providers/prov}}",
     );
-    let admission = world.admit(&pod("[]"));
+    let admission = world.admit(&agent_with("[]"));
     let agent = admission.injected().container("agent");
     let file = agent.env("GOOGLE_APPLICATION_CREDENTIALS");
     assert_eq!(file, "/srv/google/application_default_credentials.json");
@@ -140,7 +125,7 @@ spec:
 
 #[test]
 fn an_identity_without_vertex_brings_credentials_and_nothing_of_vertex() {
-    let admission = world(&federation(""), "").admit(&pod("[{name: ANTHROPIC_API_KEY, value: k}]"));
+    let admission = world(&federation(""), "").admit(&agent_with("[{name: ANTHROPIC_API_KEY, value: k}]"));
     let agent = admission.injected().container("agent");
     assert_eq!(
         agent.added(),
@@ -158,15 +143,11 @@ fn an_identity_without_vertex_brings_credentials_and_nothing_of_vertex() {
 
 #[test]
 fn vertex_without_an_identity_is_unusable() {
-    let world = World::of(
-        "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {name: p}
-spec:
-  agents: [{podSelector: {}}]
+    let world = World::serving(
+        "  agents: [{podSelector: {}}]
   vertex: {project: my-project, region: us-east5, clients: [ClaudeCode]}",
     );
-    let denied = world.admit(&pod("[]"));
+    let denied = world.admit(&agent_with("[]"));
     assert!(
         denied
             .denied(Reason::PolicyUnusable)
@@ -176,7 +157,7 @@ spec:
 
 #[test]
 fn a_key_is_mounted_from_its_secret_and_never_read() {
-    let admission = world("{serviceAccountKey: {secretName: google-key, key: sa.json}}", "").admit(&pod("[]"));
+    let admission = world("{serviceAccountKey: {secretName: google-key, key: sa.json}}", "").admit(&agent_with("[]"));
     let pod = admission.injected();
     let agent = pod.container("agent");
     let (file, mode) = agent.file(agent.env("GOOGLE_APPLICATION_CREDENTIALS"));
@@ -199,7 +180,7 @@ const VERTEX: &str = "  vertex: {project: my-project, region: us-east5, clients:
 
 #[test]
 fn gke_workload_identity_needs_a_node_with_a_metadata_server_and_no_file() {
-    let admission = world(GKE, VERTEX).admit(&pod("[]"));
+    let admission = world(GKE, VERTEX).admit(&agent_with("[]"));
     let pod = admission.injected();
     assert_eq!(
         pod.pod()["spec"]["nodeSelector"],
@@ -217,7 +198,7 @@ fn gke_workload_identity_needs_a_node_with_a_metadata_server_and_no_file() {
 
 #[test]
 fn gke_workload_identity_adds_to_a_node_selector_and_denies_a_contradicting_one() {
-    let mut own = pod("[]");
+    let mut own = agent_with("[]");
     own["spec"]["nodeSelector"] = json!({"disk": "ssd"});
     let admission = world(GKE, "").admit(&own);
     let expected = json!({"disk": "ssd", "iam.gke.io/gke-metadata-server-enabled": "true"});
@@ -240,7 +221,7 @@ fn a_fence_around_the_metadata_server_contradicts_gke_workload_identity() {
         "NO_GCE_CHECK",
         "METADATA_SERVER_DETECTION",
     ] {
-        let fenced = pod(&format!("[{{name: {fence}, value: metadata.invalid}}]"));
+        let fenced = agent_with(&format!("[{{name: {fence}, value: metadata.invalid}}]"));
         let denied = world(GKE, VERTEX).admit(&fenced);
         let message = denied.denied(Reason::Conflict);
         assert!(
@@ -254,7 +235,7 @@ fn a_fence_around_the_metadata_server_contradicts_gke_workload_identity() {
 
 #[test]
 fn a_credential_file_of_the_pod_gives_way_to_gke_workload_identity_only_under_override() {
-    let own = pod("[{name: GOOGLE_APPLICATION_CREDENTIALS, value: /creds/key.json}]");
+    let own = agent_with("[{name: GOOGLE_APPLICATION_CREDENTIALS, value: /creds/key.json}]");
     world(GKE, VERTEX)
         .admit(&own)
         .changes_nothing()
@@ -268,7 +249,7 @@ fn a_credential_file_of_the_pod_gives_way_to_gke_workload_identity_only_under_ov
 
 #[test]
 fn gclouds_own_credential_file_would_win_over_gke_workload_identity_too() {
-    let own = pod("[{name: CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE, value: /creds/key.json}]");
+    let own = agent_with("[{name: CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE, value: /creds/key.json}]");
     let admission = world(GKE, &format!("{VERTEX}\n  conflicts: {{values: Override}}")).admit(&own);
     admission
         .injected()
@@ -278,15 +259,11 @@ fn gclouds_own_credential_file_would_win_over_gke_workload_identity_too() {
 
 #[test]
 fn gke_workload_identity_without_service_accounts_is_unusable() {
-    let world = World::of(&format!(
-        "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {{name: p}}
-spec:
-  agents: [{{podSelector: {{}}}}]
+    let world = World::serving(&format!(
+        "  agents: [{{podSelector: {{}}}}]
   identity: {GKE}"
     ));
-    let denied = world.admit(&pod("[]"));
+    let denied = world.admit(&agent_with("[]"));
     let message = denied.denied(Reason::PolicyUnusable);
     assert!(
         message.contains("spec.identity.gkeWorkloadIdentity") && message.contains("serviceAccounts"),
@@ -296,9 +273,9 @@ spec:
 
 #[test]
 fn a_change_of_identity_leaves_nothing_of_the_old_one() {
-    let federated = world(&federation(""), VERTEX).admit(&pod("[]")).after;
+    let federated = world(&federation(""), VERTEX).admit(&agent_with("[]")).after;
     let on_gke = world(GKE, VERTEX).admit(&federated);
-    let fresh = world(GKE, VERTEX).admit(&pod("[]"));
+    let fresh = world(GKE, VERTEX).admit(&agent_with("[]"));
     let rest = |pod: &Value| {
         let mut pod = pod.clone();
         // The pod had no such lists before; an injected one has empty ones.
@@ -318,17 +295,13 @@ fn a_change_of_identity_leaves_nothing_of_the_old_one() {
 
 #[test]
 fn extra_tokens_are_projected_read_only_with_a_variable_that_names_the_file() {
-    let world = World::of(
-        "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {name: p}
-spec:
-  agents: [{podSelector: {}}]
+    let world = World::serving(
+        "  agents: [{podSelector: {}}]
   tokens:
     - {name: gateway, audience: openshell-gateway, expirationSeconds: 900, mountPath: /var/run/secrets/gateway, fileName: jwt, envName: GATEWAY_TOKEN_PATH}
     - {name: plain, audience: plain, mountPath: /srv/plain}",
     );
-    let admission = world.admit(&pod("[]"));
+    let admission = world.admit(&agent_with("[]"));
     let pod = admission.injected();
     let agent = pod.container("agent");
     assert_eq!(agent.env("GATEWAY_TOKEN_PATH"), "/var/run/secrets/gateway/jwt");
@@ -358,15 +331,11 @@ fn a_token_for_the_api_server_is_refused() {
         "https://kubernetes.default.svc.cluster.local/",
         "api",
     ] {
-        let world = World::of(&format!(
-            "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {{name: p}}
-spec:
-  agents: [{{podSelector: {{}}}}]
+        let world = World::serving(&format!(
+            "  agents: [{{podSelector: {{}}}}]
   tokens: [{{name: t, audience: '{audience}', mountPath: /srv/t}}]"
         ));
-        let denied = world.admit(&pod("[]"));
+        let denied = world.admit(&agent_with("[]"));
         assert!(
             denied
                 .denied(Reason::PolicyUnusable)

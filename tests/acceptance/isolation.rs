@@ -1,19 +1,12 @@
 //! Design 4: `isolation` is checked, not assumed. Each way around the broker is denied with its field, or warned of.
 
-use serde_json::Value;
 use support::golden::Case;
-use support::{World, yaml};
+use support::{PROVIDER, World, pod};
 use vertex_injector_core::admission::Reason;
 
-const PROVIDER: &str = "projects/123456789/locations/global/workloadIdentityPools/agents/providers/cluster";
-
 fn world(identity: &str, more: &str) -> World {
-    World::of(&format!(
-        "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {{name: p}}
-spec:
-  agents: [{{podSelector: {{}}, containers: [agent]}}]
+    World::serving(&format!(
+        "  agents: [{{podSelector: {{}}, containers: [agent]}}]
   vertex: {{project: my-project, region: us-east5, clients: [ClaudeCode]}}
   identity: {identity}
   access: Metadata
@@ -23,12 +16,6 @@ spec:
 
 fn federation() -> String {
     format!("{{workloadIdentityFederation: {{provider: {PROVIDER}}}}}")
-}
-
-fn pod(spec: &str) -> Value {
-    let mut pod = yaml("{metadata: {name: a}}");
-    pod["spec"] = yaml(spec);
-    pod
 }
 
 /// Denied under Required with this said, admitted under BestEffort with the same as a warning.
@@ -346,12 +333,8 @@ fn everything_that_leads_around_is_said_in_one_message_beside_what_else_is_wrong
 
 #[test]
 fn in_file_mode_nothing_is_kept_from_the_agent_so_nothing_is_checked() {
-    let world = World::of(&format!(
-        "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {{name: p}}
-spec:
-  agents: [{{podSelector: {{}}}}]
+    let world = World::serving(&format!(
+        "  agents: [{{podSelector: {{}}}}]
   identity: {}",
         federation()
     ));

@@ -4,10 +4,8 @@ use serde_json::Value;
 use std::fs;
 use support::golden::Case;
 use support::view::list;
-use support::{Injected, Provided, World, example, example_document, pod_security};
+use support::{Injected, PROVIDER, Provided, World, example, example_document, pod_security};
 use vertex_injector_core::admission::{Operator, Reason};
-
-const PROVIDER: &str = "projects/123456789/locations/global/workloadIdentityPools/agents/providers/cluster";
 
 /// What both runtimes need, with the credential directory of one.
 #[track_caller]

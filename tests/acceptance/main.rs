@@ -8,10 +8,12 @@
 
 mod ambient;
 mod broker;
+mod broker_routes;
 mod cases;
 mod common;
 mod conflicts;
 mod credentials;
+mod exchange;
 mod fracta;
 mod identity;
 mod isolation;

@@ -299,12 +299,8 @@ fn o5_a_policy_that_mounts_over_openshells_files_is_unusable() {
         "/run/netns",
         "/var/run/netns",
     ] {
-        let world = World::of(&format!(
-            "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {{name: p}}
-spec:
-  agents: [{{podSelector: {{}}}}]
+        let world = World::serving(&format!(
+            "  agents: [{{podSelector: {{}}}}]
   authHelpers: [{{configMapName: helpers, mountPath: {path}}}]"
         ));
         let admission =

@@ -208,12 +208,8 @@ fn a_mount_of_the_pod_below_a_read_only_mount_of_ours_is_refused() {
 
 #[test]
 fn what_the_pod_mounts_already_is_recognised_before_and_after_the_api_servers_defaults() {
-    let world = World::of(
-        "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {name: p}
-spec:
-  agents: [{podSelector: {}}]
+    let world = World::serving(
+        "  agents: [{podSelector: {}}]
   authHelpers: [{configMapName: helpers, mountPath: /opt/helpers, defaultMode: 420}]
   tokens: [{name: gateway, audience: gateway, mountPath: /srv/gateway}]
   volumes: [{name: own, secret: {secretName: s, defaultMode: 420}}]
@@ -367,12 +363,8 @@ fn a_policy_reference_is_never_believed() {
 
 #[test]
 fn a_forged_list_of_rendered_variables_lets_the_policy_win_and_nobody_else() {
-    let world = World::of(
-        "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {name: p}
-spec:
-  agents: [{podSelector: {}}]
+    let world = World::serving(
+        "  agents: [{podSelector: {}}]
   env: [{name: TEAM, value: policy}]",
     );
     let mut forged = pod();
@@ -500,13 +492,9 @@ fn equal_quantities_in_other_words_are_equal() {
 
 #[test]
 fn a_removed_piece_of_the_policy_leaves_no_trace() {
-    let less = World::under(
+    let less = World::serving_under(
         "sidecarImages: ['*']",
-        "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {name: p}
-spec:
-  agents: [{podSelector: {}, containers: [agent]}]
+        "  agents: [{podSelector: {}, containers: [agent]}]
   env: [{name: LEFT, value: only}]",
     );
     let admission = less.admit(&injected());
@@ -647,12 +635,8 @@ fn helpers_of_any_name_get_a_volume_name_that_kubernetes_accepts_and_their_own()
         .enumerate()
         .map(|(i, name)| format!("{{configMapName: {name}, mountPath: /opt/h{i}}}"))
         .collect();
-    let world = World::of(&format!(
-        "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {{name: p}}
-spec:
-  agents: [{{podSelector: {{}}}}]
+    let world = World::serving(&format!(
+        "  agents: [{{podSelector: {{}}}}]
   authHelpers: [{}]",
         helpers.join(", ")
     ));
@@ -672,12 +656,8 @@ spec:
 
 #[test]
 fn one_config_map_at_two_paths_shares_a_volume_and_in_two_modes_does_not() {
-    let world = World::of(
-        "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {name: p}
-spec:
-  agents: [{podSelector: {}}]
+    let world = World::serving(
+        "  agents: [{podSelector: {}}]
   authHelpers:
     - {configMapName: helpers, mountPath: /opt/a}
     - {configMapName: helpers, mountPath: /opt/b}

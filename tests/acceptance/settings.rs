@@ -1,29 +1,19 @@
 //! Design 4, "settings, not variables": one value per setting, in every variable that the clients read.
 
-use serde_json::{Value, json};
-use support::{Admission, World, yaml};
+use serde_json::json;
+use support::{Admission, World, agent_with};
 use vertex_injector_core::admission::Reason;
 
 fn world(vertex: &str, rest: &str) -> World {
-    World::under(
+    World::serving_under(
         "endpointHosts: [psc.my-company.example]",
         &format!(
-            "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {{name: p}}
-spec:
-  agents: [{{podSelector: {{}}}}]
+            "  agents: [{{podSelector: {{}}}}]
   vertex: {{project: my-project, region: us-east5, {vertex}}}
   identity: {{workloadIdentityFederation: {{provider: projects/1/locations/global/workloadIdentityPools/pool/providers/prov}}}}
 {rest}"
         ),
     )
-}
-
-fn pod(env: &str) -> Value {
-    let mut pod = yaml("{metadata: {name: a}, spec: {containers: [{name: agent, image: a}]}}");
-    pod["spec"]["containers"][0]["env"] = yaml(env);
-    pod
 }
 
 /// What the client's variables say, those for credentials and hardening left out.
@@ -110,7 +100,7 @@ fn each_client_gets_exactly_the_variables_that_it_reads() {
         ),
     ];
     for (client, variables) in of_client {
-        let admission = world(&format!("clients: [{client}]"), "").admit(&pod("[]"));
+        let admission = world(&format!("clients: [{client}]"), "").admit(&agent_with("[]"));
         let all = [variables.as_slice(), &[("GOOGLE_CLOUD_PROJECT", "my-project")]].concat();
         sees(&admission, &all);
     }
@@ -120,7 +110,7 @@ fn each_client_gets_exactly_the_variables_that_it_reads() {
 fn models_regions_of_models_and_quota_reach_the_variables_of_the_chosen_clients_only() {
     let vertex = "clients: [ClaudeCode, GoogleGenAI, Goose], quotaProject: quota-project, modelRegions: {HAIKU_4_5: europe-west1},
         models: {default: m-default, opus: m-opus, sonnet: m-sonnet, haiku: m-haiku}";
-    let agent_of = world(vertex, "").admit(&pod("[]"));
+    let agent_of = world(vertex, "").admit(&agent_with("[]"));
     let agent = agent_of.injected().container("agent");
     for (name, value) in [
         ("ANTHROPIC_MODEL", "m-default"),
@@ -139,7 +129,7 @@ fn models_regions_of_models_and_quota_reach_the_variables_of_the_chosen_clients_
         agent_of.injected().credential_configuration()["quota_project_id"],
         "quota-project"
     );
-    let ambient = world("clients: [Ambient], models: {default: m-default}", "").admit(&pod("[]"));
+    let ambient = world("clients: [Ambient], models: {default: m-default}", "").admit(&agent_with("[]"));
     assert_eq!(
         ambient.injected().container("agent").env("LLM_MODEL_VERTEX_ID"),
         "m-default"
@@ -152,7 +142,7 @@ fn a_setting_that_no_chosen_client_reads_makes_the_policy_unusable_with_those_th
         "clients: [LiteLLM], models: {opus: m}, modelRegions: {HAIKU_4_5: us-east5}",
         "",
     )
-    .admit(&pod("[]"));
+    .admit(&agent_with("[]"));
     let message = admission.denied(Reason::PolicyUnusable);
     for part in [
         "spec.vertex.models.opus",
@@ -167,7 +157,7 @@ fn a_setting_that_no_chosen_client_reads_makes_the_policy_unusable_with_those_th
 #[test]
 fn a_private_endpoint_is_written_as_each_client_wants_it() {
     let vertex = "clients: [ClaudeCode, GoogleGenAI, LiteLLM], endpoint: 'https://psc.my-company.example'";
-    let admission = world(vertex, "").admit(&pod("[]"));
+    let admission = world(vertex, "").admit(&agent_with("[]"));
     let agent = admission.injected().container("agent");
     assert_eq!(
         agent.env("ANTHROPIC_VERTEX_BASE_URL"),
@@ -187,7 +177,7 @@ fn a_kept_value_becomes_the_value_of_every_variable_of_its_setting() {
         "GCLOUD_PROJECT",
         "GCP_PROJECT",
     ] {
-        let admission = world(clients, "").admit(&pod(&format!("[{{name: {name}, value: own-project}}]")));
+        let admission = world(clients, "").admit(&agent_with(&format!("[{{name: {name}, value: own-project}}]")));
         let agent = admission.injected().container("agent");
         for other in [
             "GOOGLE_CLOUD_PROJECT",
@@ -205,7 +195,7 @@ fn a_kept_value_becomes_the_value_of_every_variable_of_its_setting() {
 #[test]
 fn a_kept_reference_is_passed_on_by_name_because_nobody_here_can_read_it() {
     let own = "[{name: CLOUD_ML_REGION, valueFrom: {configMapKeyRef: {name: c, key: region}}}]";
-    let admission = world("clients: [ClaudeCode, LiteLLM]", "").admit(&pod(own));
+    let admission = world("clients: [ClaudeCode, LiteLLM]", "").admit(&agent_with(own));
     let agent = admission.injected().container("agent");
     assert_eq!(agent.env("VERTEXAI_LOCATION"), "$(CLOUD_ML_REGION)");
     assert!(agent.entry("CLOUD_ML_REGION").get("valueFrom").is_some());
@@ -214,7 +204,7 @@ fn a_kept_reference_is_passed_on_by_name_because_nobody_here_can_read_it() {
 #[test]
 fn a_kept_value_that_stands_behind_a_blank_variable_is_still_found_by_it() {
     let own = "[{name: ANTHROPIC_VERTEX_PROJECT_ID, value: ''}, {name: GOOGLE_CLOUD_PROJECT, value: own-project}]";
-    let admission = world("clients: [ClaudeCode]", "").admit(&pod(own));
+    let admission = world("clients: [ClaudeCode]", "").admit(&agent_with(own));
     assert_eq!(
         admission
             .injected()
@@ -227,7 +217,7 @@ fn a_kept_value_that_stands_behind_a_blank_variable_is_still_found_by_it() {
 #[test]
 fn values_with_dollars_in_them_survive_being_passed_on() {
     let own = "[{name: GOOGLE_CLOUD_PROJECT, value: 'a$$(b)-$c'}]";
-    let admission = world("clients: [ClaudeCode]", "").admit(&pod(own));
+    let admission = world("clients: [ClaudeCode]", "").admit(&agent_with(own));
     let agent = admission.injected().container("agent");
     assert_eq!(
         agent.seen("ANTHROPIC_VERTEX_PROJECT_ID"),
@@ -239,7 +229,7 @@ fn values_with_dollars_in_them_survive_being_passed_on() {
 fn two_different_values_for_one_setting_are_refused_with_both_names() {
     let own =
         "[{name: GOOGLE_CLOUD_PROJECT, value: one-project}, {name: ANTHROPIC_VERTEX_PROJECT_ID, value: two-project}]";
-    let denied = world("clients: [ClaudeCode]", "").admit(&pod(own));
+    let denied = world("clients: [ClaudeCode]", "").admit(&agent_with(own));
     let message = denied.denied(Reason::Conflict);
     for part in [
         "GOOGLE_CLOUD_PROJECT",
@@ -254,7 +244,7 @@ fn two_different_values_for_one_setting_are_refused_with_both_names() {
         !message.contains("one-project") && !message.contains("two-project"),
         "{message}"
     );
-    let overridden = world("clients: [ClaudeCode]", "  conflicts: {values: Override}").admit(&pod(own));
+    let overridden = world("clients: [ClaudeCode]", "  conflicts: {values: Override}").admit(&agent_with(own));
     let agent = overridden.injected().container("agent");
     assert_eq!(
         (
@@ -269,7 +259,7 @@ fn two_different_values_for_one_setting_are_refused_with_both_names() {
 fn two_values_that_resolve_to_one_are_one() {
     let own = "[{name: BASE, value: own}, {name: GOOGLE_CLOUD_PROJECT, value: $(BASE)-project},
                 {name: ANTHROPIC_VERTEX_PROJECT_ID, value: own-project}]";
-    let admission = world("clients: [ClaudeCode]", "").admit(&pod(own));
+    let admission = world("clients: [ClaudeCode]", "").admit(&agent_with(own));
     let agent = admission.injected().container("agent");
     assert_eq!(agent.env("GOOGLE_CLOUD_PROJECT"), "$(BASE)-project");
     assert_eq!(agent.seen("ANTHROPIC_VERTEX_PROJECT_ID"), "own-project");
@@ -278,7 +268,7 @@ fn two_values_that_resolve_to_one_are_one() {
 #[test]
 fn a_variable_that_no_chosen_client_reads_is_no_value_of_the_setting() {
     let own = "[{name: GCP_PROJECT_ID, value: gooses-project}]";
-    let admission = world("clients: [ClaudeCode]", "").admit(&pod(own));
+    let admission = world("clients: [ClaudeCode]", "").admit(&agent_with(own));
     let agent = admission.injected().container("agent");
     assert_eq!(agent.env("GOOGLE_CLOUD_PROJECT"), "my-project");
     assert_eq!(agent.env("GCP_PROJECT_ID"), "gooses-project");
@@ -288,30 +278,30 @@ fn a_variable_that_no_chosen_client_reads_is_no_value_of_the_setting() {
 fn a_variable_that_a_client_reads_before_ours_counts_and_is_overridden_too() {
     // Claude Code prefers GCLOUD_PROJECT to its own variable.
     let own = "[{name: GCLOUD_PROJECT, value: own-project}]";
-    let kept = world("clients: [ClaudeCode]", "").admit(&pod(own));
+    let kept = world("clients: [ClaudeCode]", "").admit(&agent_with(own));
     assert_eq!(
         kept.injected().container("agent").seen("ANTHROPIC_VERTEX_PROJECT_ID"),
         "own-project"
     );
-    let overridden = world("clients: [ClaudeCode]", "  conflicts: {values: Override}").admit(&pod(own));
+    let overridden = world("clients: [ClaudeCode]", "  conflicts: {values: Override}").admit(&agent_with(own));
     assert_eq!(
         overridden.injected().container("agent").env("GCLOUD_PROJECT"),
         "my-project"
     );
-    let denied = world("clients: [ClaudeCode]", "  conflicts: {values: Deny}").admit(&pod(own));
+    let denied = world("clients: [ClaudeCode]", "  conflicts: {values: Deny}").admit(&agent_with(own));
     assert!(denied.denied(Reason::Conflict).contains("GCLOUD_PROJECT"));
 }
 
 #[test]
 fn an_optional_reference_cannot_be_relied_on() {
     let own = "[{name: CLOUD_ML_REGION, valueFrom: {configMapKeyRef: {name: c, key: region, optional: true}}}]";
-    let denied = world("clients: [ClaudeCode, LiteLLM]", "").admit(&pod(own));
+    let denied = world("clients: [ClaudeCode, LiteLLM]", "").admit(&agent_with(own));
     let message = denied.denied(Reason::Conflict);
     assert!(
         message.contains("CLOUD_ML_REGION") && message.contains("optional"),
         "{message}"
     );
-    let overridden = world("clients: [ClaudeCode]", "  conflicts: {values: Override}").admit(&pod(own));
+    let overridden = world("clients: [ClaudeCode]", "  conflicts: {values: Override}").admit(&agent_with(own));
     assert_eq!(
         overridden.injected().container("agent").env("CLOUD_ML_REGION"),
         "us-east5"
@@ -326,7 +316,7 @@ fn a_switch_that_says_off_is_believed_under_keep_whatever_the_clients() {
         ("Ambient", "USE_VERTEX"),
     ] {
         for off in ["0", "false", "no", "off", "False"] {
-            let own = pod(&format!("[{{name: {switch}, value: '{off}'}}]"));
+            let own = agent_with(&format!("[{{name: {switch}, value: '{off}'}}]"));
             let kept = world(&format!("clients: [{client}]"), "").admit(&own);
             let message = kept.changes_nothing().skipped(Reason::VertexSwitchedOff);
             assert!(message.contains(switch), "{message}");
@@ -343,7 +333,7 @@ fn a_switch_that_says_off_is_believed_under_keep_whatever_the_clients() {
 fn a_switch_that_says_on_in_another_word_stays_as_it_is() {
     for on in ["1", "true", "TRUE"] {
         for rule in ["Keep", "Override", "Deny"] {
-            let own = pod(&format!("[{{name: CLAUDE_CODE_USE_VERTEX, value: '{on}'}}]"));
+            let own = agent_with(&format!("[{{name: CLAUDE_CODE_USE_VERTEX, value: '{on}'}}]"));
             let admission = world("clients: [ClaudeCode]", &format!("  conflicts: {{values: {rule}}}")).admit(&own);
             assert_eq!(
                 admission.injected().container("agent").env("CLAUDE_CODE_USE_VERTEX"),
@@ -361,7 +351,7 @@ fn a_switch_is_read_as_its_client_reads_it() {
         ("GoogleGenAI", "GOOGLE_GENAI_USE_VERTEXAI", "on"),
         ("Ambient", "USE_VERTEX", "on"),
     ] {
-        let own = pod(&format!("[{{name: {switch}, value: '{word}'}}]"));
+        let own = agent_with(&format!("[{{name: {switch}, value: '{word}'}}]"));
         world(&format!("clients: [{client}]"), "")
             .admit(&own)
             .changes_nothing()
@@ -369,7 +359,7 @@ fn a_switch_is_read_as_its_client_reads_it() {
         let overridden = world(&format!("clients: [{client}]"), "  conflicts: {values: Override}").admit(&own);
         assert_ne!(overridden.injected().container("agent").env(switch), word);
     }
-    let own = pod("[{name: CLAUDE_CODE_USE_VERTEX, value: 'on'}]");
+    let own = agent_with("[{name: CLAUDE_CODE_USE_VERTEX, value: 'on'}]");
     let admission = world("clients: [ClaudeCode]", "").admit(&own);
     assert_eq!(
         admission.injected().container("agent").env("CLAUDE_CODE_USE_VERTEX"),
@@ -380,14 +370,14 @@ fn a_switch_is_read_as_its_client_reads_it() {
 #[test]
 fn switches_that_contradict_each_other_or_cannot_be_read_are_refused() {
     let both = "[{name: CLAUDE_CODE_USE_VERTEX, value: '1'}, {name: USE_VERTEX, value: '0'}]";
-    let denied = world("clients: [Ambient]", "").admit(&pod(both));
+    let denied = world("clients: [Ambient]", "").admit(&agent_with(both));
     let message = denied.denied(Reason::Conflict);
     assert!(
         message.contains("CLAUDE_CODE_USE_VERTEX") && message.contains(" USE_VERTEX"),
         "{message}"
     );
     let unread = "[{name: USE_VERTEX, valueFrom: {configMapKeyRef: {name: c, key: k}}}]";
-    let denied = world("clients: [Ambient]", "").admit(&pod(unread));
+    let denied = world("clients: [Ambient]", "").admit(&agent_with(unread));
     let message = denied.denied(Reason::Conflict);
     assert!(
         message.contains("USE_VERTEX") && message.contains("valueFrom"),
@@ -398,7 +388,7 @@ fn switches_that_contradict_each_other_or_cannot_be_read_are_refused() {
 #[test]
 fn a_blank_variable_counts_as_absent() {
     let admission = world("clients: [ClaudeCode]", "  conflicts: {values: Deny}")
-        .admit(&pod("[{name: CLOUD_ML_REGION, value: ' '}]"));
+        .admit(&agent_with("[{name: CLOUD_ML_REGION, value: ' '}]"));
     assert_eq!(
         admission.injected().container("agent").env("CLOUD_ML_REGION"),
         "us-east5"
@@ -407,7 +397,7 @@ fn a_blank_variable_counts_as_absent() {
 
 #[test]
 fn several_containers_are_settled_each_by_itself() {
-    let mut two = pod("[{name: GOOGLE_CLOUD_PROJECT, value: own-project}]");
+    let mut two = agent_with("[{name: GOOGLE_CLOUD_PROJECT, value: own-project}]");
     two["spec"]["containers"]
         .as_array_mut()
         .unwrap()

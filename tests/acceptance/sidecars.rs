@@ -2,32 +2,20 @@
 
 use serde_json::{Value, json};
 use support::view::list;
-use support::{World, pod_security, yaml};
+use support::{PLAIN, World, pod, pod_security, yaml};
 use vertex_injector_core::admission::Reason;
 
 fn world(sidecars: &str) -> World {
-    World::under(
+    World::serving_under(
         "sidecarImages: ['ghcr.io/acme/*', 'exact:1']",
         &format!(
-            "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {{name: p}}
-spec:
-  agents: [{{podSelector: {{}}, containers: [agent]}}]
+            "  agents: [{{podSelector: {{}}, containers: [agent]}}]
   sidecars: {sidecars}"
         ),
     )
 }
 
 const ONE: &str = "[{name: github, image: 'ghcr.io/acme/mcp:1', port: 9000, mcpKey: github}]";
-
-fn pod(spec: &str) -> Value {
-    let mut pod = yaml("{metadata: {name: a}}");
-    pod["spec"] = yaml(spec);
-    pod
-}
-
-const PLAIN: &str = "{containers: [{name: agent, image: a}]}";
 
 #[test]
 fn a_sidecar_is_native_restricted_and_starts_before_the_pods_own_init_containers() {
@@ -140,14 +128,10 @@ fn a_sidecar_that_leaves_the_policy_takes_its_own_endpoint_with_it_and_no_other(
 #[test]
 fn what_an_earlier_injection_merged_is_taken_out_and_the_rest_given_back_for_good() {
     let world = |sidecars: &str| {
-        World::under(
+        World::serving_under(
             "sidecarImages: ['*']",
             &format!(
-                "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {{name: p}}
-spec:
-  agents: [{{podSelector: {{}}, containers: [agent]}}]
+                "  agents: [{{podSelector: {{}}, containers: [agent]}}]
   env: [{{name: TEAM, value: t}}]
   sidecars: {sidecars}"
             ),
@@ -399,13 +383,9 @@ fn a_pod_that_is_not_guaranteed_is_not_made_so() {
 
 #[test]
 fn sidecars_and_open_shell_exclude_each_other() {
-    let world = World::under(
+    let world = World::serving_under(
         "sidecarImages: ['*']",
-        "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {name: p}
-spec:
-  agents: [{podSelector: {}}]
+        "  agents: [{podSelector: {}}]
   sidecars: [{name: x, image: x, port: 9000}]
   openShell: PatchUserEnvironment",
     );

@@ -5,6 +5,7 @@ use harness::kube::{ControlPlane, Kubernetes};
 use harness::process::Ran;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
+use support::policy_object;
 use vertex_injector_core::{api, manifest};
 
 #[test]
@@ -213,7 +214,7 @@ fn policies_are_refused_alike_for_the_same_fields(cluster: &Kubernetes) {
         let object = case
             .get("object")
             .cloned()
-            .unwrap_or_else(|| policy("InjectionPolicy", &case["spec"]));
+            .unwrap_or_else(|| policy_object("InjectionPolicy", "case", &case["spec"]));
         let answer = create(cluster, &object);
         let errors: Vec<&str> = case["errors"]
             .as_array()
@@ -236,15 +237,6 @@ fn policies_are_refused_alike_for_the_same_fields(cluster: &Kubernetes) {
     }
 }
 
-fn policy(kind: &str, spec: &Value) -> Value {
-    json!({
-        "apiVersion": "vertex-injector.dev/v1alpha1",
-        "kind": kind,
-        "metadata": {"name": "case"},
-        "spec": spec,
-    })
-}
-
 /// Creates an object without keeping it.
 fn create(cluster: &Kubernetes, object: &Value) -> Ran {
     let arguments = ["create", "--dry-run=server", "--validate=strict", "-f", "-"];
@@ -255,7 +247,7 @@ fn create(cluster: &Kubernetes, object: &Value) -> Ran {
 fn served(cluster: &Kubernetes, kind: &str) {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
-        let answer = create(cluster, &policy(kind, &json!({})));
+        let answer = create(cluster, &policy_object(kind, "case", &json!({})));
         if answer.success() {
             return;
         }

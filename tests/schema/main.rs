@@ -5,21 +5,15 @@ mod review;
 mod rules;
 
 use serde_json::{Value, json};
+use support::policy_object;
 use vertex_injector_core::api::schema::{MAX_ERRORS, check};
 use vertex_injector_core::manifest;
 
 /// The object of a case in `schema/refused.yaml`.
 fn object(case: &Value) -> Value {
-    case.get("object").cloned().unwrap_or_else(|| policy(&case["spec"]))
-}
-
-fn policy(spec: &Value) -> Value {
-    json!({
-        "apiVersion": "vertex-injector.dev/v1alpha1",
-        "kind": "InjectionPolicy",
-        "metadata": {"name": "case"},
-        "spec": spec,
-    })
+    case.get("object")
+        .cloned()
+        .unwrap_or_else(|| policy_object("InjectionPolicy", "case", &case["spec"]))
 }
 
 fn errors(object: &Value) -> Vec<String> {
@@ -49,7 +43,11 @@ fn a_policy_with_hundreds_of_errors_is_told_the_first_and_how_many_more() {
     let volumes: Vec<_> = (0..32)
         .map(|i| json!({"name": format!("v{i}"), "wrong": 1, "more": 2}))
         .collect();
-    let told = errors(&policy(&json!({ "volumes": volumes })));
+    let told = errors(&policy_object(
+        "InjectionPolicy",
+        "case",
+        &json!({ "volumes": volumes }),
+    ));
     assert_eq!(told.len(), MAX_ERRORS + 1);
     assert_eq!(told.last().unwrap(), "spec: 14 more errors are not shown");
 }
@@ -73,7 +71,7 @@ fn no_value_of_a_variable_or_argument_and_no_credential_is_shown() {
         json!({"vertex": {"project": format!("sk-ant-{secret}"), "region": format!("ya29.{secret}"), "clients": []}}),
         json!({"identity": secret, "vertex": [secret], "agents": secret}),
     ] {
-        let told = errors(&policy(&spec));
+        let told = errors(&policy_object("InjectionPolicy", "case", &spec));
         assert!(!told.is_empty(), "{spec}");
         assert!(!told.join("\n").contains(secret), "{told:?}");
     }
@@ -81,7 +79,11 @@ fn no_value_of_a_variable_or_argument_and_no_credential_is_shown() {
 
 #[test]
 fn a_name_full_of_control_characters_cannot_reach_a_terminal() {
-    let told = errors(&policy(&json!({"\u{1b}[31mred\u{7}": 1})));
+    let told = errors(&policy_object(
+        "InjectionPolicy",
+        "case",
+        &json!({"\u{1b}[31mred\u{7}": 1}),
+    ));
     assert_eq!(told.len(), 1);
     assert!(!told[0].contains(char::is_control), "{told:?}");
 }

@@ -19,7 +19,7 @@ pub mod invariants;
 pub mod pod_security;
 pub mod view;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 use vertex_injector_core::admission::{Namespaces, Operator, Policy, PolicySet};
@@ -28,6 +28,12 @@ use vertex_injector_core::manifest::{self, Document, Place};
 
 pub use admission::Admission;
 pub use view::{Container, Injected, Provided};
+
+/// The provider of a pool of identities.
+pub const PROVIDER: &str = "projects/123456789/locations/global/workloadIdentityPools/agents/providers/cluster";
+
+/// The spec of a pod that is an agent and nothing else.
+pub const PLAIN: &str = "{containers: [{name: agent, image: a}]}";
 
 /// The policies and namespaces of a cluster, and the operator's settings.
 pub struct World {
@@ -68,11 +74,43 @@ impl World {
         Self::under("{}", policies)
     }
 
+    /// A cluster with one policy for the namespace `team`, of which this is the spec ([`policy`]).
+    pub fn serving(spec: &str) -> Self {
+        Self::of(&policy(spec))
+    }
+
     /// The same under the operator's settings.
+    pub fn serving_under(operator: &str, spec: &str) -> Self {
+        Self::under(operator, &policy(spec))
+    }
+
+    /// As [`of`](Self::of), under the operator's settings.
     pub fn under(operator: &str, policies: &str) -> Self {
         let operator = serde_json::from_value(yaml(operator)).expect("the operator's settings");
         Self::new(&documents(policies), "team", &operator)
     }
+}
+
+/// An InjectionPolicy with this spec: lines of YAML, indented by two.
+pub fn policy(spec: &str) -> String {
+    format!("apiVersion: vertex-injector.dev/v1alpha1\nkind: InjectionPolicy\nmetadata: {{name: p}}\nspec:\n{spec}")
+}
+
+/// A policy of a kind with this name and spec.
+pub fn policy_object(kind: &str, name: &str, spec: &Value) -> Value {
+    json!({"apiVersion": "vertex-injector.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
+}
+
+/// A pod with this spec, in YAML.
+pub fn pod(spec: &str) -> Value {
+    json!({"metadata": {"name": "a"}, "spec": yaml(spec)})
+}
+
+/// A pod whose container `agent` has these variables, a list in YAML. Beside it runs `helper`.
+pub fn agent_with(env: &str) -> Value {
+    pod(&format!(
+        "{{containers: [{{name: agent, image: a, env: {env}}}, {{name: helper, image: h}}]}}"
+    ))
 }
 
 /// The documents of a YAML text.
