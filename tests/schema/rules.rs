@@ -98,8 +98,8 @@ fn what_does_not_fit_together_is_refused() {
         json!({"sidecars": [sidecar("a", 8100, "a"), sidecar("b", 8100, "b")]}),
         json!({"sidecars": [sidecar("a", 8100, "a"), sidecar("b", 8101, "a")]}),
         json!({"sidecars": [sidecar("a", 8787, "a")]}),
-        json!({"sidecars": [sidecar("a", 8100, "a"), with_resources(json!({"requests": {"cpu": "1"}, "limits": {"cpu": "999m"}}))]}),
-        json!({"sidecars": [with_resources(json!({"requests": {"memory": "1Gi", "cpu": "1"}, "limits": {"memory": "1000Mi", "cpu": "1"}}))]}),
+        json!({"sidecars": [sidecar("a", 8100, "a"), with_resources(&json!({"requests": {"cpu": "1"}, "limits": {"cpu": "999m"}}))]}),
+        json!({"sidecars": [with_resources(&json!({"requests": {"memory": "1Gi", "cpu": "1"}, "limits": {"memory": "1000Mi", "cpu": "1"}}))]}),
         json!({"tokens": [{"name": "a", "audience": "b", "mountPath": "/a", "envName": "GCE_METADATA_HOST"}]}),
         json!({"tokens": [{"name": "a", "audience": "b", "mountPath": "/run/a"}], "authHelpers": [{"configMapName": "c", "mountPath": "/var/run/a"}]}),
         json!({"agents": [{"podSelector": {}, "credentialDirectory": "/a"}], "authHelpers": [{"configMapName": "c", "mountPath": "/a"}]}),
@@ -109,9 +109,9 @@ fn what_does_not_fit_together_is_refused() {
     let rightly = [
         json!({"identity": gke, "agents": [{"serviceAccounts": ["a"]}], "vertex": vertex(json!(["ClaudeCode"]))}),
         json!({"openShell": "PatchUserEnvironment"}),
-        json!({"sidecars": [with_resources(json!({"requests": {"memory": "1000Mi", "cpu": "0.5"}, "limits": {"memory": "1Gi", "cpu": "500m"}}))]}),
-        json!({"sidecars": [with_resources(json!({"requests": {"memory": "1Gi"}, "limits": {"cpu": "500m"}}))]}),
-        json!({"sidecars": [with_resources(json!({"limits": {"cpu": null}, "requests": {"cpu": "1"}}))]}),
+        json!({"sidecars": [with_resources(&json!({"requests": {"memory": "1000Mi", "cpu": "0.5"}, "limits": {"memory": "1Gi", "cpu": "500m"}}))]}),
+        json!({"sidecars": [with_resources(&json!({"requests": {"memory": "1Gi"}, "limits": {"cpu": "500m"}}))]}),
+        json!({"sidecars": [with_resources(&json!({"limits": {"cpu": null}, "requests": {"cpu": "1"}}))]}),
         json!({"agents": [{"podSelector": {}, "credentialDirectory": "/var/run/secrets/vertex-injector"}]}),
     ];
     assert_eq!(refused(&rightly), 0);
@@ -407,6 +407,6 @@ fn errors(object: &Value) -> Vec<String> {
 }
 
 /// A sidecar with these resources.
-fn with_resources(resources: Value) -> Value {
+fn with_resources(resources: &Value) -> Value {
     json!({"name": "resources", "image": "ghcr.io/acme/github-mcp:1.0", "port": 8200, "resources": resources})
 }
