@@ -2,6 +2,7 @@
 
 use super::bootstrap::{SESSION, environment, keys};
 use super::process::{Directory, Wrapper, children, program, run};
+use harness::process::repository;
 use harness::scripted::{Google as Platform, Reply};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -478,7 +479,7 @@ fn help_shows_how_to_use_each_source() {
 
 #[test]
 fn the_demo_shows_a_server_that_has_its_token() {
-    let source = format!("file:{}/hack/demo/credential.json", env!("CARGO_MANIFEST_DIR"));
+    let source = format!("file:{}", repository().join("hack/demo/credential.json").display());
     let output = run(
         &[
             "--source",

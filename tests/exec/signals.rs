@@ -1,6 +1,6 @@
 //! Signals, exit codes, and what is left of a server's processes.
 
-use super::process::{Directory, PATIENCE, Wrapper, children, program};
+use super::process::{Directory, PATIENCE, Wrapper, children};
 use harness::scripted::{Google as Platform, Reply};
 use std::fs;
 use std::path::Path;
@@ -186,7 +186,7 @@ fn as_a_containers_first_process_it_buries_orphans_and_hears_signals() {
         "--kill-child",
         "--",
     ]);
-    command.arg(program().get_args().nth(2).expect("the program"));
+    command.arg(env!("CARGO_BIN_EXE_vertex-injector-sidecar"));
     let mut wrapper = Wrapper::start_as(
         command,
         &["--source", &source, "--", "sh", "-c", script],
