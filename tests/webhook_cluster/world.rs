@@ -122,7 +122,7 @@ impl World {
         self.configure_policies(addresses[0]).await;
     }
 
-    /// The same for policies.
+    /// The same for cluster policies only, so that tests can store bad policies of a namespace.
     pub async fn configure_policies(&self, address: SocketAddr) {
         let object = serde_json::from_value(json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
@@ -136,7 +136,7 @@ impl World {
                 "failurePolicy": "Ignore",
                 "timeoutSeconds": 5,
                 "rules": [{"apiGroups": ["vertex-injector.dev"], "apiVersions": ["v1alpha1"],
-                           "operations": ["CREATE", "UPDATE"], "resources": ["injectionpolicies"]}],
+                           "operations": ["CREATE", "UPDATE"], "resources": ["clusterinjectionpolicies"]}],
             }],
         }));
         self.policy_configurations()
