@@ -296,9 +296,9 @@ fn wanted(set: &PolicySet) -> BTreeMap<Key, Wanted> {
                 continue;
             };
             for account in &binding.service_accounts {
-                all.entry((namespace.to_owned(), (*account).to_owned()))
+                all.entry((namespace.to_owned(), (*account).clone()))
                     .or_insert_with(|| Wanted {
-                        email: binding.email.to_owned(),
+                        email: binding.email.clone(),
                         replace: binding.replace,
                         policy: policy.name().to_string(),
                     });

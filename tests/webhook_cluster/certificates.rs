@@ -29,7 +29,7 @@ async fn the_first_replica_makes_a_certificate_that_the_api_server_trusts() {
 
     world.configure(&[replica.addresses.https]).await;
     replica.until_ready().await;
-    assert_eq!(world.ca_bundles().await, [authority.clone()]);
+    assert_eq!(world.ca_bundles().await, std::slice::from_ref(&authority));
     assert_eq!(world.policy_ca_bundle().await, authority);
 
     world.policy("agents", greeting("hello")).await;
