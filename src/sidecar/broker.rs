@@ -40,6 +40,7 @@ pub use args::Args;
 use crate::flags::Told;
 use credentials::Credentials;
 use vertex_injector_core::contract::broker::{self as told, Audience, METADATA_PORT, METRICS_LISTEN, Mode, PROXY_PORT};
+use vertex_injector_core::contract::proxy::Rules;
 
 /// Most connections of the agent at a time.
 const CONNECTIONS: usize = 1024;
@@ -146,6 +147,10 @@ async fn serve(
         tokio::spawn(listen::serve(listener, METRICS_CONNECTIONS, answer));
     }
     if let (Some(listener), Mode::Proxy(told::Proxy { rules, endpoint, .. })) = (proxy_listener, told.mode) {
+        let rules = Rules {
+            project_number: told.project_number,
+            ..rules
+        };
         let proxy = Arc::new(Proxy::new(rules, supplier, Vertex::new(endpoint, &transport), counters));
         let answer = move |request: Request<Incoming>| {
             let proxy = Arc::clone(&proxy);

@@ -54,7 +54,7 @@ fn targets_are_sent_on_as_they_were_meant() {
     let vertex = Vertex::always(200, "", "{}");
     let broker = vertex.broker(&["--regions=us-east5,global,eu"]);
     let at = |region: &str| format!("/v1/projects/my-project/locations/{region}/publishers/google/models");
-    let body = r#"{"contents":[]}"#;
+    let body = "{}";
     for (sent, arrives) in [
         (
             format!("{MODELS}/claude-x@20250101:streamRawPredict"),

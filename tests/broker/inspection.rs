@@ -1,7 +1,7 @@
 //! What bodies may hold: the agent's own tools and data pass, whatever they are called; each feature is told apart from the others.
 
 use serde_json::{Value, json};
-use vertex_injector_core::contract::proxy::{Feature, Publisher, Rules};
+use vertex_injector_core::contract::proxy::{Feature, Publisher, Rules, Unknown};
 use vertex_injector_sidecar::broker::proxy::inspect::{Purpose, inspect};
 use vertex_injector_sidecar::broker::proxy::json::Json;
 
@@ -12,6 +12,8 @@ pub fn rules(allow: &[Feature]) -> Rules {
         regions: vec!["us-east5".parse().unwrap()],
         models: vec!["claude-*".parse().unwrap(), "gemini-*".parse().unwrap()],
         allow: allow.to_vec(),
+        unknown: Unknown::Deny { known: Vec::new() },
+        project_number: None,
     }
 }
 

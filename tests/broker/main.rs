@@ -1,6 +1,7 @@
 //! The broker: what it accepts as a credential, how it fetches and keeps tokens, and what the built program shows an agent.
 #![cfg(test)]
 
+mod bodies;
 mod calls;
 mod clock;
 mod credentials;
@@ -19,4 +20,5 @@ mod program;
 mod proxy_program;
 mod proxy_properties;
 mod streams;
+mod unknown_fields;
 mod vertex;

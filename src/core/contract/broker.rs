@@ -1,6 +1,6 @@
 //! What the broker is told.
 
-use super::proxy::{Feature, Project, Publisher, Rules};
+use super::proxy::{Feature, Project, Publisher, Rules, Unknown, UnknownFields};
 use super::setting::{Given, Setting, Written, Wrong, by_name};
 use crate::endpoint::Endpoint;
 use std::fmt::{self, Display};
@@ -34,6 +34,10 @@ pub const MODELS: Setting = Setting::variable("models", "VERTEX_INJECTOR_MODELS"
 pub const REGIONS: Setting = Setting::variable("regions", "VERTEX_INJECTOR_REGIONS");
 /// [`Rules::allow`].
 pub const ALLOW: Setting = Setting::variable("allow", "VERTEX_INJECTOR_ALLOW");
+/// [`Rules::unknown`].
+pub const UNKNOWN_FIELDS: Setting = Setting::variable("unknown-fields", "VERTEX_INJECTOR_UNKNOWN_FIELDS");
+/// What [`Rules::unknown`] lets pass all the same.
+pub const KNOWN_FIELDS: Setting = Setting::variable("known-fields", "VERTEX_INJECTOR_KNOWN_FIELDS");
 /// [`Proxy::endpoint`].
 pub const VERTEX_ENDPOINT: Setting = Setting::variable("vertex-endpoint", "VERTEX_INJECTOR_VERTEX_ENDPOINT");
 /// [`Broker::metadata_port`].
@@ -161,6 +165,9 @@ impl Broker {
             add(MODELS, list(&rules.models));
             add(REGIONS, list(&rules.regions));
             add(ALLOW, list(&rules.allow));
+            let unknown = Some(rules.unknown.fields()).filter(|fields| *fields != UnknownFields::default());
+            add(UNKNOWN_FIELDS, unknown.map(|fields| fields.to_string()));
+            add(KNOWN_FIELDS, list(rules.unknown.known()));
             add(VERTEX_ENDPOINT, endpoint.as_ref().map(Endpoint::text));
             proxy_port = Some(port.to_string());
         }
@@ -206,7 +213,16 @@ impl Broker {
 }
 
 /// What only a proxy has a use for.
-const PROXY_ONLY: [Setting; 6] = [PROXY_PORT, REGIONS, MODELS, PUBLISHERS, ALLOW, VERTEX_ENDPOINT];
+const PROXY_ONLY: [Setting; 8] = [
+    PROXY_PORT,
+    REGIONS,
+    MODELS,
+    PUBLISHERS,
+    ALLOW,
+    UNKNOWN_FIELDS,
+    KNOWN_FIELDS,
+    VERTEX_ENDPOINT,
+];
 
 impl Proxy {
     fn read(project: Project, given: &Given<'_>) -> Result<Self, Wrong> {
@@ -221,7 +237,13 @@ impl Proxy {
         let allow: Vec<Feature> = given.list(ALLOW)?;
         Ok(Self {
             port: given.port(PROXY_PORT)?.unwrap_or(DEFAULT_PROXY_PORT),
-            rules: Rules::new(project, regions, publishers, given.list(MODELS)?, allow),
+            rules: Rules {
+                unknown: Unknown::new(
+                    given.one(UNKNOWN_FIELDS)?.unwrap_or_default(),
+                    given.list(KNOWN_FIELDS)?,
+                ),
+                ..Rules::new(project, regions, publishers, given.list(MODELS)?, allow)
+            },
             endpoint: given.one(VERTEX_ENDPOINT)?,
         })
     }

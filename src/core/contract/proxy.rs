@@ -19,10 +19,53 @@ pub struct Rules {
     pub models: Vec<Glob>,
     /// What calls may make the provider do on the agent's behalf beyond answering.
     pub allow: Vec<Feature>,
+    /// What becomes of members of a body that this version does not know.
+    pub unknown: Unknown,
+    /// The project's number, by which resources may name it as well.
+    pub project_number: Option<u64>,
+}
+
+/// What becomes of members of a body, and of types, that this version does not know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unknown {
+    /// They are refused, but for these.
+    Deny {
+        /// What the operator knows.
+        known: Vec<FieldName>,
+    },
+    /// They pass, unless their names say that they ask for what is not allowed.
+    Allow,
+}
+
+impl Unknown {
+    /// By the name of what is to become of them, and what the operator knows.
+    pub fn new(fields: UnknownFields, known: Vec<FieldName>) -> Self {
+        match fields {
+            UnknownFields::Deny => Self::Deny { known },
+            UnknownFields::Allow => Self::Allow,
+        }
+    }
+
+    /// Its name.
+    pub fn fields(&self) -> UnknownFields {
+        match self {
+            Self::Deny { .. } => UnknownFields::Deny,
+            Self::Allow => UnknownFields::Allow,
+        }
+    }
+
+    /// What is known besides.
+    pub fn known(&self) -> &[FieldName] {
+        match self {
+            Self::Deny { known } => known,
+            Self::Allow => &[],
+        }
+    }
 }
 
 impl Rules {
-    /// The rules for `project` in `regions`. Without `publishers` those are both, without `models` all of theirs.
+    /// The rules for `project` in `regions`. Without `publishers` those are both, without `models` all of theirs. Members that are
+    /// not known are refused.
     pub fn new(
         project: Project,
         regions: Vec<Region>,
@@ -42,6 +85,8 @@ impl Rules {
             regions,
             models,
             allow,
+            unknown: Unknown::Deny { known: Vec::new() },
+            project_number: None,
         }
     }
 }
@@ -54,6 +99,8 @@ impl fmt::Display for Rules {
             regions,
             models,
             allow,
+            unknown,
+            project_number: _,
         } = self;
         let allow = if allow.is_empty() {
             "nothing".to_owned()
@@ -66,7 +113,12 @@ impl fmt::Display for Rules {
             shown(publishers),
             shown(models),
             shown(regions)
-        )
+        )?;
+        match unknown {
+            Unknown::Allow => f.write_str("; unknown fields"),
+            Unknown::Deny { known } if known.is_empty() => Ok(()),
+            Unknown::Deny { known } => write!(f, "; fields {}", shown(known)),
+        }
     }
 }
 
@@ -148,11 +200,12 @@ impl Publisher {
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "injector", derive(schemars::JsonSchema))]
 pub enum Feature {
-    /// Gemini's `cachedContent`: content that somebody stored before.
+    /// Content that is stored at the provider: Gemini's `cachedContent`, Anthropic's `thread`.
     CachedContent,
     /// Code that Google or Anthropic runs: Gemini's `codeExecution`, Anthropic's `code_execution_*` and `container`.
     CodeExecution,
-    /// Files that are stored at the provider or in Cloud Storage, read as the identity: `fileData` with `gs://`, sources of type `file`.
+    /// Files that are stored at the provider or in Cloud Storage, read or written as the identity: `fileData` with `gs://`, sources
+    /// of type `file`, `outputUriPrefix`.
     FileSources,
     /// Gemini's `googleMaps`.
     GoogleMaps,
@@ -202,7 +255,63 @@ impl Feature {
     }
 }
 
-by_name!(Publisher, Feature);
+/// The name of an [`Unknown`].
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "injector", derive(schemars::JsonSchema))]
+pub enum UnknownFields {
+    /// The request is refused, as the provider refuses what it does not know.
+    #[default]
+    Deny,
+    /// They pass, unless their names say that they ask for what is not allowed.
+    Allow,
+}
+
+impl UnknownFields {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Deny, Self::Allow];
+
+    /// As policies and flags write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deny => "Deny",
+            Self::Allow => "Allow",
+        }
+    }
+}
+
+by_name!(Publisher, Feature, UnknownFields);
+
+/// The name of a member of a request's body, or of a type of its objects: letters, digits, `_`, `-` and `.`.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(try_from = "String", into = "String")]
+pub struct FieldName(String);
+
+impl FromStr for FieldName {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::try_from(name.to_owned())
+    }
+}
+
+impl TryFrom<String> for FieldName {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        let known = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
+        if (1..=64).contains(&name.len()) && name.bytes().all(known) {
+            Ok(Self(name))
+        } else {
+            Err("must be the name of a member: at most 64 letters, digits, _, - and .")
+        }
+    }
+}
+
+impl From<FieldName> for String {
+    fn from(FieldName(name): FieldName) -> Self {
+        name
+    }
+}
 
 /// What is text that was checked.
 macro_rules! as_text {
@@ -221,4 +330,4 @@ macro_rules! as_text {
         }
     )*};
 }
-as_text!(Project, Region);
+as_text!(Project, Region, FieldName);

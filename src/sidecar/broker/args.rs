@@ -5,10 +5,10 @@ use clap::builder::PossibleValue;
 use clap::{Arg, ValueHint};
 use vertex_injector_core::contract::broker::{
     ALLOW, Broker, CREDENTIALS, CREDENTIALS_JSON, DEFAULT_METADATA_PORT, DEFAULT_PROXY_PORT, ID_TOKEN_AUDIENCES,
-    METADATA_PORT, METRICS_LISTEN, MODE, MODELS, ModeName, NODE_METADATA_SERVER, PROJECT, PROJECT_NUMBER, PROXY_PORT,
-    PUBLISHERS, REGIONS, VERTEX_ENDPOINT,
+    KNOWN_FIELDS, METADATA_PORT, METRICS_LISTEN, MODE, MODELS, ModeName, NODE_METADATA_SERVER, PROJECT, PROJECT_NUMBER,
+    PROXY_PORT, PUBLISHERS, REGIONS, UNKNOWN_FIELDS, VERTEX_ENDPOINT,
 };
-use vertex_injector_core::contract::proxy::{Feature, Publisher};
+use vertex_injector_core::contract::proxy::{Feature, Publisher, UnknownFields};
 use vertex_injector_core::contract::setting::{Given, Wrong};
 use vertex_injector_core::endpoint::NODE_METADATA;
 use vertex_injector_net::telemetry::Logging;
@@ -121,6 +121,18 @@ impl Contract for Broker {
                 "What a call may make the provider do on the agent's behalf. Only in mode proxy [default: none]",
             )
             .value_parser(of(Feature::ALL.map(Feature::name))),
+            one(
+                UNKNOWN_FIELDS,
+                "WHAT",
+                "What becomes of members of a request's body that this version does not know. Only in mode proxy [default: Deny]",
+            )
+            .value_parser(of(UnknownFields::ALL.map(UnknownFields::name))),
+            list(
+                KNOWN_FIELDS,
+                "NAME",
+                "Names of members, and types, that pass although this version does not know them, with all that is in them, unless \
+                 that says by its name that it asks for more than --allow. Only in mode proxy [default: none]",
+            ),
             one(
                 VERTEX_ENDPOINT,
                 "URL",

@@ -1,20 +1,24 @@
 //! The Vertex proxy on loopback: model calls that the rules allow go to Vertex AI with the token that the agent never sees.
 //!
 //! A request is checked in the order of what costs least: [`head`], [`target`], [`rules`], then its [`body`], which is read whole,
-//! parsed as strict [`json`] and [`inspect`]ed. What is sent on is built from the parsed parts, not copied from the request.
+//! parsed as strict [`json`] and [`inspect`]ed beside the [`tables`] of what is known. What is sent on is built from the parsed parts, not copied from the request.
 //! The [`answer`] streams back. Every request but the kubelet's probes ends in one [`record`].
 
 pub mod answer;
 pub mod body;
+pub mod by_name;
 pub mod head;
 pub mod inspect;
 pub mod json;
+pub mod path;
 pub mod record;
 pub mod refusal;
 pub mod rules;
 pub mod spelling;
+pub mod tables;
 pub mod target;
 pub mod tools;
+pub mod unknown;
 pub mod usage;
 pub mod vertex;
 
@@ -107,7 +111,9 @@ impl Proxy {
             publisher: target.publisher,
             names_model: target.counts_tokens_of_another(),
         };
-        if let Some(Counted { model, glob }) = self.inspect(&body, purpose).await? {
+        let Inspected { counted, unknown } = self.inspect(&body, purpose).await?;
+        record.has_unknown(unknown);
+        if let Some(Counted { model, glob }) = counted {
             record.counts_tokens_of(model);
             record.allowed_by(&glob);
         }
@@ -127,7 +133,7 @@ impl Proxy {
         })
     }
 
-    async fn inspect(&self, body: &Bytes, purpose: Purpose) -> Result<Option<Counted>, Refusal> {
+    async fn inspect(&self, body: &Bytes, purpose: Purpose) -> Result<Inspected, Refusal> {
         if body.len() <= INSPECTED_AT_ONCE {
             return inspect(body, purpose, &self.rules);
         }
@@ -176,20 +182,27 @@ impl Forwarded {
     }
 }
 
+/// What is remembered of a body.
+struct Inspected {
+    counted: Option<Counted>,
+    /// How much in it nobody has judged.
+    unknown: u32,
+}
+
 /// The model whose tokens are counted, when only the body names it, and the pattern that it matches.
 struct Counted {
     model: String,
     glob: String,
 }
 
-fn inspect(body: &[u8], purpose: Purpose, rules: &Rules) -> Result<Option<Counted>, Refusal> {
-    let json =
-        Json::parse(body).map_err(|error| Refusal::new(Reason::Json, StatusCode::BAD_REQUEST, error.to_string()))?;
-    let named = inspect::inspect(&json, purpose, rules)?.filter(|_| purpose.names_model);
-    Ok(named.map(|named| Counted {
+fn inspect(body: &[u8], purpose: Purpose, rules: &Rules) -> Result<Inspected, Refusal> {
+    let json = Json::parse(body).map_err(|error| Refusal::malformed(error.to_string()))?;
+    let inspect::Inspected { named, unknown } = inspect::inspect(&json, purpose, rules)?;
+    let counted = named.filter(|_| purpose.names_model).map(|named| Counted {
         model: named.model.to_owned(),
         glob: named.glob.as_str().to_owned(),
-    }))
+    });
+    Ok(Inspected { counted, unknown })
 }
 
 fn no_call() -> Refusal {

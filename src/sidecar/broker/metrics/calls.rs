@@ -50,6 +50,8 @@ pub struct Counted<'a> {
     pub reason: Option<Reason>,
     /// What the body asked for in vain.
     pub feature: Option<Feature>,
+    /// How many members and types of the body passed without being known.
+    pub unknown: u32,
     /// Bytes of the body.
     pub request_bytes: u64,
     /// Bytes of the answer's body.
@@ -67,6 +69,7 @@ pub struct Counted<'a> {
 pub struct Calls {
     requests: Family<RequestLabels, Counter>,
     denials: Family<DenialLabels, Counter>,
+    unknown: Family<UnknownLabels, Counter>,
     first_byte: Family<PublisherLabels, Histogram, fn() -> Histogram>,
     duration: Family<PublisherLabels, Histogram, fn() -> Histogram>,
     request_bytes: Family<PublisherLabels, Counter>,
@@ -88,6 +91,19 @@ struct RequestLabels {
 struct DenialLabels {
     reason: Reason,
     feature: Named,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UnknownLabels {
+    publisher: Option<&'static str>,
+    result: Judgement,
+}
+
+/// What became of a member that no table has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum Judgement {
+    Denied,
+    Passed,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -143,6 +159,7 @@ impl Calls {
         let calls = Self {
             requests: Family::default(),
             denials: Family::default(),
+            unknown: Family::default(),
             first_byte: Family::new_with_constructor(histogram),
             duration: Family::new_with_constructor(histogram),
             request_bytes: Family::default(),
@@ -159,6 +176,11 @@ impl Calls {
             "proxy_denials",
             "Requests that the Vertex proxy refused, by reason and by the feature that the body asked for",
             calls.denials.clone(),
+        );
+        registry.register(
+            "proxy_unknown_fields",
+            "Members and types in bodies that this version does not know, by what became of them; a refusal is for one of them",
+            calls.unknown.clone(),
         );
         registry.register_with_unit(
             "proxy_first_byte",
@@ -209,6 +231,15 @@ impl Calls {
         if let (Outcome::Denied, Some(reason)) = (request.outcome, request.reason) {
             let feature = Named(request.feature);
             self.denials.get_or_create(&DenialLabels { reason, feature }).inc();
+        }
+        let denied = u64::from(request.reason == Some(Reason::UnknownField));
+        for (result, fields) in [(Judgement::Denied, denied), (Judgement::Passed, request.unknown.into())] {
+            if fields > 0 {
+                let publisher = request.publisher.map(Publisher::name);
+                self.unknown
+                    .get_or_create(&UnknownLabels { publisher, result })
+                    .inc_by(fields);
+            }
         }
         let (Some(publisher), Some(first_byte)) = (request.publisher, request.first_byte) else {
             return;

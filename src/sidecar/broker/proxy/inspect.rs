@@ -1,17 +1,18 @@
 //! Whether a body asks only for what the rules allow.
 //!
-//! The whole body is walked, and what makes the provider fetch, search, run or call out is found wherever it stands and however it
-//! is spelled: Google reads `fileUri` and `file_uri` alike. Not walked is what the provider takes as data by the API's
+//! The whole body is walked beside the [`tables`] of what a request may have. What is in none of them is judged
+//! [`by_name`], and passes only if the rules let unknown members pass. Not walked is what the provider takes as data by the API's
 //! definition, and only at the very place where it does: arguments and results of the agent's own functions, and schemas.
-//! There a property may be called `fileUri`.
 
+use super::by_name::{self, ByName, Role};
 use super::json::{Json, Members, Value};
+use super::path::Path;
 use super::refusal::{Reason, Refusal};
 use super::rules;
-use super::spelling::{Squashed, distinct};
-use super::tools;
-use http::StatusCode;
-use std::fmt::Write;
+use super::spelling::distinct;
+use super::tables::{Fields, Member, NOTHING, Place, Type, anthropic, google};
+use super::tools::{self, Tool};
+use super::unknown;
 use vertex_injector_core::contract::proxy::{Feature, Publisher, Rules};
 use vertex_injector_core::glob::Glob;
 
@@ -24,6 +25,15 @@ pub struct Purpose {
     pub names_model: bool,
 }
 
+/// What there is to say of a body that passes.
+#[derive(Debug, Clone, Copy)]
+pub struct Inspected<'b, 'r> {
+    /// The model that it names at its top.
+    pub named: Option<Named<'b, 'r>>,
+    /// How many members and types it has that no table has.
+    pub unknown: u32,
+}
+
 /// The model that a body names at its top.
 #[derive(Debug, Clone, Copy)]
 pub struct Named<'b, 'r> {
@@ -33,323 +43,274 @@ pub struct Named<'b, 'r> {
     pub glob: &'r Glob,
 }
 
-/// Inspects a body: the model that it names, if it does.
+/// Inspects a body.
 ///
 /// # Errors
 /// Says what is not allowed and where it stands.
-pub fn inspect<'b, 'r>(
-    body: &'b Json<'_>,
-    purpose: Purpose,
-    rules: &'r Rules,
-) -> Result<Option<Named<'b, 'r>>, Refusal> {
+pub fn inspect<'b, 'r>(body: &'b Json<'_>, purpose: Purpose, rules: &'r Rules) -> Result<Inspected<'b, 'r>, Refusal> {
     let Value::Object(members) = body.value() else {
-        return Err(malformed("the body has to be a JSON object"));
+        return Err(Refusal::malformed("the body has to be a JSON object"));
     };
+    let publisher = purpose.publisher;
     let mut walk = Walk {
         rules,
-        publisher: purpose.publisher,
-        path: Vec::new(),
+        publisher,
+        path: Path::default(),
+        unknown: 0,
     };
-    walk.object(members, Place::Root)?;
-    match members.get("model") {
+    let root = match publisher {
+        Publisher::Anthropic => &anthropic::ROOT,
+        Publisher::Google => &google::ROOT,
+    };
+    walk.object(members, root)?;
+    let unknown = walk.unknown;
+    let named = match members.get("model") {
         Some(Value::Text(name)) => {
-            let glob = rules::check_named(rules, name, purpose.publisher)?;
+            let glob = rules::check_named(rules, name, publisher)?;
             let model = name.rsplit('/').next().unwrap_or(name);
-            Ok(Some(Named { model, glob }))
+            Some(Named { model, glob })
         }
-        _ if purpose.names_model => Err(Refusal::denied(
-            Reason::Model,
-            "the body has to name the model whose tokens are counted",
-        )),
-        _ => Ok(None),
-    }
-}
-
-/// Where in a body a value stands, as far as that gives its members a meaning of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// The body, and Gemini's `generateContentRequest`.
-    Root,
-    /// `tools` of the root.
-    Tools,
-    /// `tools` anywhere else.
-    StrayTools,
-    /// Anthropic: `messages`.
-    Messages,
-    /// Anthropic: `messages[].content`.
-    Blocks,
-    /// Anthropic: `source` of any block.
-    Source,
-    /// Anthropic: `mcp_servers`.
-    McpServers,
-    /// Anthropic: `output_config`.
-    OutputConfig,
-    /// Anthropic: `output_format`, `output_config.format`.
-    OutputFormat,
-    /// Gemini: `contents`, `systemInstruction`.
-    Contents,
-    /// Gemini: `contents[].parts`.
-    Parts,
-    /// Gemini: `functionCall` of a part.
-    FunctionCall,
-    /// Gemini: `functionResponse` of a part.
-    FunctionResponse,
-    /// Gemini: `tools[].functionDeclarations`.
-    Declarations,
-    /// Gemini: `generationConfig`.
-    GenerationConfig,
-    /// Gemini: `labels`.
-    Labels,
-    /// Everywhere else.
-    Elsewhere,
-}
-
-impl Place {
-    /// The place of the member `key`, which is `name` when squashed; its spelling has to be one of the API's. Lists have the place
-    /// of their elements.
-    fn below(self, publisher: Publisher, key: &str, name: &Squashed) -> Self {
-        match (publisher, self, key) {
-            (_, Self::Root, "tools") => Self::Tools,
-            (Publisher::Anthropic, Self::Root, "messages") => Self::Messages,
-            (Publisher::Anthropic, Self::Root, "mcp_servers") => Self::McpServers,
-            (Publisher::Anthropic, Self::Root, "output_config") => Self::OutputConfig,
-            (Publisher::Anthropic, Self::Root, "output_format") | (_, Self::OutputConfig, "format") => {
-                Self::OutputFormat
-            }
-            (Publisher::Anthropic, Self::Messages, "content") => Self::Blocks,
-            (Publisher::Anthropic, _, "source") => Self::Source,
-            (Publisher::Google, Self::Root, "contents" | "systemInstruction" | "system_instruction") => Self::Contents,
-            (Publisher::Google, Self::Root, "generateContentRequest" | "generate_content_request") => Self::Root,
-            (Publisher::Google, Self::Root, "generationConfig" | "generation_config") => Self::GenerationConfig,
-            (Publisher::Google, Self::Root, "labels") => Self::Labels,
-            (Publisher::Google, Self::Tools, "functionDeclarations" | "function_declarations") => Self::Declarations,
-            (Publisher::Google, Self::Contents, "parts") => Self::Parts,
-            (Publisher::Google, Self::Parts, "functionCall" | "function_call") => Self::FunctionCall,
-            (Publisher::Google, Self::Parts, "functionResponse" | "function_response") => Self::FunctionResponse,
-            _ if name.is("tools") => Self::StrayTools,
-            _ => Self::Elsewhere,
+        _ if purpose.names_model => {
+            let message = "the body has to name the model whose tokens are counted";
+            return Err(Refusal::denied(Reason::Model, message));
         }
-    }
-
-    /// Whether the provider takes the member `key`, of an object of type `kind`, as data: whatever it holds, it means nothing.
-    fn is_data(self, publisher: Publisher, key: &str, kind: Option<&str>, value: Value<'_>) -> bool {
-        match (publisher, self) {
-            (Publisher::Anthropic, Self::Blocks) => {
-                key == "input" && matches!(kind, Some("tool_use" | "server_tool_use" | "mcp_tool_use"))
-            }
-            (Publisher::Anthropic, Self::Tools) => {
-                matches!(key, "input_schema" | "input_examples") && matches!(kind, None | Some("custom"))
-            }
-            (Publisher::Anthropic, Self::OutputFormat) => key == "schema" && kind == Some("json_schema"),
-            (Publisher::Google, Self::FunctionCall) => key == "args",
-            (Publisher::Google, Self::FunctionResponse) => key == "response",
-            (Publisher::Google, Self::Declarations) => DECLARED.contains(&key),
-            (Publisher::Google, Self::GenerationConfig) => SCHEMAS.contains(&key),
-            (Publisher::Google, Self::Labels) => matches!(value, Value::Text(_)),
-            _ => false,
-        }
-    }
+        _ => None,
+    };
+    Ok(Inspected { named, unknown })
 }
 
-/// What a function of Gemini's is declared with.
-const DECLARED: [&str; 6] = [
-    "parameters",
-    "response",
-    "parametersJsonSchema",
-    "parameters_json_schema",
-    "responseJsonSchema",
-    "response_json_schema",
-];
-
-/// What Gemini's answers have to look like.
-const SCHEMAS: [&str; 4] = [
-    "responseSchema",
-    "response_schema",
-    "responseJsonSchema",
-    "response_json_schema",
-];
-
-enum Step<'a> {
-    Key(&'a str),
-    Index(usize),
-}
-
-struct Walk<'w> {
-    rules: &'w Rules,
+struct Walk<'b> {
+    rules: &'b Rules,
     publisher: Publisher,
-    path: Vec<Step<'w>>,
+    path: Path<'b>,
+    unknown: u32,
 }
 
-impl<'w> Walk<'w> {
-    fn value(&mut self, value: Value<'w>, place: Place) -> Result<(), Refusal> {
-        let tools = matches!(place, Place::Tools | Place::StrayTools);
+impl<'b> Walk<'b> {
+    fn value(&mut self, value: Value<'b>, place: &'static Place) -> Result<(), Refusal> {
         match value {
             Value::List(items) => {
                 for (i, item) in items.into_iter().enumerate() {
-                    self.path.push(Step::Index(i));
-                    if tools {
-                        self.tool(item, place)?;
-                    } else {
-                        self.value(item, place)?;
+                    self.path.index(i);
+                    match item {
+                        Value::Object(members) => self.object(members, place)?,
+                        Value::Null | Value::Other | Value::Text(_) | Value::List(_) => self.no_object(item, place)?,
                     }
-                    self.path.pop();
+                    self.path.back();
                 }
                 Ok(())
             }
-            Value::Null => Ok(()),
-            _ if tools => self.tool(value, place),
             Value::Object(members) => self.object(members, place),
-            Value::Other | Value::Text(_) => Ok(()),
+            Value::Null => Ok(()),
+            Value::Other | Value::Text(_) => self.no_object(value, place),
         }
     }
 
-    fn tool(&mut self, tool: Value<'w>, place: Place) -> Result<(), Refusal> {
-        let Value::Object(members) = tool else {
-            return self.feature(Feature::UnknownTools);
-        };
-        match self.publisher {
-            Publisher::Anthropic => {
-                if let Some(feature) = tools::of_anthropic(members.get("type")) {
-                    self.feature(feature)?;
-                }
+    /// What stands in the place of an object says nothing, except where it could be one in another spelling.
+    fn no_object(&mut self, value: Value<'b>, place: &'static Place) -> Result<(), Refusal> {
+        match place {
+            Place::AnthropicTool { .. } | Place::GoogleTool(_) => self.feature(Feature::UnknownTools),
+            Place::Source(_) => {
+                self.feature(Feature::FileSources)?;
+                self.feature(Feature::UrlSources)
             }
-            Publisher::Google => {
-                for (key, _) in members.into_iter().filter(|(_, value)| !value.is_null()) {
-                    if let Some(feature) = tools::of_google(&Squashed::of(key)) {
-                        self.feature(feature)?;
-                    }
-                }
-            }
-        }
-        self.object(members, place)
-    }
-
-    fn object(&mut self, members: Members<'w>, place: Place) -> Result<(), Refusal> {
-        if place != Place::Labels && !distinct(members.keys()) {
-            return Err(malformed(format!(
-                "the body has an object with the same key in two spellings, at {}",
-                self.place()
-            )));
-        }
-        let kind = match members.get("type") {
-            Some(Value::Text(kind)) => Some(kind),
-            Some(Value::Null) | None => None,
-            // What is no string is no type that data can belong to.
-            Some(_) => Some(""),
-        };
-        self.kind(kind, place)?;
-        for (key, value) in members {
-            if place.is_data(self.publisher, key, kind, value) {
-                continue;
-            }
-            self.path.push(Step::Key(key));
-            if !value.is_null() {
-                let name = Squashed::of(key);
-                self.member(&name, value, kind)?;
-                self.value(value, place.below(self.publisher, key, &name))?;
-            }
-            self.path.pop();
-        }
-        Ok(())
-    }
-
-    /// What an object's type asks for.
-    fn kind(&self, kind: Option<&str>, place: Place) -> Result<(), Refusal> {
-        let Some(kind) = kind.map(Squashed::of) else {
-            return Ok(());
-        };
-        let is = |name: &str| kind.is(name);
-        if is("url") && place != Place::McpServers {
-            self.feature(Feature::UrlSources)?;
-        }
-        if is("file") {
-            self.feature(Feature::FileSources)?;
-        }
-        if is("containerupload") {
-            self.feature(Feature::CodeExecution)?;
-        }
-        let known = ["base64", "text", "content", "url", "file"];
-        if place == Place::Source && !known.into_iter().any(is) {
-            // A source that this version does not know comes from the one or from the other.
-            self.feature(Feature::FileSources)?;
-            self.feature(Feature::UrlSources)?;
-        }
-        Ok(())
-    }
-
-    /// What a member asks for by its name. `null` asks for nothing and does not come here.
-    fn member(&self, name: &Squashed, value: Value<'_>, kind: Option<&str>) -> Result<(), Refusal> {
-        let Some(name) = name.name() else { return Ok(()) };
-        if name.ends_with(b"model") || matches!(name, b"modelname" | b"modelid") {
-            return match value {
-                Value::Text(model) => rules::check_named(self.rules, model, self.publisher).map(|_| ()),
-                _ if name == b"model" => Err(Refusal::denied(Reason::Model, "a model's name has to be a string")),
-                _ => Ok(()),
-            };
-        }
-        match name {
-            b"automode" | b"modelselectionconfig" => rules::check_any_model(self.rules),
-            b"fileuri" => self.feature(source_of(value)),
-            b"filedata" if !has(value, "fileuri") => self.feature(Feature::FileSources),
-            b"gcsuri" | b"storageuri" | b"outputgcsuri" | b"gcssource" | b"gcsdestination" => {
-                self.feature(Feature::FileSources)
-            }
-            // What code execution put out carries the same name and is history.
-            b"fileid" if !matches!(kind, Some("code_execution_output" | "bash_code_execution_output")) => {
-                self.feature(Feature::FileSources)
-            }
-            // An empty list is what some clients send for none.
-            b"mcpservers" if value.is_empty_list() => Ok(()),
-            _ => match tools::by_name(name) {
-                Some(feature) => self.feature(feature),
-                None => Ok(()),
+            Place::Alike(_) | Place::ByType { .. } | Place::Each(_) | Place::Free => match value {
+                Value::List(_) => self.value(value, place),
+                Value::Null | Value::Other | Value::Text(_) | Value::Object(_) => Ok(()),
             },
         }
     }
 
-    fn feature(&self, feature: Feature) -> Result<(), Refusal> {
-        rules::check_feature(self.rules, feature, || self.place())
+    fn object(&mut self, members: Members<'b>, place: &'static Place) -> Result<(), Refusal> {
+        match place {
+            Place::Alike(fields) => self.members(members, fields, false),
+            Place::ByType { types, told } => match type_of(members, types) {
+                Some(of) => self.typed(members, of, *told),
+                None => self.of_unknown_type(members, types),
+            },
+            Place::Source(types) => match type_of(members, types) {
+                Some(of) => self.typed(members, of, true),
+                None => self.by_name().object(members, Role::Source),
+            },
+            Place::AnthropicTool { told } => self.tool(members, *told),
+            Place::GoogleTool(fields) => self.tools(members, fields),
+            Place::Each(place) => {
+                for (key, value) in members {
+                    self.path.key(key);
+                    self.value(value, place)?;
+                    self.path.back();
+                }
+                Ok(())
+            }
+            Place::Free => self.by_name().object(members, Role::Any),
+        }
     }
 
-    /// Where we are, for a message. A key that is none of an API's is not repeated.
-    fn place(&self) -> String {
-        let mut text = String::new();
-        for step in &self.path {
-            match step {
-                Step::Index(i) => {
-                    let _ = write!(text, "[{i}]");
+    fn typed(&mut self, members: Members<'b>, of: &'static Type, told: bool) -> Result<(), Refusal> {
+        if let Some(feature) = of.asks {
+            self.feature(feature)?;
+        }
+        self.below_type(members, &of.fields, told.then_some(of.name))
+    }
+
+    fn tool(&mut self, members: Members<'b>, told: bool) -> Result<(), Refusal> {
+        let tool = tools::of_anthropic(members.get("type"));
+        if let Some(feature) = tool.asks() {
+            self.feature(feature)?;
+        }
+        let fields = match tool {
+            Tool::Custom => &anthropic::tools::CUSTOM,
+            Tool::ClientSide => &anthropic::tools::CLIENT_SIDE,
+            Tool::ClientSideSet => &anthropic::tools::CLIENT_SIDE_SET,
+            Tool::ToolSearch | Tool::ServerSide(_) => &anthropic::tools::SERVER_SIDE,
+            Tool::McpToolset => &anthropic::tools::MCP_TOOLSET,
+            Tool::Unknown => return self.by_name().object(members, Role::Tool),
+        };
+        let name = by_name::kind(members).unwrap_or("custom");
+        self.below_type(members, fields, told.then_some(name))
+    }
+
+    /// The members of an object whose type is known.
+    fn below_type(
+        &mut self,
+        members: Members<'b>,
+        fields: &'static Fields,
+        told: Option<&'b str>,
+    ) -> Result<(), Refusal> {
+        let Some(name) = told else {
+            return self.members(members, fields, true);
+        };
+        self.path.of_type(name);
+        self.members(members, fields, true)?;
+        self.path.back();
+        Ok(())
+    }
+
+    fn members(&mut self, members: Members<'b>, fields: &'static Fields, has_type: bool) -> Result<(), Refusal> {
+        // Keys all differ. If all are spelled as in the table, they differ in more than spelling.
+        let mut spelled = true;
+        for (key, value) in members {
+            self.path.key(key);
+            match fields.find(self.publisher, key) {
+                Some((member, first)) => {
+                    spelled &= first;
+                    if !value.is_null() {
+                        self.member(member, value)?;
+                    }
                 }
-                Step::Key(key) => {
-                    text += if text.is_empty() { "" } else { "." };
-                    let plain = key.len() <= 40 && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-                    text += if plain { key } else { "…" };
+                None if has_type && key == "type" => {}
+                None => {
+                    spelled = false;
+                    self.by_name().member(key, value, None)?;
+                    if !rules::lets_pass(self.rules, key) {
+                        return Err(unknown::member(self.publisher, &self.path));
+                    }
+                    self.unknown += 1;
                 }
             }
+            self.path.back();
         }
-        if text.is_empty() { "its top".to_owned() } else { text }
+        self.differ(members, spelled)
+    }
+
+    /// The members of a tool of Google's, each of which is one.
+    fn tools(&mut self, members: Members<'b>, fields: &'static Fields) -> Result<(), Refusal> {
+        let mut spelled = true;
+        for (key, value) in members.into_iter().filter(|(_, value)| !value.is_null()) {
+            self.path.key(key);
+            if let Some((member, first)) = fields.find(self.publisher, key) {
+                spelled &= first;
+                self.member(member, value)?;
+            } else {
+                spelled = false;
+                self.feature(tools::of_google(key).unwrap_or(Feature::UnknownTools))?;
+                self.by_name().member(key, value, None)?;
+            }
+            self.path.back();
+        }
+        self.differ(members, spelled)
+    }
+
+    fn differ(&self, members: Members<'b>, spelled: bool) -> Result<(), Refusal> {
+        if spelled || distinct(members.keys()) {
+            return Ok(());
+        }
+        Err(Refusal::same_key(&self.path.shown()))
+    }
+
+    fn of_unknown_type(&mut self, members: Members<'b>, types: &'static [&'static Type]) -> Result<(), Refusal> {
+        self.by_name().object(members, Role::Any)?;
+        let kind = by_name::kind(members);
+        if rules::lets_pass(self.rules, kind.unwrap_or_default()) {
+            self.unknown += 1;
+            return Ok(());
+        }
+        Err(unknown::of_type(&self.path, kind, types))
+    }
+
+    fn member(&mut self, member: Member, value: Value<'b>) -> Result<(), Refusal> {
+        match member {
+            Member::Data => Ok(()),
+            Member::In(place) => self.value(value, place),
+            Member::AsksUnlessEmpty(..) if value.is_empty_list() => Ok(()),
+            Member::Asks(feature, place) | Member::AsksUnlessEmpty(feature, place) => {
+                self.feature(feature)?;
+                self.value(value, place)
+            }
+            Member::Model => match value {
+                Value::Text(model) => rules::check_named(self.rules, model, self.publisher).map(|_| ()),
+                Value::Null | Value::Other | Value::List(_) | Value::Object(_) => Err(Refusal::nameless_model()),
+            },
+            Member::Choice(place) => {
+                rules::check_any_model(self.rules)?;
+                self.value(value, place)
+            }
+            Member::Fallbacks(place) => match value {
+                Value::List(_) | Value::Object(_) => self.value(value, place),
+                Value::Null | Value::Other | Value::Text(_) => rules::check_any_model(self.rules),
+            },
+            Member::Resource => {
+                let name = if let Value::Text(name) = value { name } else { "" };
+                self.resource(name)
+            }
+            Member::Stored => {
+                self.feature(Feature::CachedContent)?;
+                match value {
+                    Value::Text(name) if name.contains('/') => self.resource(name),
+                    _ => self.value(value, &NOTHING),
+                }
+            }
+            Member::File(place) => {
+                if !by_name::has(value, "fileuri") {
+                    self.feature(Feature::FileSources)?;
+                }
+                self.value(value, place)
+            }
+            Member::Address => {
+                self.feature(by_name::address(value))?;
+                self.value(value, &NOTHING)
+            }
+        }
+    }
+
+    fn resource(&self, name: &str) -> Result<(), Refusal> {
+        rules::check_resource(self.rules, name, || self.path.shown())
+    }
+
+    fn feature(&self, feature: Feature) -> Result<(), Refusal> {
+        rules::check_feature(self.rules, feature, || self.path.shown())
+    }
+
+    fn by_name(&mut self) -> ByName<'_, 'b> {
+        ByName {
+            rules: self.rules,
+            publisher: self.publisher,
+            path: &mut self.path,
+        }
     }
 }
 
-/// `fileUri` by its scheme: pages are fetched by anybody's right, all else is read by the identity's.
-fn source_of(uri: Value<'_>) -> Feature {
-    let starts = |text: &str, scheme: &str| {
-        text.get(..scheme.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    };
-    match uri {
-        Value::Text(uri) if starts(uri, "http://") || starts(uri, "https://") => Feature::UrlSources,
-        _ => Feature::FileSources,
-    }
-}
-
-fn has(value: Value<'_>, name: &str) -> bool {
-    let Value::Object(members) = value else {
-        return false;
-    };
-    let mut members = members.into_iter();
-    members.any(|(key, value)| !value.is_null() && Squashed::of(key).is(name))
-}
-
-fn malformed(message: impl Into<String>) -> Refusal {
-    Refusal::new(Reason::Json, StatusCode::BAD_REQUEST, message)
+fn type_of(members: Members<'_>, types: &'static [&'static Type]) -> Option<&'static Type> {
+    let kind = by_name::kind(members)?;
+    types.iter().copied().find(|of| of.name == kind)
 }

@@ -49,6 +49,7 @@ struct Noted {
     outcome: Option<Outcome>,
     reason: Option<Reason>,
     feature: Option<Feature>,
+    unknown: u32,
     first_byte: Option<Duration>,
 }
 
@@ -80,6 +81,11 @@ impl Record {
     /// The pattern that allowed the model.
     pub fn allowed_by(&mut self, glob: &str) {
         self.noted.glob = Some(glob.to_owned());
+    }
+
+    /// The body has so many members and types that nobody has judged, and they pass.
+    pub fn has_unknown(&mut self, fields: u32) {
+        self.noted.unknown = fields;
     }
 
     /// The head of an answer is passed on.
@@ -142,6 +148,7 @@ impl Drop for Ended {
             outcome,
             reason: noted.reason,
             feature: noted.feature,
+            unknown: noted.unknown,
             request_bytes: counts.request_bytes,
             response_bytes: counts.response_bytes,
             tokens: counts.tokens,
@@ -157,6 +164,7 @@ impl Drop for Ended {
             outcome = ?outcome,
             reason = noted.reason.map(tracing::field::debug),
             feature = noted.feature.map(tracing::field::debug),
+            unknown_fields = Some(noted.unknown).filter(|fields| *fields > 0),
             request_bytes = counts.request_bytes,
             response_bytes = counts.response_bytes,
             input_tokens = counts.tokens.input,

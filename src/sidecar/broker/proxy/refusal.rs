@@ -1,10 +1,11 @@
-//! Answers of the proxy's own, in the shape of Google's errors (AIP-193, over HTTP), which every client shows.
+//! Answers of the proxy's own, in the shape of Google's errors (AIP-193, over HTTP), which every client shows, or in that of the
+//! provider where clients know what to do about it.
 
 use axum::body::Body;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, SERVER};
 use http::{HeaderValue, Response, StatusCode};
 use prometheus_client::encoding::EncodeLabelValue;
-use serde_json::json;
+use serde_json::{Value, json};
 use vertex_injector_core::contract::proxy::Feature;
 
 /// `Server` of the proxy's own answers, by which the probe knows it.
@@ -47,6 +48,8 @@ pub enum Reason {
     Json,
     /// The body asks for something that the policy does not allow.
     Feature,
+    /// The body has a member or a type that nobody has judged.
+    UnknownField,
     /// Too many bodies at a time.
     Busy,
     /// No token at the moment.
@@ -78,6 +81,24 @@ pub struct Refusal {
     pub message: String,
     /// Seconds after which trying again makes sense.
     pub retry_after: Option<u64>,
+    /// As whose answer it comes.
+    pub form: Form,
+}
+
+/// The shape of a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Form {
+    /// Google's, with our name before the message.
+    Ours,
+    /// That of Google's API when it does not know a member.
+    GoogleField {
+        /// Where the member stands, if not at the top.
+        place: Option<String>,
+        /// What Google says of it.
+        words: String,
+    },
+    /// That of Anthropic's API.
+    Anthropic,
 }
 
 impl Refusal {
@@ -94,6 +115,32 @@ impl Refusal {
             status,
             message: message.into(),
             retry_after: None,
+            form: Form::Ours,
+        }
+    }
+
+    /// The body is not as the API has it.
+    pub fn malformed(message: impl Into<String>) -> Self {
+        Self::new(Reason::Json, StatusCode::BAD_REQUEST, message)
+    }
+
+    /// An object has a key twice, but for spelling.
+    pub fn same_key(place: &str) -> Self {
+        Self::malformed(format!(
+            "the body has an object with the same key in two spellings, at {place}"
+        ))
+    }
+
+    /// A member that names a model has no name.
+    pub fn nameless_model() -> Self {
+        Self::denied(Reason::Model, "a model's name has to be a string")
+    }
+
+    /// The body has something that nobody has judged; the message begins as the provider's would.
+    pub fn unknown(message: String, form: Form) -> Self {
+        Self {
+            form,
+            ..Self::new(Reason::UnknownField, StatusCode::BAD_REQUEST, message)
         }
     }
 
@@ -112,12 +159,7 @@ impl Refusal {
 
     /// The answer.
     pub fn response(&self) -> Response<Body> {
-        let body = json!({"error": {
-            "code": self.status.as_u16(),
-            "message": format!("vertex-injector: {}", self.message),
-            "status": status_name(self.status),
-        }});
-        let mut response = Response::new(Body::from(body.to_string()));
+        let mut response = Response::new(Body::from(self.body().to_string()));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(
@@ -129,6 +171,28 @@ impl Refusal {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
+    }
+
+    fn body(&self) -> Value {
+        let (code, status) = (self.status.as_u16(), status_name(self.status));
+        match &self.form {
+            Form::Ours => {
+                let message = format!("vertex-injector: {}", self.message);
+                json!({"error": {"code": code, "message": message, "status": status}})
+            }
+            Form::GoogleField { place, words } => {
+                let mut violation = json!({"description": words});
+                if let (Some(place), Some(violation)) = (place, violation.as_object_mut()) {
+                    violation.insert("field".to_owned(), json!(place));
+                }
+                let details =
+                    json!([{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]}]);
+                json!({"error": {"code": code, "message": self.message, "status": status, "details": details}})
+            }
+            Form::Anthropic => {
+                json!({"type": "error", "error": {"type": "invalid_request_error", "message": self.message}})
+            }
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Whether the rules let a call through.
 
 use super::refusal::{Reason, Refusal};
+use super::spelling::is_same;
 use super::target::{Target, is_model};
-use vertex_injector_core::contract::proxy::{Feature, Publisher, Rules, shown};
+use vertex_injector_core::contract::proxy::{Feature, Publisher, Rules, Unknown, shown};
 use vertex_injector_core::glob::Glob;
 
 /// Checks a call's target: the pattern that its model matches, or `None` when the model is named in the body.
@@ -44,13 +45,16 @@ pub fn check_named<'r>(rules: &'r Rules, name: &str, publisher: Publisher) -> Re
         }
         _ => return Err(no_model(rules)),
     };
+    if let Some(refusal) = with_suffix(model) {
+        return Err(refusal);
+    }
     if publisher_name != publisher.name() || !is_model(model) {
         return Err(no_model(rules));
     }
     check_model(rules, model)
 }
 
-/// Checks that every model may be called, because the body leaves the choice to Google.
+/// Checks that every model may be called, because the body leaves the choice to the provider.
 ///
 /// # Errors
 /// As [`check`].
@@ -61,8 +65,43 @@ pub fn check_any_model(rules: &Rules) -> Result<(), Refusal> {
     let models = shown(&rules.models);
     Err(Refusal::denied(
         Reason::Model,
-        format!("the body lets Google choose the model, but the policy's proxy.models allows only {models}"),
+        format!(
+            "the body leaves the choice of the model to the provider, but the policy's proxy.models allows only {models}"
+        ),
     ))
+}
+
+/// Checks what a body calls a resource of Google Cloud: a full name, which begins with the project. `place` is where it stands.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_resource(rules: &Rules, name: &str, place: impl FnOnce() -> String) -> Result<(), Refusal> {
+    let mut parts = name.split('/');
+    let project = parts
+        .next()
+        .filter(|first| *first == "projects")
+        .and_then(|_| parts.next());
+    let number = rules.project_number.map(|number| number.to_string());
+    if project.is_some_and(|project| project == rules.project.as_str() || number.as_deref() == Some(project)) {
+        return Ok(());
+    }
+    Err(Refusal::denied(
+        Reason::Project,
+        format!(
+            "the body names a resource of another project at {}: the policy's vertex.project is {1}, so it has to begin with \
+             projects/{1}/",
+            place(),
+            rules.project
+        ),
+    ))
+}
+
+/// Whether a member or a type that is in no table passes by its name, in whatever spelling.
+pub fn lets_pass(rules: &Rules, name: &str) -> bool {
+    match &rules.unknown {
+        Unknown::Allow => true,
+        Unknown::Deny { known } => known.iter().any(|known| is_same(known.as_str(), name)),
+    }
 }
 
 /// Checks that the provider may be made to do this. `place` is where the body asks for it.
@@ -151,4 +190,19 @@ fn no_model(rules: &Rules) -> Refusal {
             rules.project
         ),
     )
+}
+
+/// What is said of a model's name with something in brackets behind it, such as `[1m]`: clients take that as a setting of their own.
+fn with_suffix(name: &str) -> Option<Refusal> {
+    let (model, suffix) = name.strip_suffix(']')?.split_once('[')?;
+    if !is_model(model) || suffix.is_empty() || !suffix.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let header = if suffix.eq_ignore_ascii_case("1m") {
+        "; where the model needs it, the header anthropic-beta: context-1m-2025-08-07 asks for the long context"
+    } else {
+        ""
+    };
+    let message = format!("[{suffix}] is no part of a model's name: name {model}{header}");
+    Some(Refusal::denied(Reason::Model, message))
 }

@@ -57,7 +57,12 @@ pub fn distinct<'k>(keys: impl ExactSizeIterator<Item = &'k str> + Clone) -> boo
     // Of two that are the same when squashed, one is not squashed by itself.
     let others = keys.clone().enumerate();
     let mut spelled = keys.enumerate().filter(|(_, key)| key.bytes().any(is_spelling));
-    spelled.all(|(i, key)| !others.clone().any(|(j, other)| i != j && squash(key).eq(squash(other))))
+    spelled.all(|(i, key)| !others.clone().any(|(j, other)| i != j && is_same(key, other)))
+}
+
+/// Whether two names differ in spelling at most.
+pub fn is_same(one: &str, other: &str) -> bool {
+    squash(one).eq(squash(other))
 }
 
 fn is_spelling(byte: u8) -> bool {

@@ -6,42 +6,87 @@ use super::json::Value;
 use super::spelling::Squashed;
 use vertex_injector_core::contract::proxy::Feature;
 
-/// Types of Anthropic's tools that the agent runs itself; each is followed by its date.
-const CLIENT_SIDE: [&str; 4] = ["bash", "computer", "memory", "text_editor"];
+/// A tool of Anthropic's API, by its `type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tool {
+    /// A function of the agent's own.
+    Custom,
+    /// One that Anthropic defines and the agent runs.
+    ClientSide,
+    /// Many of these at once.
+    ClientSideSet,
+    /// One that finds others of the same request.
+    ToolSearch,
+    /// One that the provider runs.
+    ServerSide(Feature),
+    /// All of an MCP server's.
+    McpToolset,
+    /// None that this version knows.
+    Unknown,
+}
 
-/// Types of Anthropic's tools that search the request's own tools only.
-const SEARCH_OF_TOOLS: &str = "tool_search_tool_";
+impl Tool {
+    /// What it makes the provider do.
+    pub fn asks(self) -> Option<Feature> {
+        match self {
+            Self::Custom | Self::ClientSide | Self::ClientSideSet | Self::ToolSearch => None,
+            Self::ServerSide(feature) => Some(feature),
+            Self::McpToolset => Some(Feature::McpServers),
+            Self::Unknown => Some(Feature::UnknownTools),
+        }
+    }
+}
 
-/// What a tool of Anthropic's API does, by its `type`; `None` when the agent runs it itself.
-pub fn of_anthropic(kind: Option<Value<'_>>) -> Option<Feature> {
-    let kind = match kind {
-        None | Some(Value::Null) => return None,
-        Some(Value::Text(kind)) => kind,
-        Some(_) => return Some(Feature::UnknownTools),
-    };
-    if kind == "custom" || kind.starts_with(SEARCH_OF_TOOLS) || CLIENT_SIDE.contains(&undated(kind)) {
-        return None;
+/// What a tool of Anthropic's API is, by its `type`.
+pub fn of_anthropic(kind: Option<Value<'_>>) -> Tool {
+    match kind {
+        None | Some(Value::Null) => Tool::Custom,
+        Some(Value::Text(kind)) => of_type(kind),
+        Some(Value::Other | Value::List(_) | Value::Object(_)) => Tool::Unknown,
+    }
+}
+
+/// What makes the provider do something by its `type` alone, wherever an object of it stands.
+pub fn named(kind: &str) -> Option<Feature> {
+    let is_one = kind == "mcp_toolset" || !undated(kind).is_empty();
+    let asks = if is_one { of_type(kind).asks() } else { None };
+    asks.filter(|feature| *feature != Feature::UnknownTools)
+}
+
+fn of_type(kind: &str) -> Tool {
+    match undated(kind) {
+        "bash" | "computer" | "memory" | "text_editor" => return Tool::ClientSide,
+        "browser_toolset" | "computer_toolset" => return Tool::ClientSideSet,
+        "tool_search_tool_bm25" | "tool_search_tool_regex" => return Tool::ToolSearch,
+        // Asks another model.
+        "advisor" => return Tool::ServerSide(Feature::UnknownTools),
+        _ => {}
+    }
+    match kind {
+        "custom" => return Tool::Custom,
+        "tool_search_tool_bm25" | "tool_search_tool_regex" => return Tool::ToolSearch,
+        _ => {}
     }
     let is = |name: &str| {
         kind.strip_prefix(name)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
     };
-    Some(if is("web_search") {
-        Feature::WebSearch
+    if is("web_search") {
+        Tool::ServerSide(Feature::WebSearch)
     } else if is("web_fetch") {
-        Feature::WebFetch
+        Tool::ServerSide(Feature::WebFetch)
     } else if is("code_execution") {
-        Feature::CodeExecution
+        Tool::ServerSide(Feature::CodeExecution)
     } else if is("mcp_toolset") {
-        Feature::McpServers
+        Tool::McpToolset
     } else {
-        Feature::UnknownTools
-    })
+        Tool::Unknown
+    }
 }
 
 /// What a member of a tool of Gemini's API does; `None` when the agent runs it itself.
-pub fn of_google(name: &Squashed) -> Option<Feature> {
-    match name.name() {
+pub fn of_google(key: &str) -> Option<Feature> {
+    match Squashed::of(key).name() {
         Some(b"functiondeclarations" | b"computeruse") => None,
         Some(name) => by_name(name).or(Some(Feature::UnknownTools)),
         None => Some(Feature::UnknownTools),
@@ -51,7 +96,7 @@ pub fn of_google(name: &Squashed) -> Option<Feature> {
 /// What a member does by its squashed name, wherever it stands.
 pub fn by_name(name: &[u8]) -> Option<Feature> {
     Some(match name {
-        b"cachedcontent" => Feature::CachedContent,
+        b"cachedcontent" | b"thread" => Feature::CachedContent,
         b"codeexecution" | b"container" => Feature::CodeExecution,
         b"googlemaps" => Feature::GoogleMaps,
         b"mcpservers" => Feature::McpServers,
