@@ -19,6 +19,7 @@ mod process;
 mod program;
 mod proxy_program;
 mod proxy_properties;
+mod published;
 mod streams;
 mod unknown_fields;
 mod vertex;
