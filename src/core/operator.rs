@@ -2,6 +2,7 @@
 
 use crate::allowed::Listed;
 use crate::api::{Preset, Selector};
+use crate::contract::proxy::FieldName;
 use crate::host::{HostPort, Url};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -52,6 +53,9 @@ pub struct Broker {
     /// What it reaches without that proxy: domains with their subdomains, addresses, networks, or `*`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub no_proxy: Vec<String>,
+    /// Members of requests' bodies that it lets pass although this version does not know them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub known_fields: Vec<FieldName>,
 }
 
 /// `http://HOST:PORT`, without a user and a password: they would stand in every pod.
@@ -152,6 +156,7 @@ impl Default for Broker {
             ca_config_map: None,
             https_proxy: None,
             no_proxy: Vec::new(),
+            known_fields: Vec::new(),
         }
     }
 }

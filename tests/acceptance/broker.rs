@@ -484,3 +484,33 @@ fn explain_tells_of_the_broker_in_one_line() {
     );
     assert!(message.contains("broker, vertex"), "{message}");
 }
+
+#[test]
+fn members_of_bodies_that_are_not_known_pass_where_the_policy_or_the_operator_says_so() {
+    let said = |operator: &str, more: &str| {
+        let admission = World::under(operator, &policy(more)).admit(&pod(PLAIN));
+        let environment = environment(&admission).into_iter();
+        let known = environment.filter(|(name, _)| name.ends_with("_FIELDS"));
+        known
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect::<Vec<_>>()
+    };
+    let named = "broker: {knownFields: [time_travel, hologram]}";
+    let pair = |name: &str, value: &str| (format!("VERTEX_INJECTOR_{name}"), value.to_owned());
+    let (all, known) = (
+        pair("UNKNOWN_FIELDS", "Allow"),
+        pair("KNOWN_FIELDS", "time_travel,hologram"),
+    );
+    let allow = "  access: Proxy\n  proxy: {unknownFields: Allow}";
+    let deny = "  access: Proxy\n  proxy: {unknownFields: Deny}";
+    for (operator, more, expected) in [
+        ("{}", PROXY, vec![]),
+        ("{}", deny, vec![]),
+        ("{}", allow, vec![all.clone()]),
+        (named, PROXY, vec![known]),
+        (named, allow, vec![all]),
+        (named, METADATA, vec![]),
+    ] {
+        assert_eq!(said(operator, more), expected, "{operator} {more}");
+    }
+}

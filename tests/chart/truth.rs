@@ -166,6 +166,7 @@ fn the_webhook_reads_the_operators_settings_as_the_chart_writes_them() {
             }),
             https_proxy: Some("http://proxy.example.com:3128".to_owned().try_into().expect("a proxy")),
             no_proxy: vec![".example.com".to_owned(), "10.0.0.0/8".to_owned()],
+            known_fields: vec!["time_travel".parse().unwrap(), "2026".parse().unwrap()],
         }
     );
     assert_eq!(

@@ -133,6 +133,7 @@ fn impossible_values_are_refused_with_their_name() {
         ("broker.httpsProxy=http://proxy.example.com", "'/broker/httpsProxy'"),
         ("broker.httpsProxy=http://me:secret@proxy:3128", "'/broker/httpsProxy'"),
         ("broker.noProxy={a b}", "'/broker/noProxy/0'"),
+        ("broker.knownFields={a b}", "'/broker/knownFields/0'"),
         ("webhook.url=http://example.com/mutate", "'/webhook/url'"),
         ("webhook.url=https://example.com/", "'/webhook/url'"),
         ("webhook.url=https://me@example.com/mutate", "'/webhook/url'"),

@@ -1,6 +1,6 @@
 //! What the Vertex proxy lets through.
 
-use crate::contract::proxy::{Feature, Publisher};
+use crate::contract::proxy::{Feature, Publisher, UnknownFields};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,4 +37,13 @@ pub struct Proxy {
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub allow: Vec<Feature>,
+
+    /// What becomes of members of a request's body that this version does not know. Default: `Deny`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub unknown_fields: UnknownFields,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_default(fields: &UnknownFields) -> bool {
+    *fields == UnknownFields::default()
 }

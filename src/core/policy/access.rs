@@ -101,7 +101,7 @@ pub(super) fn compile(
         }
         api::Access::Proxy => {
             check_broker_mode(spec, errors);
-            let wanted = proxy::compile(spec, errors);
+            let wanted = proxy::compile(spec, &operator.broker.known_fields, errors);
             let mode = |vertex: &Vertex| {
                 Ok(told::Mode::Proxy(told::Proxy {
                     port: told::DEFAULT_PROXY_PORT,

@@ -3,7 +3,7 @@
 use super::errors::{Checked, Errors, all, parsed};
 use crate::api::{Client, PolicySpec, Proxy, Vertex};
 use crate::clients::Setting;
-use crate::contract::proxy::{Feature, Publisher, Region, Rules};
+use crate::contract::proxy::{Feature, FieldName, Publisher, Region, Rules, Unknown};
 use crate::glob::Glob;
 use std::collections::BTreeSet;
 
@@ -14,6 +14,7 @@ pub(super) struct Wanted {
     regions: Vec<Region>,
     models: Vec<Glob>,
     features: Vec<Feature>,
+    unknown: Unknown,
 }
 
 impl Wanted {
@@ -24,22 +25,27 @@ impl Wanted {
             mut regions,
             models,
             features,
+            unknown,
         } = self;
         if regions.is_empty() {
             let own: BTreeSet<&Region> = vertex.model_regions.values().chain([&vertex.region]).collect();
             regions = own.into_iter().cloned().collect();
         }
-        Rules::new(vertex.project.clone(), regions, publishers, models, features)
+        Rules {
+            unknown,
+            ..Rules::new(vertex.project.clone(), regions, publishers, models, features)
+        }
     }
 }
 
-/// What a policy with `access: Proxy` wants of it.
-pub(super) fn compile(spec: &PolicySpec, errors: &mut Errors) -> Checked<Wanted> {
+/// What a policy with `access: Proxy` wants of it; the operator knows these members of bodies.
+pub(super) fn compile(spec: &PolicySpec, known: &[FieldName], errors: &mut Errors) -> Checked<Wanted> {
     let Proxy {
         publishers,
         models,
         regions,
         allow,
+        unknown_fields,
     } = spec.proxy.clone().unwrap_or_default();
     let globs =
         all({ models.iter().enumerate() }.map(|(i, glob)| parsed(glob, &format!("spec.proxy.models[{i}]"), errors)));
@@ -58,6 +64,7 @@ pub(super) fn compile(spec: &PolicySpec, errors: &mut Errors) -> Checked<Wanted>
         regions: locations?,
         models: globs?,
         features: allow,
+        unknown: Unknown::new(unknown_fields, known.to_vec()),
     })
 }
 
