@@ -488,7 +488,7 @@ fn explain_tells_of_the_broker_in_one_line() {
 #[test]
 fn members_of_bodies_that_are_not_known_pass_where_the_policy_or_the_operator_says_so() {
     let said = |operator: &str, more: &str| {
-        let admission = World::under(operator, &policy(more)).admit(&pod(PLAIN));
+        let admission = World::serving_under(operator, &spec(more)).admit(&pod(PLAIN));
         let environment = environment(&admission).into_iter();
         let known = environment.filter(|(name, _)| name.ends_with("_FIELDS"));
         known
