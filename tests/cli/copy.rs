@@ -4,6 +4,7 @@ use super::{Files, run};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use vertex_injector_core::names;
 
 #[test]
 fn the_copy_runs_and_everybody_may_run_it_but_nobody_change_it() {
@@ -13,7 +14,7 @@ fn the_copy_runs_and_everybody_may_run_it_but_nobody_change_it() {
         let ran = run(&["copy", "--to", &files.path("")]);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{}", ran.stderr);
     }
-    let copy = files.path("vertex-injector");
+    let copy = files.path(names::PROGRAM);
     assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o555);
     let version = harness::process::run(Command::new(&copy).arg("--version"), "", super::LIMIT).output();
     assert_eq!(version, run(&["--version"]).output());
@@ -30,7 +31,7 @@ fn a_directory_that_does_not_exist_is_told() {
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
     assert!(
         ran.stderr
-            .starts_with("error: cannot write no/such/directory/vertex-injector: "),
+            .starts_with("error: cannot write no/such/directory/vertex-injector-sidecar: "),
         "{}",
         ran.stderr
     );
