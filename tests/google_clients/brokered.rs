@@ -4,6 +4,7 @@ use super::*;
 use crate::injected::{KEY_SECRET, Secrets, injected, started};
 use harness::google::broker::BrokerContainer;
 use std::path::PathBuf;
+use vertex_injector_core::names;
 
 /// What a broker in mode proxy hands out instead of tokens.
 pub const PLACEHOLDER: &str = "vertex-injector-placeholder";
@@ -21,8 +22,7 @@ impl Brokered {
         let pod = injected(settings);
         let broker = &pod["spec"]["initContainers"][0];
         assert_eq!(broker["name"], "vertex-injector-broker", "{pod:#}");
-        // Its command is the image's entrypoint.
-        assert_eq!(broker.get("command"), None, "{broker:#}");
+        assert_eq!(words(&broker["command"]), [names::PROGRAM_IN_IMAGE], "{broker:#}");
         Self {
             agent: started(&pod, &pod["spec"]["containers"][0], secrets),
             broker: BrokerContainer {
