@@ -116,7 +116,7 @@ fn counted_by_a_broker() -> String {
         outcome: calls::Outcome::Answered,
         reason: None,
         feature: None,
-        unknown: 0,
+        unknown: 1,
         request_bytes: 1,
         response_bytes: 1,
         tokens: Tokens {
