@@ -21,7 +21,7 @@ test: ## Build what tests need (the first time ten minutes) and run all tests; t
 lint: ## Check format and lints (warnings denied), that the core is pure and every test is run, and that no two files import each other
 	hack/check/core
 	hack/check/tests
-	hack/check/imports src/cli src/core
+	hack/check/imports
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
 

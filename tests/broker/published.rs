@@ -85,8 +85,8 @@ fn a_member_that_nobody_has_judged_is_named() {
             json!({"messages": {"content": {"type": "hologram"}}}),
         ),
     ];
-    let named = unjudged(&samples);
-    let names: Vec<&str> = named.iter().map(|line| line.split(' ').next().unwrap()).collect();
+    let found = unjudged(&samples);
+    let names: Vec<&str> = found.iter().map(|line| line.split(' ').next().unwrap()).collect();
     assert_eq!(names, ["A.tools:", "B.made_up", "C.fileId", "D.content"]);
 }
 
