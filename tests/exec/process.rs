@@ -25,10 +25,16 @@ pub fn program() -> Command {
     tied(env!("CARGO_BIN_EXE_vertex-injector-sidecar"))
 }
 
-/// Runs `exec` to its end, which must come soon.
+/// Runs `exec` to its end, which must come within two minutes: a source that is not there yet is waited for.
 pub fn run(arguments: &[&str], env: &[(&str, &str)]) -> Output {
-    let mut command = program();
-    command.arg("exec").args(arguments).envs(env.iter().copied());
+    let mut command = tied("timeout");
+    command.args([
+        "--signal=KILL",
+        "120",
+        env!("CARGO_BIN_EXE_vertex-injector-sidecar"),
+        "exec",
+    ]);
+    command.args(arguments).envs(env.iter().copied());
     let child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
