@@ -24,17 +24,36 @@ pub enum LogFormat {
     Json,
 }
 
+/// The variable of [`Logging::log_format`].
+const LOG_FORMAT: &str = "VERTEX_INJECTOR_LOG_FORMAT";
+
+/// The variable of [`Logging::log`].
+const LOG: &str = "VERTEX_INJECTOR_LOG";
+
 /// What is logged, and how.
 #[derive(clap::Args, Debug, Clone)]
 #[group(skip)]
 pub struct Logging {
     /// How log lines look [default: human on a terminal, else json]
-    #[arg(long, env = "VERTEX_INJECTOR_LOG_FORMAT", value_name = "FORMAT", value_enum)]
+    #[arg(long, env = LOG_FORMAT, value_name = "FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
 
     /// What is logged: a comma-separated list of LEVEL and TARGET=LEVEL
-    #[arg(long, env = "VERTEX_INJECTOR_LOG", value_name = "LEVELS", default_value = DEFAULT_LEVELS)]
+    #[arg(long, env = LOG, value_name = "LEVELS", default_value = DEFAULT_LEVELS)]
     pub log: String,
+}
+
+impl Logging {
+    /// What is usual; `None` when a variable asks for something else.
+    pub fn usual() -> Option<Self> {
+        let asked = [LOG_FORMAT, LOG]
+            .into_iter()
+            .any(|name| std::env::var_os(name).is_some());
+        (!asked).then(|| Self {
+            log_format: None,
+            log: DEFAULT_LEVELS.to_owned(),
+        })
+    }
 }
 
 /// Starts logging on standard error. Without a `format`, a terminal gets [`LogFormat::Human`] and a pipe

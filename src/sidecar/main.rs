@@ -20,5 +20,6 @@ struct Cli {
 fn main() -> ExitCode {
     // With two TLS providers in the dependency tree rustls must be told which; the first call cannot fail.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    exit_code(Cli::parse().verb.run())
+    let verb = Verb::of_container().unwrap_or_else(|| Cli::parse().verb);
+    exit_code(verb.run())
 }

@@ -3,6 +3,7 @@
 use crate::ending::Ending;
 use crate::{broker, copy, exec, probe};
 use clap::Subcommand;
+use vertex_injector_core::contract::broker::VERB;
 
 /// A verb with its arguments.
 // Arguments are built when their verb is called: brokers are many, and small. That is why the list of verbs has its lines from
@@ -78,6 +79,13 @@ Examples:
 }
 
 impl Verb {
+    /// The broker as the injector starts it: by its name, and all else in the environment. Brokers are many, and small: such a one
+    /// neither builds nor reads a flag. `None` when there is more to understand, or an error to explain.
+    pub fn of_container() -> Option<Self> {
+        let is_broker = std::env::args_os().skip(1).eq([VERB]);
+        is_broker.then(broker::Args::of_environment)?.map(Self::Broker)
+    }
+
     /// Runs it to its end.
     ///
     /// # Errors

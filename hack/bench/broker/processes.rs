@@ -109,17 +109,25 @@ impl Broker {
         let mut command = Command::new(built("vertex-injector-sidecar"));
         let began = Instant::now();
         command
-            .args(["broker", "--mode=proxy", "--project=benchmark", "--regions=us-east5"])
-            .args(["--metadata-port=0", "--proxy-port=0", "--log-format=json"])
-            .arg(format!("--node-metadata-server={}", tokens.address))
+            // As in a pod, where the environment says it all.
+            .arg("broker")
+            .envs([
+                ("VERTEX_INJECTOR_MODE", "proxy"),
+                ("VERTEX_INJECTOR_PROJECT", "benchmark"),
+                ("VERTEX_INJECTOR_REGIONS", "us-east5"),
+                ("VERTEX_INJECTOR_METADATA_PORT", "0"),
+                ("VERTEX_INJECTOR_PROXY_PORT", "0"),
+            ])
+            .env("VERTEX_INJECTOR_NODE_METADATA_SERVER", tokens.address.to_string())
             // As in the image, which has one bundle.
             .env_remove("SSL_CERT_DIR")
             .stdin(Stdio::null())
             .stderr(Stdio::piped());
         if let Some(fake) = fake {
+            let endpoint = format!("https://localhost:{}", fake.address.port());
             command
                 .env("SSL_CERT_FILE", fake.directory.join("ca.crt"))
-                .arg(format!("--vertex-endpoint=https://localhost:{}", fake.address.port()));
+                .env("VERTEX_INJECTOR_VERTEX_ENDPOINT", endpoint);
         }
         let mut child = command.spawn().expect("start the broker");
         let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();

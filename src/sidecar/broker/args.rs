@@ -9,7 +9,7 @@ use vertex_injector_core::contract::broker::{
     PROXY_PORT, PUBLISHERS, REGIONS, UNKNOWN_FIELDS, VERTEX_ENDPOINT,
 };
 use vertex_injector_core::contract::proxy::{Feature, Publisher, UnknownFields};
-use vertex_injector_core::contract::setting::{Given, Wrong};
+use vertex_injector_core::contract::setting::{Given, Setting, Wrong};
 use vertex_injector_core::endpoint::NODE_METADATA;
 use vertex_injector_net::telemetry::Logging;
 
@@ -42,6 +42,24 @@ pub struct Args {
     /// What it logs.
     #[command(flatten)]
     pub logging: Logging,
+}
+
+impl Args {
+    /// What the environment alone says, as it does in a broker's container; `None` when it does not suffice, or asks for other
+    /// logs than usual.
+    pub fn of_environment() -> Option<Self> {
+        let values = |setting: Setting| {
+            setting
+                .variable
+                .and_then(|name| std::env::var(name).ok())
+                .into_iter()
+                .collect()
+        };
+        Some(Self {
+            told: Told(Broker::read(&Given::new(&values)).ok()?),
+            logging: Logging::usual()?,
+        })
+    }
 }
 
 impl Contract for Broker {
