@@ -23,7 +23,8 @@ pub const POLICY: &str = "vertex-injector.dev/policy";
 /// Pod annotation that narrows the choice of containers, comma-separated.
 pub const CONTAINERS: &str = "vertex-injector.dev/containers";
 
-/// Pod annotation that we write: `namespace/name@generation` of the policy. Information only, never read back.
+/// Pod annotation that we write: `namespace/name@generation` of the policy. Information only: where a pod has one it is kept up
+/// to date, and its value is never believed.
 pub const POLICY_REF: &str = "vertex-injector.dev/policy-ref";
 
 /// Pod annotation that we write when a pod that asked explicitly is skipped: the reason code.
