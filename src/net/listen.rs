@@ -10,13 +10,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutWriter;
 use tracing::{debug, warn};
 
@@ -29,6 +31,9 @@ const MAX_HEAD: usize = 64 * 1024;
 
 /// How long a client may leave what we write to it unread.
 const WRITE_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// For how long, and for how many bytes, a connection that ends is read.
+const LINGER: (Duration, u64) = (Duration::from_secs(2), 64 * 1024 * 1024);
 
 /// What the kernel keeps of an answer that its client does not read, in bytes; it takes twice as much for it. By itself it would
 /// keep megabytes for each connection, out of the memory that the container may use.
@@ -67,7 +72,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Serves until dropped: at most `connections` at a time, more wait in the kernel's queue.
 pub async fn serve<H, A>(listener: TcpListener, connections: usize, handle: H)
 where
-    H: Fn(Request<Incoming>) -> A + Clone + Send + 'static,
+    H: Fn(Request<Incoming>) -> A + Clone + Send + Unpin + 'static,
     A: Future<Output = Response<Body>> + Send,
 {
     let mut http = http1::Builder::new();
@@ -86,7 +91,7 @@ where
                 // What follows a chunked body is not watched, so nothing may follow.
                 let last = request.headers().contains_key(TRANSFER_ENCODING);
                 let answer = handle(request);
-                async move {
+                Box::pin(async move {
                     let mut answer = answer.await;
                     if last {
                         answer
@@ -94,17 +99,31 @@ where
                             .insert(CONNECTION, HeaderValue::from_static("close"));
                     }
                     Ok::<_, Infallible>(answer)
-                }
+                })
             });
             let mut stream = TimeoutWriter::new(stream);
             stream.set_timeout(Some(WRITE_TIMEOUT));
-            if let Err(error) = http.serve_connection(TokioIo::new(Box::pin(stream)), service).await {
+            let mut connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
+            if let Err(error) = poll_fn(|context| connection.poll_without_shutdown(context)).await {
                 debug!(%error, %peer, "a connection ended early");
             }
+            linger(connection.into_parts().io.into_inner()).await;
             drop(place);
         });
     })
     .await;
+}
+
+/// Ends a connection so that its client comes to read the last answer: what it still sends is read and forgotten, because a
+/// connection that is closed with unread bytes in it is reset, and then the client loses what it has not read.
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let rest = async {
+        stream.shutdown().await?;
+        let mut rest = stream.take(LINGER.1);
+        tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
+    };
+    // It ends, however this does.
+    let _ = timeout(LINGER.0, rest).await;
 }
 
 /// Accepts connections until dropped: at most `connections` at a time, for as long as each keeps its place; more wait in the

@@ -34,10 +34,21 @@ pub fn asks_for(headers: &HeaderMap, names: &[&str]) -> bool {
 }
 
 /// Whether a request asks for another protocol, after which nobody would look at what passes.
+///
+/// `h2c` is none that counts: curl, git and the JDK's client offer it with every request, and an offer may be ignored (RFC 9110
+/// section 7.8).
 pub fn upgrades(headers: &HeaderMap) -> bool {
-    let mut options = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|&b| b == b','));
-    headers.contains_key(UPGRADE) || options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    let is = |member: &[u8], name: &str| member.eq_ignore_ascii_case(name.as_bytes());
+    let mut offers = members(headers, &UPGRADE).peekable();
+    if offers.peek().is_none() {
+        return members(headers, &CONNECTION).any(|option| is(option, "upgrade"));
+    }
+    offers.any(|offer| !is(offer, "h2c"))
+}
+
+/// The members of a header that is a list.
+fn members<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
+    let values = headers.get_all(name).iter();
+    let members = values.flat_map(|value| value.as_bytes().split(|&b| b == b','));
+    members.map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }

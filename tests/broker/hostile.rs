@@ -72,7 +72,7 @@ fn targets() -> Vec<String> {
         "/v1/projects/my-project/locations/us-east5/publishers/google/models/claude-x:rawPredict",
         "/v1/projects/my-project/locations/us-east5/publishers/anthropic/models/claude-x:generateContent",
         "/v1/projects/my-project/locations/us-east5/publishers/anthropic/models/gemini-x:countTokens",
-        "/v1beta1/projects/my-project/locations/us-east5/publishers/anthropic/models/claude-x:rawPredict",
+        "/v1beta2/projects/my-project/locations/us-east5/publishers/anthropic/models/claude-x:rawPredict",
         "/v1alpha/projects/my-project/locations/us-east5/publishers/google/models/gemini-x:generateContent",
         "/v2/projects/my-project/locations/us-east5/publishers/google/models/gemini-x:generateContent",
         "/projects/my-project/locations/us-east5/publishers/google/models/gemini-x:generateContent",
@@ -190,11 +190,14 @@ fn heads() -> Vec<Vec<u8>> {
         "Origin: \r\n",
         // Another protocol.
         "Upgrade: websocket\r\n",
-        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c, websocket\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+        "Connection: upgrade\r\nUpgrade: h2c\r\nUpgrade: TLS/1.3\r\n",
+        "Connection: upgrade\r\nUpgrade: h2c/x\r\n",
         "Connection: upgrade\r\n",
         "Upgrade: TLS/1.3\r\n",
         // Two steps.
-        "Expect: 100-continue\r\n",
+        "Expect: 100-continue, 200-ok\r\n",
+        "Expect: 100-continue\r\nExpect: 200-ok\r\n",
         "Expect: 200-ok\r\n",
         // Another method.
         "X-HTTP-Method-Override: GET\r\n",

@@ -14,6 +14,7 @@ mod id_tokens;
 mod injected;
 mod inspection;
 mod loopback;
+mod manners;
 mod metadata;
 mod process;
 mod program;

@@ -26,7 +26,7 @@ use super::metrics::Counters;
 use super::token::{AccessToken, Supplier, Supply};
 use axum::body::Body;
 use body::Room;
-use http::header::{AUTHORIZATION, EXPECT};
+use http::header::{AUTHORIZATION, CONNECTION, EXPECT, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use hyper::body::{Bytes, Incoming};
@@ -86,11 +86,16 @@ impl Proxy {
             }
             Err(refusal) => {
                 record.refused(&refusal);
-                // Reading would ask for a body that is held back until then.
-                if !head.headers.contains_key(EXPECT) {
+                let mut response = refusal.response();
+                if head.headers.contains_key(EXPECT) {
+                    // Reading would ask for a body that is held back until then; without it the connection cannot go on.
+                    response
+                        .headers_mut()
+                        .insert(CONNECTION, HeaderValue::from_static("close"));
+                } else {
                     body::drain(body).await;
                 }
-                refusal.response()
+                response
             }
         }
     }

@@ -83,8 +83,13 @@ pub fn check(request: &Parts) -> Result<(), Refusal> {
     if local::upgrades(headers) {
         return Err(denied(Reason::Upgrade, "no other protocol than HTTP/1.1 is spoken"));
     }
-    if headers.contains_key(EXPECT) {
-        let message = "Expect is not supported: send the body at once";
+    // hyper says 100 Continue when the body is asked for: not before the head has been judged.
+    if !headers
+        .get_all(EXPECT)
+        .iter()
+        .all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    {
+        let message = "nothing else can be expected than 100-continue";
         return Err(Refusal::new(Reason::Expect, StatusCode::EXPECTATION_FAILED, message));
     }
     if OVERRIDES.iter().any(|name| headers.contains_key(name)) {

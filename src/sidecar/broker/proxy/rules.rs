@@ -81,8 +81,7 @@ pub fn check_resource(rules: &Rules, name: &str, place: impl FnOnce() -> String)
         .next()
         .filter(|first| *first == "projects")
         .and_then(|_| parts.next());
-    let number = rules.project_number.map(|number| number.to_string());
-    if project.is_some_and(|project| project == rules.project.as_str() || number.as_deref() == Some(project)) {
+    if project.is_some_and(|project| is_project(rules, project)) {
         return Ok(());
     }
     Err(Refusal::denied(
@@ -143,7 +142,7 @@ fn check_publisher(rules: &Rules, publisher: Publisher) -> Result<(), Refusal> {
 }
 
 fn check_project(rules: &Rules, project: &str) -> Result<(), Refusal> {
-    if project == rules.project.as_str() {
+    if is_project(rules, project) {
         return Ok(());
     }
     Err(Refusal::denied(
@@ -153,6 +152,11 @@ fn check_project(rules: &Rules, project: &str) -> Result<(), Refusal> {
             rules.project
         ),
     ))
+}
+
+/// Whether a project is the policy's, by its ID or by its number.
+fn is_project(rules: &Rules, project: &str) -> bool {
+    project == rules.project.as_str() || rules.project_number.is_some_and(|number| number.to_string() == project)
 }
 
 fn check_region(rules: &Rules, region: &str) -> Result<(), Refusal> {

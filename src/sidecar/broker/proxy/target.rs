@@ -100,6 +100,7 @@ impl<'a> Target<'a> {
         };
         let (publisher, version) = match (publisher, version) {
             ("anthropic", "v1") => (Publisher::Anthropic, "v1"),
+            ("anthropic", "v1beta1") => (Publisher::Anthropic, "v1beta1"),
             ("google", "v1") => (Publisher::Google, "v1"),
             ("google", "v1beta1") => (Publisher::Google, "v1beta1"),
             _ => return None,
