@@ -106,29 +106,25 @@ async fn serve(
     let email = credentials
         .email()
         .map_or_else(|| format!("{}.svc.id.goog", told.project()), str::to_owned);
-    let number = told.project_number.map(|number| number.to_string());
     let supplier = supplier(&credentials, &upstream, &counters);
-    let metadata = Arc::new(Metadata {
-        project_number: number.or_else(|| credentials.project_number().map(str::to_owned)),
-        tokens: match proxy {
-            Some(_) => Tokens::Placeholder,
-            None => Tokens::Real(supplier.clone()),
-        },
-        id_tokens: IdTokens::new(
-            Arc::clone(&credentials),
-            upstream,
-            told.id_token_audiences.iter().map(Audience::to_string).collect(),
-        ),
-        counters: Arc::clone(&counters),
+    let tells = metadata::Told {
+        project_number: told.project_number.or_else(|| credentials.project_number()),
         project: told.project().to_string(),
         email,
-    });
+    };
+    let tokens = match proxy {
+        Some(_) => Tokens::Placeholder,
+        None => Tokens::Real(supplier.clone()),
+    };
+    let audiences = told.id_token_audiences.iter().map(Audience::to_string).collect();
+    let id_tokens = IdTokens::new(Arc::clone(&credentials), upstream, audiences);
+    let metadata = Arc::new(Metadata::new(&tells, tokens, id_tokens, Arc::clone(&counters)));
     info!(
         mode = told.mode.name().name(),
-        project = metadata.project,
-        project_number = metadata.project_number,
+        project = tells.project,
+        project_number = tells.project_number.map(|number| number.to_string()),
         credentials = credentials.kind(),
-        account = metadata.email,
+        account = tells.email,
         metadata = %listener.local_addr()?,
         proxy = address(proxy_listener.as_ref()),
         metrics = address(metrics_listener.as_ref()),

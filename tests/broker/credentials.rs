@@ -223,8 +223,8 @@ fn a_file_tells_whose_credential_it_is() {
     let key = rsa();
     let email = Some("agent@p.iam.gserviceaccount.com");
     for (file, account, number) in [
-        (external_account(), None, Some("123456789")),
-        (impersonating(), email, Some("123456789")),
+        (external_account(), None, Some(123_456_789)),
+        (impersonating(), email, Some(123_456_789)),
         (service_account(&key), email, None),
         (authorized_user(), None, None),
     ] {

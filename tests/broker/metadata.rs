@@ -5,6 +5,9 @@ use super::exchange::{Directory, reading};
 use super::process::Broker;
 use harness::scripted::{Google, Reply, token};
 use serde_json::{Value, json};
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 const ROOT: &str = "/computeMetadata/v1";
 const EMAIL: &str = "my-project.svc.id.goog";
@@ -34,18 +37,58 @@ fn every_leaf_and_listing_that_a_client_asks_for_is_there() {
     let scope = "https://www.googleapis.com/auth/cloud-platform";
     let account = json!({"aliases": ["default"], "email": EMAIL, "scopes": [scope]}).to_string();
     let accounts = format!(r#"{{"default":{account},"{EMAIL}":{account}}}"#);
-    let project = r#"{"numericProjectId":123456789,"projectId":"my-project"}"#;
+    let project = r#"{"attributes":{},"numericProjectId":123456789,"projectId":"my-project"}"#;
+    let universe = r#"{"universeDomain":"googleapis.com"}"#;
+    let instance = format!(r#"{{"attributes":{{}},"serviceAccounts":{accounts}}}"#);
+    let whole = format!(r#"{{"instance":{instance},"project":{project},"universe":{universe}}}"#);
     let own = format!("/instance/service-accounts/{EMAIL}");
     for (path, kind, body) in [
         ("/", "text", "instance/\nproject/\nuniverse/"),
         ("/instance/", "text", "attributes/\nservice-accounts/"),
         ("/instance/attributes/", "text", ""),
-        ("/project/", "text", "numeric-project-id\nproject-id"),
+        ("/instance/?recursive=true", "json", &instance),
+        ("/instance/attributes/?recursive=true", "json", "{}"),
+        ("/project/", "text", "attributes/\nnumeric-project-id\nproject-id"),
+        ("/project/attributes/", "text", ""),
+        ("/project/attributes/?recursive=true", "json", "{}"),
         ("/project/?recursive=true", "json", project),
         ("/project/project-id", "text", "my-project"),
         ("/project/project-id?alt=json", "json", "\"my-project\""),
         ("/project/numeric-project-id", "text", "123456789"),
+        ("/project/numeric-project-id?alt=json", "json", "123456789"),
+        ("/universe/", "text", "universe-domain"),
+        ("/universe/?recursive=true", "json", universe),
         ("/universe/universe-domain", "text", "googleapis.com"),
+        ("/universe/universe_domain", "text", "googleapis.com"),
+        // Lists are lists, whatever is listed.
+        ("/?alt=json", "json", r#"["instance/","project/","universe/"]"#),
+        ("/instance/attributes/?alt=json", "json", "[]"),
+        (
+            "/instance/service-accounts/default/aliases?alt=json",
+            "json",
+            r#"["default"]"#,
+        ),
+        (
+            "/instance/service-accounts/default/scopes?alt=json",
+            "json",
+            &format!("[\"{scope}\"]"),
+        ),
+        (
+            "/instance/service-accounts/default/email?alt=json",
+            "json",
+            &format!("\"{EMAIL}\""),
+        ),
+        ("/project/project-id?alt=text", "text", "my-project"),
+        (
+            "/project/?recursive=true&alt=text",
+            "text",
+            "numeric-project-id 123456789\nproject-id my-project",
+        ),
+        (
+            "/instance/service-accounts/default/?alt=text&recursive=true",
+            "text",
+            &format!("aliases/0 default\nemail {EMAIL}\nscopes/0 {scope}"),
+        ),
         ("/instance/service-accounts/", "text", &format!("default/\n{EMAIL}/")),
         ("/instance/service-accounts/?recursive=true", "json", &accounts),
         (
@@ -60,11 +103,7 @@ fn every_leaf_and_listing_that_a_client_asks_for_is_there() {
         ("/instance/service-accounts/default/scopes", "text", scope),
         (&format!("{own}/email"), "text", EMAIL),
         (&format!("{own}/?recursive=true"), "json", &account),
-        (
-            "/?recursive=true",
-            "json",
-            &format!(r#"{{"instance":{{"attributes":{{}},"serviceAccounts":{accounts}}},"project":{project}}}"#),
-        ),
+        ("/?recursive=true", "json", &whole),
     ] {
         let answer = broker.metadata(&format!("{ROOT}{path}"));
         assert_eq!(answer.status, 200, "{path}");
@@ -76,21 +115,147 @@ fn every_leaf_and_listing_that_a_client_asks_for_is_there() {
         );
         assert_eq!(answer.header("metadata-flavor"), Some("Google"), "{path}");
     }
+    assert_eq!(broker.metadata("/computeMetadata/").body, "v1/");
     for path in [
-        "",
-        "/instance",
-        "/project",
-        "/instance/service-accounts",
-        "/instance/service-accounts/default",
-        &own,
+        "/computeMetadata",
+        ROOT,
+        &format!("{ROOT}/instance"),
+        &format!("{ROOT}/instance/attributes"),
+        &format!("{ROOT}/project"),
+        &format!("{ROOT}/project/attributes"),
+        &format!("{ROOT}/universe"),
+        &format!("{ROOT}/instance/service-accounts"),
+        &format!("{ROOT}/instance/service-accounts/default"),
+        &format!("{ROOT}{own}"),
+        &format!("{ROOT}{}", own.replace('@', "%40")),
     ] {
-        let answer = broker.metadata(&format!("{ROOT}{path}"));
-        assert_eq!(answer.status, 301, "{path}");
-        assert_eq!(answer.header("location"), Some(format!("{ROOT}{path}/").as_str()));
+        for query in ["", "?recursive=true", "?alt=json&recursive=true&x=%2F"] {
+            let answer = broker.metadata(&format!("{path}{query}"));
+            assert_eq!(answer.status, 301, "{path}");
+            assert_eq!(answer.header("location"), Some(format!("{path}/{query}").as_str()));
+            assert_eq!(
+                broker.metadata(&format!("{path}/{query}")).status,
+                200,
+                "{path}/{query}"
+            );
+        }
     }
     let ping = broker.ask("metadata", "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
     assert_eq!((ping.status, ping.body.as_str()), (200, "computeMetadata/"));
     assert_eq!(ping.header("metadata-flavor"), Some("Google"));
+    // The ping is answered to anybody, and only the ping.
+    let all = broker.ask("metadata", "GET /?recursive=true HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    assert_eq!(all.status, 403);
+}
+
+#[test]
+fn the_older_flavor_header_counts_as_well() {
+    let directory = Directory::new("flavor");
+    let broker = broker(&directory, &Google::always(token("canary-access-token", 3599)));
+    let ask = |header: &str| {
+        let path = format!("{ROOT}/instance/service-accounts/default/token");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{header}\r\n\r\n");
+        broker.ask("metadata", &request).status
+    };
+    for header in ["X-Google-Metadata-Request: True", "x-google-metadata-request: true"] {
+        assert_eq!(ask(header), 200, "{header}");
+    }
+    for header in [
+        "X-Google-Metadata-Request: False",
+        "X-Google-Metadata-Request:",
+        "X-Google-Metadata-Request: Google",
+        "X-Google-Metadata-Request: True\r\nX-Forwarded-For: 10.0.0.1",
+    ] {
+        assert_eq!(ask(header), 403, "{header}");
+    }
+}
+
+#[test]
+fn who_waits_for_a_change_waits_and_comes_back_with_what_it_knows() {
+    let directory = Directory::new("waits");
+    let broker = broker(&directory, &Google::always(token("canary-access-token", 3599)));
+    let timed = |path: &str| {
+        let start = Instant::now();
+        let answer = broker.metadata(&format!("{ROOT}{path}"));
+        (answer, start.elapsed())
+    };
+    for path in [
+        "/project/project-id",
+        "/instance/",
+        "/project/?recursive=true",
+        "/instance/service-accounts/default/email",
+    ] {
+        let (now, _) = timed(path);
+        let etag = now.header("etag").expect("an ETag").to_owned();
+        assert!(
+            etag.len() == 16 && etag.bytes().all(|b| b.is_ascii_hexdigit()),
+            "{etag}"
+        );
+        let mark = if path.contains('?') { '&' } else { '?' };
+        let wait = format!("{path}{mark}wait_for_change=true&timeout_sec=1");
+        for wait in [wait.clone(), format!("{wait}&last_etag={etag}")] {
+            let (later, time) = timed(&wait);
+            assert_eq!((later.status, &later.body), (200, &now.body), "{wait}");
+            assert_eq!(later.header("etag"), Some(etag.as_str()), "{wait}");
+            assert!((1000..3000).contains(&time.as_millis()), "{wait}: {time:?}");
+        }
+        for old in ["0", "0123456789abcdef", "NONE"] {
+            let (later, time) = timed(&format!("{wait}&last_etag={old}"));
+            assert_eq!((later.status, &later.body), (200, &now.body), "{old}");
+            assert!(time.as_millis() < 900, "{old}: {time:?}");
+        }
+    }
+    // Nobody waits for what is not there, or does not wait.
+    for (path, status) in [
+        ("/instance/zone?wait_for_change=true&timeout_sec=5", 404),
+        ("/project?wait_for_change=true&timeout_sec=5", 301),
+        ("/project/project-id?wait_for_change=true&timeout_sec=soon", 400),
+        ("/project/project-id?wait_for_change=true&timeout_sec=-1", 400),
+        ("/project/project-id?wait_for_change=true&timeout_sec=0", 200),
+        ("/project/project-id?wait_for_change=false&timeout_sec=5", 200),
+        ("/project/project-id?timeout_sec=5&last_etag=0", 200),
+        ("/project/project-id?alt=xml", 400),
+    ] {
+        let (answer, time) = timed(path);
+        assert_eq!(answer.status, status, "{path}");
+        assert!(time.as_millis() < 900, "{path}: {time:?}");
+    }
+}
+
+#[test]
+fn so_many_may_wait_and_the_others_are_asked_to_come_again() {
+    let directory = Directory::new("many-wait");
+    let broker = broker(&directory, &Google::always(token("canary-access-token", 3599)));
+    let path = format!("{ROOT}/project/project-id");
+    let request =
+        format!("GET {path}?wait_for_change=true HTTP/1.1\r\nHost: 127.0.0.1\r\nMetadata-Flavor: Google\r\n\r\n");
+    let address = broker.address("metadata");
+    let waiting: Vec<TcpStream> = (0..32)
+        .map(|_| {
+            let mut stream = TcpStream::connect(address).expect("connect");
+            stream.write_all(request.as_bytes()).expect("send");
+            stream
+        })
+        .collect();
+    let end = Instant::now() + Duration::from_secs(10);
+    let refused = loop {
+        let answer = broker.metadata(&format!("{path}?wait_for_change=true&timeout_sec=0"));
+        if answer.status != 200 {
+            break answer;
+        }
+        assert!(Instant::now() < end, "all may wait");
+    };
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("10")));
+    assert_eq!(broker.metadata(&path).status, 200, "who does not wait is answered");
+    // Who goes away waits no more.
+    drop(waiting);
+    while broker
+        .metadata(&format!("{path}?wait_for_change=true&timeout_sec=0"))
+        .status
+        != 200
+    {
+        assert!(Instant::now() < end, "the places do not come back");
+    }
 }
 
 #[test]
@@ -162,7 +327,8 @@ fn no_token_goes_to_a_page_a_forwarder_or_a_client_without_the_header() {
     for head in [
         "Host: 127.0.0.1\r\n".to_owned(),
         "Host: 127.0.0.1\r\nMetadata-Flavor: google\r\n".to_owned(),
-        "Host: 127.0.0.1\r\nX-Google-Metadata-Request: True\r\n".to_owned(),
+        "Host: 127.0.0.1\r\nX-Google-Metadata-Request: yes\r\n".to_owned(),
+        "Host: evil.example\r\nX-Google-Metadata-Request: True\r\n".to_owned(),
         format!("Host: 127.0.0.1\r\nX-Forwarded-For: 10.0.0.1\r\n{flavor}"),
         format!("Host: 127.0.0.1\r\nForwarded: for=10.0.0.1\r\n{flavor}"),
         format!("Host: evil.example\r\n{flavor}"),

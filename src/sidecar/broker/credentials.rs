@@ -221,7 +221,7 @@ impl Credentials {
     }
 
     /// The number of the project that a workload identity provider belongs to.
-    pub fn project_number(&self) -> Option<&str> {
+    pub fn project_number(&self) -> Option<u64> {
         let Self::ExternalAccount(account) = self else {
             return None;
         };
@@ -229,7 +229,8 @@ impl Credentials {
             .audience
             .strip_prefix("//iam.googleapis.com/projects/")?
             .split_once('/')?;
-        (!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())).then_some(number)
+        let plain = number.bytes().all(|b| b.is_ascii_digit());
+        number.parse().ok().filter(|_| plain)
     }
 }
 

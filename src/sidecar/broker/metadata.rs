@@ -2,24 +2,46 @@
 //! .NET and gcloud ask for.
 //!
 //! Paths are matched exactly as they arrive; every answer carries `Metadata-Flavor: Google`; text has no newline at its end.
-//! Requests that a browser or a forwarding proxy could have made are refused.
+//! Requests that a browser or a forwarding proxy could have made are refused. Nothing that it tells changes while it runs, but for
+//! tokens: who waits for a change waits as long as it wants to.
+
+mod tree;
 
 use super::metrics::{Counters, Handout};
 use super::token::{IdTokens, NoIdToken, Supply, TokenError, Tokens};
 use axum::body::Body;
-use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, SERVER};
+use http::header::{CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER, SERVER};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+use tree::{Found, Node};
 use vertex_injector_core::endpoint::NODE_METADATA;
 use vertex_injector_net::local;
 use zeroize::Zeroizing;
 
-const ROOT: &str = "/computeMetadata/v1";
-const ACCOUNTS: &str = "/instance/service-accounts/";
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 const FLAVOR: HeaderName = HeaderName::from_static("metadata-flavor");
+/// What clients sent before there was [`FLAVOR`], and some still do.
+const OLD_FLAVOR: HeaderName = HeaderName::from_static("x-google-metadata-request");
+
+/// How many calls may wait for a change at a time.
+const WAITING: usize = 32;
+
+const NO_TOKEN: &str = "no token at the moment; try again";
+
+/// Longest that a call waits for a change, whatever it asks for: then it is told what there is, and may ask again.
+const LONGEST_WAIT: Duration = Duration::from_mins(10);
+
+/// The other spelling of `universe-domain`, which some clients ask for.
+const UNIVERSE_DOMAIN: (&str, &str) = (
+    "/computeMetadata/v1/universe/universe_domain",
+    "/computeMetadata/v1/universe/universe-domain",
+);
 
 /// Names by which a client may know the metadata server.
 const OWN_HOSTS: [&str; 7] = [
@@ -32,86 +54,92 @@ const OWN_HOSTS: [&str; 7] = [
     NODE_METADATA,
 ];
 
-/// What the server tells.
+/// What the server is to tell.
 #[derive(Debug)]
-pub struct Metadata {
+pub struct Told {
     /// Project ID.
     pub project: String,
     /// Project number, when known.
-    pub project_number: Option<String>,
+    pub project_number: Option<u64>,
     /// The account's name. For a federated identity without service account it does not end in
     /// `gserviceaccount.com`, so that google-auth does not look its allowed locations up with the token.
     pub email: String,
-    /// Where access tokens come from.
-    pub tokens: Tokens,
-    /// Where ID tokens come from.
-    pub id_tokens: IdTokens,
-    /// What is counted.
-    pub counters: Arc<Counters>,
+}
+
+/// The server.
+#[derive(Debug)]
+pub struct Metadata {
+    tree: Node,
+    tokens: Tokens,
+    id_tokens: IdTokens,
+    counters: Arc<Counters>,
+    waiting: Semaphore,
 }
 
 impl Metadata {
+    /// A server that tells this, and hands out these.
+    pub fn new(told: &Told, tokens: Tokens, id_tokens: IdTokens, counters: Arc<Counters>) -> Self {
+        Self {
+            tree: told.tree(),
+            tokens,
+            id_tokens,
+            counters,
+            waiting: Semaphore::new(WAITING),
+        }
+    }
+
     /// Answers one request. Only its head is read.
     pub async fn answer(&self, request: &Parts) -> Response<Body> {
         if let Some(refusal) = refuse(request) {
             return refusal;
         }
-        let path = request.uri.path();
-        let query = Query::of(request.uri.query().unwrap_or_default());
-        let Some(rest) = path.strip_prefix(ROOT) else {
-            return if path == "/" {
-                text("computeMetadata/")
-            } else {
-                not_found()
-            };
-        };
-        match rest {
-            "" | "/instance" | "/project" | "/instance/service-accounts" | "/instance/attributes" | "/universe" => {
-                moved(&format!("{path}/"))
-            }
-            "/" if query.recursive => json_value(&json!({"instance": self.instance(), "project": self.project()})),
-            "/" => text("instance/\nproject/\nuniverse/"),
-            "/instance/" if query.recursive => json_value(&self.instance()),
-            "/instance/" => text("attributes/\nservice-accounts/"),
-            "/instance/attributes/" if query.recursive => json_value(&json!({})),
-            "/instance/attributes/" => text(""),
-            "/project/" if query.recursive => json_value(&self.project()),
-            "/project/" => text("numeric-project-id\nproject-id"),
-            "/project/project-id" => leaf(&self.project, &query),
-            "/project/numeric-project-id" => match &self.project_number {
-                Some(number) => leaf(number, &query),
-                None => not_found(),
-            },
-            "/universe/" => text("universe-domain"),
-            "/universe/universe-domain" | "/universe/universe_domain" => leaf("googleapis.com", &query),
-            ACCOUNTS if query.recursive => json_value(&self.accounts()),
-            ACCOUNTS => text(&format!("default/\n{}/", self.email)),
-            _ => match rest.strip_prefix(ACCOUNTS) {
-                Some(rest) => self.account(path, rest, &query).await,
-                None => not_found(),
-            },
+        let (path, query) = (request.uri.path(), request.uri.query().unwrap_or_default());
+        let (other, own) = UNIVERSE_DOMAIN;
+        let found = self.tree.find(if path == other { own } else { path });
+        match (found, Query::of(query)) {
+            (None, _) => not_found(),
+            (Some(Found::Slashless), _) => moved(path, query),
+            (Some(Found::Node(_)), Err(wrong)) => error(StatusCode::BAD_REQUEST, wrong),
+            (Some(Found::Node(node)), Ok(query)) => self.tell(node, &query).await,
         }
     }
 
-    async fn account(&self, path: &str, rest: &str, query: &Query) -> Response<Body> {
-        let (account, what) = match rest.split_once('/') {
-            Some((account, what)) => (account, Some(what)),
-            None => (rest, None),
-        };
-        // Some clients encode the at sign, and nothing else of an address needs encoding.
-        if account != "default" && account.replace("%40", "@") != self.email {
-            return not_found();
+    /// What there is at a node, at once or when it has changed.
+    async fn tell(&self, node: &Node, query: &Query) -> Response<Body> {
+        let told = self.read(node, query).await;
+        let Some(wait) = &query.wait else { return told };
+        let is_old = wait.last_etag.as_ref().is_some_and(|last| {
+            let current = told.headers().get(ETAG);
+            current.is_none_or(|current| current.as_bytes() != last.as_bytes())
+        });
+        if is_old || !told.status().is_success() {
+            return told;
         }
-        match what {
-            None => moved(&format!("{path}/")),
-            Some("") if query.recursive => json_value(&self.described()),
-            Some("") => text("aliases\nemail\nidentity\nscopes\ntoken"),
-            Some("aliases") => leaf("default", query),
-            Some("email") => leaf(&self.email, query),
-            Some("scopes") => leaf(SCOPE, query),
-            Some("token") => self.token().await,
-            Some("identity") => self.identity(query).await,
-            Some(_) => not_found(),
+        let Ok(_place) = self.waiting.try_acquire() else {
+            return later("too many calls wait for a change at a time; try again", 10);
+        };
+        // Tokens change, but nobody waits for that: whoever wants one asks for it.
+        sleep(wait.longest).await;
+        self.read(node, query).await
+    }
+
+    async fn read(&self, node: &Node, query: &Query) -> Response<Body> {
+        let json = query.alt == Some(Alt::Json);
+        match node {
+            Node::Token => self.token().await,
+            Node::Identity => self.identity(query).await,
+            Node::Directory(_) if query.recursive && query.alt == Some(Alt::Text) => {
+                let mut lines = Vec::new();
+                node.lines("", &mut lines);
+                text(lines.join("\n"))
+            }
+            Node::Directory(_) if query.recursive => json_value(&node.json().unwrap_or_default()),
+            Node::Directory(_) if json => json_value(&Value::from(node.names())),
+            Node::Directory(_) => text(node.names().join("\n")),
+            Node::Text(_) | Node::Number(_) | Node::List(_) if json => json_value(&node.json().unwrap_or_default()),
+            Node::Text(told) => text(told.clone()),
+            Node::Number(number) => text(number.to_string()),
+            Node::List(lines) => text(lines.join("\n")),
         }
     }
 
@@ -134,7 +162,7 @@ impl Metadata {
                 respond(StatusCode::OK, "application/json", body.as_str().to_owned())
             }
             Supply::Refused(refusal) => refused(&refusal),
-            Supply::Later(seconds) => later(seconds),
+            Supply::Later(seconds) => later(NO_TOKEN, seconds),
         }
     }
 
@@ -147,36 +175,40 @@ impl Metadata {
             // 404, not 403: gcloud asks for one of its own audience and takes 403 for fatal.
             Err(NoIdToken::Unsupported) => not_found(),
             Err(NoIdToken::Failed(refusal)) if refusal.refused => refused(&refusal),
-            Err(NoIdToken::Failed(_)) => later(5),
+            Err(NoIdToken::Failed(_)) => later(NO_TOKEN, 5),
         }
     }
+}
 
-    fn described(&self) -> Value {
-        json!({"aliases": ["default"], "email": self.email, "scopes": [SCOPE]})
-    }
-
-    fn accounts(&self) -> Value {
-        let mut accounts = Map::new();
-        accounts.insert("default".to_owned(), self.described());
-        accounts.insert(self.email.clone(), self.described());
-        Value::Object(accounts)
-    }
-
-    fn project(&self) -> Value {
-        let mut project = Map::new();
-        if let Some(number) = self
-            .project_number
-            .as_ref()
-            .and_then(|number| number.parse::<u64>().ok())
-        {
-            project.insert("numericProjectId".to_owned(), number.into());
-        }
-        project.insert("projectId".to_owned(), self.project.as_str().into());
-        Value::Object(project)
-    }
-
-    fn instance(&self) -> Value {
-        json!({"attributes": {}, "serviceAccounts": self.accounts()})
+impl Told {
+    fn tree(&self) -> Node {
+        let attributes = || ("attributes", Node::directory::<&str>([]));
+        let account = || {
+            Node::directory([
+                ("aliases", Node::List(vec!["default".to_owned()])),
+                ("email", Node::Text(self.email.clone())),
+                ("identity", Node::Identity),
+                ("scopes", Node::List(vec![SCOPE.to_owned()])),
+                ("token", Node::Token),
+            ])
+        };
+        let accounts = Node::directory([("default", account()), (self.email.as_str(), account())]);
+        let mut project = vec![attributes()];
+        project.extend(
+            self.project_number
+                .map(|number| ("numeric-project-id", Node::Number(number))),
+        );
+        project.push(("project-id", Node::Text(self.project.clone())));
+        let universe = [("universe-domain", Node::Text("googleapis.com".to_owned()))];
+        let root = Node::directory([
+            (
+                "instance",
+                Node::directory([attributes(), ("service-accounts", accounts)]),
+            ),
+            ("project", Node::directory(project)),
+            ("universe", Node::directory(universe)),
+        ]);
+        Node::directory([("computeMetadata", Node::directory([("v1", root)]))])
     }
 }
 
@@ -198,8 +230,11 @@ fn refuse(request: &Parts) -> Option<Response<Body>> {
     if !matches!(request.method, Method::GET | Method::HEAD) {
         return Some(error(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered"));
     }
-    let flavor = request.headers.get(FLAVOR).is_some_and(|value| value == "Google");
-    if !flavor && request.uri.path() != "/" {
+    let headers = &request.headers;
+    let flavor = headers.get(FLAVOR).is_some_and(|value| value == "Google");
+    let old = headers.get(OLD_FLAVOR).map(HeaderValue::as_bytes);
+    let flavor = flavor || old.is_some_and(|value| value.eq_ignore_ascii_case(b"True"));
+    if !flavor && request.uri != "/" {
         return Some(error(StatusCode::FORBIDDEN, "missing header Metadata-Flavor: Google"));
     }
     None
@@ -211,28 +246,55 @@ pub(super) fn own_host(request: &Parts) -> bool {
 }
 
 /// The parameters that matter.
+#[derive(Debug, Default)]
 struct Query {
     recursive: bool,
-    json: bool,
+    alt: Option<Alt>,
     audience: Option<String>,
+    wait: Option<Wait>,
+}
+
+/// In which form values are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Alt {
+    Json,
+    Text,
+}
+
+/// That the answer is wanted when something has changed.
+#[derive(Debug)]
+struct Wait {
+    longest: Duration,
+    /// What the client knows. Without it, it waits from now on.
+    last_etag: Option<String>,
 }
 
 impl Query {
-    fn of(text: &str) -> Self {
-        let mut query = Self {
-            recursive: false,
-            json: false,
-            audience: None,
-        };
+    /// Reads what is known and leaves the rest.
+    fn of(text: &str) -> Result<Self, &'static str> {
+        let (mut query, mut waits, mut longest, mut last_etag) = (Self::default(), false, LONGEST_WAIT, None);
         for (name, value) in form_urlencoded::parse(text.as_bytes()) {
             match &*name {
                 "recursive" => query.recursive = value.eq_ignore_ascii_case("true"),
-                "alt" => query.json = value == "json",
+                "alt" => {
+                    query.alt = match &*value {
+                        "json" => Some(Alt::Json),
+                        "text" => Some(Alt::Text),
+                        _ => return Err("alt is json or text"),
+                    }
+                }
                 "audience" if !value.is_empty() => query.audience = Some(value.into_owned()),
+                "wait_for_change" => waits = value.eq_ignore_ascii_case("true"),
+                "timeout_sec" => {
+                    let seconds = value.parse().map_err(|_| "timeout_sec is a number of seconds")?;
+                    longest = Duration::from_secs(seconds).min(LONGEST_WAIT);
+                }
+                "last_etag" if !value.is_empty() => last_etag = Some(value.into_owned()),
                 _ => {}
             }
         }
-        query
+        query.wait = waits.then_some(Wait { longest, last_etag });
+        Ok(query)
     }
 }
 
@@ -241,22 +303,14 @@ fn refused(refusal: &TokenError) -> Response<Body> {
     error(StatusCode::FORBIDDEN, &refusal.to_string())
 }
 
-fn later(seconds: u64) -> Response<Body> {
-    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, "no token at the moment; try again");
+fn later(message: &str, seconds: u64) -> Response<Body> {
+    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, message);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 
-fn leaf(value: &str, query: &Query) -> Response<Body> {
-    if query.json {
-        json_value(&Value::from(value))
-    } else {
-        text(value)
-    }
-}
-
-fn text(body: &str) -> Response<Body> {
-    respond(StatusCode::OK, "application/text", body.to_owned())
+fn text(body: String) -> Response<Body> {
+    respond(StatusCode::OK, "application/text", body)
 }
 
 fn json_value(value: &Value) -> Response<Body> {
@@ -271,20 +325,33 @@ fn not_found() -> Response<Body> {
     error(StatusCode::NOT_FOUND, "not found")
 }
 
-fn moved(to: &str) -> Response<Body> {
+/// To the directory itself, with what is asked of it.
+fn moved(path: &str, query: &str) -> Response<Body> {
+    let mark = if query.is_empty() { "" } else { "?" };
     let mut response = error(StatusCode::MOVED_PERMANENTLY, "");
-    if let Ok(to) = HeaderValue::from_str(to) {
+    if let Ok(to) = HeaderValue::from_str(&format!("{path}/{mark}{query}")) {
         response.headers_mut().insert(LOCATION, to);
     }
     response
 }
 
 fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Body> {
+    let etag = (status == StatusCode::OK).then(|| etag(&body));
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(FLAVOR, HeaderValue::from_static("Google"));
     headers.insert(SERVER, HeaderValue::from_static("Metadata Server for VM"));
+    if let Some(etag) = etag.and_then(|etag| HeaderValue::from_str(&etag).ok()) {
+        headers.insert(ETAG, etag);
+    }
     response
+}
+
+/// By which a client knows whether it has seen this: 16 hexadecimal digits without quotes, as Google's server writes them.
+fn etag(body: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    body.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }

@@ -181,7 +181,7 @@ const REFUSED: &[(&str, &str, &str, u16)] = &[
     (
         "GET",
         "/acme/app/info/refs?service=git-upload-pack",
-        "Upgrade: h2c\r\n",
+        "Upgrade: h2c, websocket\r\n",
         403,
     ),
     (
