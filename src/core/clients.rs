@@ -7,9 +7,10 @@
 use crate::api::{Client, Vertex};
 use crate::contract::proxy::Publisher;
 use Client::{AISDK, Ambient, ClaudeCode, GoogleGenAI, Goose, Kartograph, LiteLLM, OpenCode};
+use strum::VariantArray;
 
 /// Something that clients want to know, each under names of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(VariantArray, Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Setting {
     /// Whether Vertex is used at all.
     Switch,
@@ -74,7 +75,7 @@ pub struct Traits {
     pub read_only_home: bool,
 }
 
-const EVERY: &[Client] = &Client::ALL;
+const EVERY: &[Client] = Client::ALL;
 
 /// Clients that run Claude Code or Anthropic's SDKs.
 const CLAUDE: &[Client] = &[ClaudeCode, Ambient, Kartograph];
@@ -248,16 +249,7 @@ pub const ROUTES: &[&str] = &[
 
 impl Client {
     /// All clients.
-    pub const ALL: [Self; 8] = [
-        ClaudeCode,
-        GoogleGenAI,
-        LiteLLM,
-        AISDK,
-        OpenCode,
-        Goose,
-        Ambient,
-        Kartograph,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// What is to be known of it beside its variables.
     pub const fn traits(self) -> Traits {
@@ -294,20 +286,7 @@ impl Setting {
     pub const MODELS: [Self; 4] = [Self::DefaultModel, Self::Opus, Self::Sonnet, Self::Haiku];
 
     /// All settings, in the order of the table.
-    pub const ALL: [Self; 12] = [
-        Self::Switch,
-        Self::Project,
-        Self::Region,
-        Self::QuotaProject,
-        Self::Endpoint,
-        Self::DefaultModel,
-        Self::Opus,
-        Self::Sonnet,
-        Self::Haiku,
-        Self::ManagedByHost,
-        Self::NoNonessentialTraffic,
-        Self::NoAutoupdater,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The variables of this setting.
     pub fn variables(self) -> impl Iterator<Item = &'static Variable> {

@@ -7,6 +7,7 @@
 //! everywhere by default), workspace-mcp (`--single-user`, a directory of credential files).
 
 use crate::api::{Preset, Transport};
+use strum::VariantArray;
 
 /// Stands for the port in a command.
 const PORT: &str = "{port}";
@@ -66,7 +67,7 @@ impl Known {
 
 impl Preset {
     /// All presets.
-    pub const ALL: [Self; 5] = [Self::Github, Self::Gitlab, Self::Jira, Self::Kubeconfig, Self::Google];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// What is known of it.
     pub fn known(self) -> &'static Known {

@@ -26,7 +26,7 @@ pub struct Args {
 impl Contract for Probe {
     fn flags() -> Vec<Arg> {
         vec![
-            one(MODE, "MODE", "What the broker does [default: metadata]").value_parser(of(ModeName::ALL.map(ModeName::name))),
+            one(MODE, "MODE", "What the broker does [default: metadata]").value_parser(of(ModeName::names())),
             one(
                 METADATA_PORT,
                 "N",

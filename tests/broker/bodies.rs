@@ -45,7 +45,7 @@ fn asks_for(publisher: Publisher, body: &Value, feature: Feature) {
     assert_eq!(refusal.feature, Some(feature), "{body}: {}", refusal.message);
     assert_eq!(refusal.status.as_u16(), 403, "{body}");
     passes(publisher, body, &rules(&[feature]));
-    let others: Vec<Feature> = Feature::ALL.into_iter().filter(|other| *other != feature).collect();
+    let others: Vec<Feature> = Feature::ALL.iter().copied().filter(|other| *other != feature).collect();
     assert!(judged(publisher, body, &rules(&others)).is_err(), "{body}");
 }
 

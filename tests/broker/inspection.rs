@@ -276,7 +276,7 @@ fn each_feature_is_refused_by_its_name_and_passes_when_it_is_allowed() {
         let refused = inspected(publisher, &text, &[]).expect_err("a refusal");
         assert_eq!(refused.0, Some(feature), "{body}: {}", refused.1);
         assert_eq!(inspected(publisher, &text, &[feature]), Ok(()), "{body}");
-        let others: Vec<Feature> = Feature::ALL.into_iter().filter(|other| *other != feature).collect();
+        let others: Vec<Feature> = Feature::ALL.iter().copied().filter(|other| *other != feature).collect();
         assert!(inspected(publisher, &text, &others).is_err(), "{body}");
     }
 }

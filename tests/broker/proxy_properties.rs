@@ -117,7 +117,7 @@ proptest! {
 
     #[test]
     fn order_and_whitespace_do_not_change_whether_a_body_passes(body in body()) {
-        for publisher in Publisher::ALL {
+        for &publisher in Publisher::ALL {
             let passes = inspected(publisher, &body.to_string(), &[]).is_ok();
             prop_assert_eq!(inspected(publisher, &reversed(&body).to_string(), &[]).is_ok(), passes);
             let spaced = serde_json::to_string_pretty(&body).expect("JSON");

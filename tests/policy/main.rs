@@ -13,8 +13,9 @@ use vertex_injector_core::policy::{self, Compilation, Compiled, Listen, Sidecar}
 fn operator() -> Operator {
     Operator {
         preset_images: Preset::ALL
-            .map(|preset| (preset, "example.com/mcp:1".to_owned()))
-            .into(),
+            .iter()
+            .map(|preset| (*preset, "example.com/mcp:1".to_owned()))
+            .collect(),
         ..Operator::default()
     }
 }
@@ -92,7 +93,7 @@ fn an_unusable_policy_still_says_which_pods_it_selects() {
 
 #[test]
 fn every_preset_listens_on_loopback_only_and_on_the_port_that_it_is_given() {
-    for preset in Preset::ALL {
+    for &preset in Preset::ALL {
         let command = sidecar(preset, &json!({})).command.at(9999).join(" ");
         assert!(
             command.contains(" 127.0.0.1 ") && command.contains("--port 9999"),
@@ -104,16 +105,16 @@ fn every_preset_listens_on_loopback_only_and_on_the_port_that_it_is_given() {
 
 #[test]
 fn names_ports_and_keys_of_presets_differ() {
-    let all = Preset::ALL.map(|preset| sidecar(preset, &json!({})));
+    let all: Vec<_> = Preset::ALL.iter().map(|&preset| sidecar(preset, &json!({}))).collect();
     let names: BTreeSet<&str> = all.iter().map(|sidecar| sidecar.name.as_str()).collect();
     let keys: BTreeSet<&str> = all.iter().filter_map(|sidecar| sidecar.mcp_key.as_deref()).collect();
-    let ports: BTreeSet<u16> = Preset::ALL.into_iter().map(|preset| preset.known().port).collect();
+    let ports: BTreeSet<u16> = Preset::ALL.iter().map(|preset| preset.known().port).collect();
     assert_eq!((names.len(), keys.len(), ports.len()), (5, 5, 5));
 }
 
 #[test]
 fn every_preset_hands_its_server_the_credential() {
-    for preset in Preset::ALL {
+    for &preset in Preset::ALL {
         let known = preset.known();
         assert!(!known.variables.is_empty() || !known.files.is_empty(), "{preset:?}");
         for (path, _) in known.files {

@@ -25,7 +25,7 @@ pub(super) fn plan_settings(
     on_value: OnValue,
     notes: &mut Notes,
 ) {
-    for setting in Setting::ALL {
+    for &setting in Setting::ALL {
         let endpoint = setting == Setting::Endpoint;
         let proxy = route.proxy.as_deref().filter(|_| endpoint);
         let field = if proxy.is_some() {

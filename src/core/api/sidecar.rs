@@ -11,6 +11,7 @@ pub use git::{Git, GitCredentials, GitRule, GitService};
 use super::EnvVar;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 /// A container that serves an integration to the agent on loopback and keeps the credential to itself.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
@@ -94,7 +95,9 @@ pub struct Sidecar {
 }
 
 /// A server whose ways are known (`src/presets.rs`).
-#[derive(schemars::JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    VariantArray, schemars::JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
     /// `github-mcp-server` behind `mcp-proxy`.

@@ -7,6 +7,7 @@ use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use strum::VariantArray;
 
 /// The verb.
 pub const VERB: &str = "broker";
@@ -109,7 +110,7 @@ pub struct Proxy {
 pub struct Audience(String);
 
 /// The name of a [`Mode`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(VariantArray, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModeName {
     /// Of [`Mode::Metadata`].
     Metadata,
@@ -280,7 +281,7 @@ impl Mode {
 
 impl ModeName {
     /// Both.
-    pub const ALL: [Self; 2] = [Self::Metadata, Self::Proxy];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// As the setting writes it.
     pub fn name(self) -> &'static str {

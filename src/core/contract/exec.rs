@@ -244,7 +244,7 @@ impl Control {
 
 impl OnRefresh {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: &[Self] = &[
         Self::Restart,
         Self::Signal(Signal::Hup),
         Self::Signal(Signal::Usr1),

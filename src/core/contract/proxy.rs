@@ -5,6 +5,7 @@ use crate::glob::Glob;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
+use strum::VariantArray;
 
 /// What may be called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,7 +173,7 @@ impl FromStr for Region {
 }
 
 /// Whose models Vertex AI serves, as the path of a call names them.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(VariantArray, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "injector", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Publisher {
@@ -184,7 +185,7 @@ pub enum Publisher {
 
 impl Publisher {
     /// Both.
-    pub const ALL: [Self; 2] = [Self::Anthropic, Self::Google];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// As paths, policies and flags write it.
     pub fn name(self) -> &'static str {
@@ -197,7 +198,7 @@ impl Publisher {
 
 /// Something that a model call can make Google or Anthropic do on the agent's behalf beyond answering: fetch, search, run or call
 /// out, with an identity or a network that the agent does not have. Refused unless allowed by name.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(VariantArray, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "injector", derive(schemars::JsonSchema))]
 pub enum Feature {
     /// Content that is stored at the provider: Gemini's `cachedContent`, Anthropic's `thread`.
@@ -225,18 +226,7 @@ pub enum Feature {
 
 impl Feature {
     /// All of them.
-    pub const ALL: [Self; 10] = [
-        Self::CachedContent,
-        Self::CodeExecution,
-        Self::FileSources,
-        Self::GoogleMaps,
-        Self::McpServers,
-        Self::Retrieval,
-        Self::UnknownTools,
-        Self::UrlSources,
-        Self::WebFetch,
-        Self::WebSearch,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// As policies and flags write it.
     pub fn name(self) -> &'static str {
@@ -256,7 +246,7 @@ impl Feature {
 }
 
 /// The name of an [`Unknown`].
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(VariantArray, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "injector", derive(schemars::JsonSchema))]
 pub enum UnknownFields {
     /// The request is refused, as the provider refuses what it does not know.
@@ -268,7 +258,7 @@ pub enum UnknownFields {
 
 impl UnknownFields {
     /// Both.
-    pub const ALL: [Self; 2] = [Self::Deny, Self::Allow];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// As policies and flags write it.
     pub fn name(self) -> &'static str {

@@ -108,6 +108,13 @@ impl FromStr for Port {
 /// Lets a kind that has `ALL` and `name` be written and read by name.
 macro_rules! by_name {
     ($($kind:ty),*) => {$(
+        impl $kind {
+            /// The names of all.
+            pub fn names() -> Vec<&'static str> {
+                Self::ALL.iter().map(|known| known.name()).collect()
+            }
+        }
+
         impl std::fmt::Display for $kind {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.name())
@@ -118,8 +125,8 @@ macro_rules! by_name {
             type Err = String;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                let known = Self::ALL.into_iter().find(|known| known.name() == text);
-                known.ok_or_else(|| format!("not one of {}", Self::ALL.map(Self::name).join(", ")))
+                let known = Self::ALL.iter().copied().find(|known| known.name() == text);
+                known.ok_or_else(|| format!("not one of {}", Self::names().join(", ")))
             }
         }
     )*};

@@ -171,7 +171,7 @@ fn check_broker_mode(spec: &PolicySpec, errors: &mut Errors) {
     }
     let mut clients = spec.vertex.iter().flat_map(|vertex| &vertex.clients);
     if !clients.any(|client| client.traits().demands_file) {
-        let demanding = Client::ALL.into_iter().filter(|client| client.traits().demands_file);
+        let demanding = Client::ALL.iter().filter(|client| client.traits().demands_file);
         let demanding: Vec<String> = demanding.map(|client| format!("{client:?}")).collect();
         for (i, _) in { spec.agents.iter().enumerate() }.filter(|(_, agent)| agent.credential_directory.is_some()) {
             errors.add(

@@ -92,7 +92,7 @@ fn check_clients(vertex: &Vertex, publishers: &[Publisher], errors: &mut Errors)
             "the proxy passes no quota project on; use access: Metadata, or remove it",
         );
     }
-    for publisher in Publisher::ALL {
+    for &publisher in Publisher::ALL {
         let mut clients = vertex.clients.iter();
         if let Some(client) = clients.find(|client| client.traits().publisher == Some(publisher))
             && !publishers.is_empty()

@@ -37,7 +37,7 @@ impl Vertex {
 
 pub(super) fn compile(spec: &PolicySpec, operator: &Operator, errors: &mut Errors) -> Checked<Option<Vertex>> {
     let Some(vertex) = &spec.vertex else { return Ok(None) };
-    for setting in Setting::ALL {
+    for &setting in Setting::ALL {
         check_readers(setting, vertex, spec.access, errors);
     }
     check_model_regions(vertex, errors);
@@ -52,7 +52,7 @@ pub(super) fn compile(spec: &PolicySpec, operator: &Operator, errors: &mut Error
         let region = parsed(region, &format!("spec.vertex.modelRegions[{model}]"), errors)?;
         Ok((model.clone(), region))
     }));
-    let values = Setting::ALL.into_iter();
+    let values = Setting::ALL.iter().copied();
     Ok(Some(Vertex {
         clients: vertex.clients.clone(),
         project: project?,

@@ -1,7 +1,7 @@
 //! The flags of `vertex-injector broker`, as people read them.
 
 use crate::flags::{Contract, Told, list, of, one};
-use clap::builder::PossibleValue;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Arg, ValueHint};
 use vertex_injector_core::contract::broker::{
     ALLOW, Broker, CREDENTIALS, CREDENTIALS_JSON, DEFAULT_METADATA_PORT, DEFAULT_PROXY_PORT, ID_TOKEN_AUDIENCES,
@@ -64,7 +64,7 @@ impl Args {
 
 impl Contract for Broker {
     fn flags() -> Vec<Arg> {
-        let mode = |mode: ModeName| {
+        let mode = |mode: &ModeName| {
             PossibleValue::new(mode.name()).help(match mode {
                 ModeName::Metadata => {
                     "Hand out short-lived access tokens, as the metadata server of Google Compute Engine does"
@@ -73,7 +73,7 @@ impl Contract for Broker {
             })
         };
         vec![
-            one(MODE, "MODE", "What to do for the agent").value_parser(ModeName::ALL.map(mode)),
+            one(MODE, "MODE", "What to do for the agent").value_parser(PossibleValuesParser::new(ModeName::ALL.iter().map(mode))),
             one(
                 CREDENTIALS,
                 "FILE",
@@ -132,19 +132,19 @@ impl Contract for Broker {
                 "PUBLISHER",
                 "Whose models may be called. Only in mode proxy [default: anthropic,google]",
             )
-            .value_parser(of(Publisher::ALL.map(Publisher::name))),
+            .value_parser(of(Publisher::names())),
             list(
                 ALLOW,
                 "FEATURE",
                 "What a call may make the provider do on the agent's behalf. Only in mode proxy [default: none]",
             )
-            .value_parser(of(Feature::ALL.map(Feature::name))),
+            .value_parser(of(Feature::names())),
             one(
                 UNKNOWN_FIELDS,
                 "WHAT",
                 "What becomes of members of a request's body that this version does not know. Only in mode proxy [default: Deny]",
             )
-            .value_parser(of(UnknownFields::ALL.map(UnknownFields::name))),
+            .value_parser(of(UnknownFields::names())),
             list(
                 KNOWN_FIELDS,
                 "NAME",
