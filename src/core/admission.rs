@@ -6,10 +6,11 @@
 //! Read in this order: `envelope` and `review` (bytes in and out), `pod` (the lean view), `set` and `policy` (which
 //! policy), `decide` (the whole), `select` (which containers), `recognise` and `gate` (what is left alone), `ports` (where
 //! ours listen), `plan` with `settings` and `sidecar` (the units), `injected_container` (what our containers have in common),
-//! `limits` (what a proxy would refuse), `resulting` and `isolation` (the pod as it will be, and what a broker must not meet
-//! in it), `draft` and `finding` (what all of them want and note), `rendering` and `patch` (what is there already, and how
+//! `limits` (what a proxy would refuse), `resulting`, `isolation`, `guarded` and `baseline` (the pod as it will be, and
+//! what a broker must not meet in it), `draft` and `finding` (what all of them want and note), `rendering` and `patch` (what is there already, and how
 //! the rest is written).
 
+mod baseline;
 mod by_name;
 mod compiler;
 mod decide;
@@ -20,6 +21,7 @@ pub(crate) mod envelope;
 mod explain;
 mod finding;
 mod gate;
+mod guarded;
 mod injected_container;
 mod isolation;
 mod limits;
@@ -34,10 +36,12 @@ mod recognise;
 mod rendering;
 mod resulting;
 mod review;
+mod security;
 mod select;
 mod set;
 mod settings;
 mod sidecar;
+mod text;
 
 pub use crate::operator::{AgentSelector, Operator};
 pub use crate::policy::{GkeBinding, Needed};

@@ -52,18 +52,61 @@ impl fmt::Display for Listed {
     }
 }
 
+/// Whom a credential may be sent to without TLS. Whoever owns the network of a pod (its agent does: `/etc/hosts`, raw sockets)
+/// reads it along, or answers in the name of the host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PlainHttp {
+    /// Loopback only.
+    #[default]
+    Loopback,
+    /// Services of the cluster (NAME.NAMESPACE.svc), too, because few clusters have certificates inside: with `isolation: BestEffort`.
+    Services,
+}
+
+impl PlainHttp {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Loopback, Self::Services];
+
+    /// As a setting writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Loopback => "loopback",
+            Self::Services => "services",
+        }
+    }
+
+    /// Checks the scheme of a URL to another host than loopback.
+    ///
+    /// # Errors
+    /// Says what would do, as the end of a sentence.
+    pub fn check(self, url: &Url) -> Result<(), &'static str> {
+        match self {
+            _ if url.is_secure() => Ok(()),
+            Self::Services if url.host().is_service() => Ok(()),
+            Self::Services => Err(
+                "is plain http, which is accepted on loopback and for services of the cluster (NAME.NAMESPACE.svc) only; use https",
+            ),
+            Self::Loopback => Err(
+                "is plain http, which the agent can read and answer, because the pod's network is its own; use https",
+            ),
+        }
+    }
+}
+
 /// All hosts that may have the credential.
 #[derive(Debug, Clone, Default)]
-pub struct Allowed(Vec<Listed>);
+pub struct Allowed {
+    hosts: Vec<Listed>,
+    plain_http: PlainHttp,
+}
 
 impl Allowed {
     /// Loopback, and these.
-    pub fn new(hosts: Vec<Listed>) -> Self {
-        Self(hosts)
+    pub fn new(hosts: Vec<Listed>, plain_http: PlainHttp) -> Self {
+        Self { hosts, plain_http }
     }
 
-    /// Checks a URL that is to be sent a credential. Plain http is accepted on loopback and, because few clusters have
-    /// certificates inside, for listed services of the cluster.
+    /// Checks a URL that is to be sent a credential.
     ///
     /// # Errors
     /// Says what is wrong with it, as the end of a sentence; of the URL only a well-formed host is shown.
@@ -74,18 +117,13 @@ impl Allowed {
             Host::Name(_) => url.host(),
             Host::Localhost | Host::Address(_) => return Err(ADDRESS.to_owned()),
         };
-        if !self.0.iter().any(|listed| listed.covers(&url)) {
+        if !self.hosts.iter().any(|listed| listed.covers(&url)) {
             let wanted = format!("{name}:{}", url.port());
             return Err(format!(
                 "leads to {wanted}, which is not listed; if it may have the credential, add --allow-host {wanted}"
             ));
         }
-        if !url.is_secure() && !name.is_service() {
-            return Err(format!(
-                "is plain http to {name}, which is accepted on loopback and for services of the cluster \
-                 (NAME.NAMESPACE.svc) only; use https"
-            ));
-        }
+        self.plain_http.check(&url)?;
         Ok(url)
     }
 }

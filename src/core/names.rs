@@ -36,8 +36,8 @@ pub const CREDENTIAL_CONFIGURATION: &str = "vertex-injector.dev/credential-confi
 /// Pod annotation that holds the credential file of [`LOOPBACK_VOLUME`] (no secret); the downward API turns it into a file.
 pub const LOOPBACK_CONFIGURATION: &str = "vertex-injector.dev/loopback-configuration";
 
-/// Pod annotation that lists the environment variables that an injection wrote (`container/NAME`, comma-separated; those
-/// of our sidecars too), and keys that it merged into a variable of the pod's own (`container/NAME/KEY`).
+/// Pod annotation that lists the environment variables that an injection wrote (`container/NAME`,
+/// comma-separated), and keys that it merged into a variable of the pod's own (`container/NAME/KEY`).
 ///
 /// It lets a policy edit reach pods that are created from an already injected template: under
 /// `conflicts.values: Keep` nothing else tells our earlier value from the user's. Believing it is safe, because the

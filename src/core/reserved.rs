@@ -82,16 +82,6 @@ const SECRETS: [&str; 13] = [
     "CREDENTIALS",
 ];
 
-/// Variables by which a static program of ours would run, read or trust something else: nobody adds one to a container
-/// of ours.
-const STEERING: [&str; 5] = [
-    "GCONV_PATH",
-    "GLIBC_TUNABLES",
-    "LOCPATH",
-    "SSL_CERT_DIR",
-    "SSL_CERT_FILE",
-];
-
 /// Why no policy may set this variable in an agent; `None` when it may.
 pub fn variable(name: &str) -> Option<&'static str> {
     because(name, |_| true)
@@ -100,11 +90,6 @@ pub fn variable(name: &str) -> Option<&'static str> {
 /// Why no policy may set this variable in a credential sidecar, by hand or from the credential; `None` when it may.
 pub fn variable_of_sidecar(name: &str) -> Option<&'static str> {
     because(name, |variables| variables.in_sidecars)
-}
-
-/// Whether a variable would configure one of our programs, or change what it runs or trusts.
-pub fn steers_us(name: &str) -> bool {
-    configure_us(name) || name.starts_with("LD_") || STEERING.contains(&name)
 }
 
 /// Whether a variable of this name holds a secret by all appearance: it ends in a word such as `TOKEN` or `API_KEY`.

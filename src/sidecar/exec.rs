@@ -34,6 +34,7 @@ use supervise::Supervisor;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tracing::info;
+use vertex_injector_core::allowed::Allowed;
 use vertex_injector_core::contract::exec::CONTROL_PORT;
 use vertex_injector_core::contract::git::GIT_PORT;
 use vertex_injector_core::contract::proxy::shown;
@@ -79,7 +80,8 @@ async fn serve(args: Args) -> anyhow::Result<u8> {
         files: told.files,
     };
     mapping.check().map_err(anyhow::Error::msg)?;
-    let source = Source::of(told.source, told.allow_hosts, |name| std::env::var(name).ok())?;
+    let allowed = Allowed::new(told.allow_hosts, told.plain_http);
+    let source = Source::of(told.source, &allowed, |name| std::env::var(name).ok())?;
     let (control_port, helpers) = told
         .control
         .map(|control| (control.port, control.git_credentials))

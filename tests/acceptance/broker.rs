@@ -362,6 +362,24 @@ fn a_forged_broker_is_replaced_by_ours_whatever_it_adds() {
             json!({"name": "x", "mountPath": "/var/run/secrets"}),
         )),
         with(&push("volumeMounts", json!({"name": "x", "mountPath": "/var/../etc"}))),
+        with(&push("volumeMounts", json!({"name": "x", "mountPath": "/lib"}))),
+        with(&push(
+            "volumeMounts",
+            json!({"name": "x", "mountPath": "/var/run/secrets/eks.amazonaws.com/serviceaccount"}),
+        )),
+        with(&push(
+            "env",
+            json!({"name": "HTTPS_PROXY", "value": "http://proxy:3128"}),
+        )),
+        with(&|broker| {
+            broker["terminationMessagePath"] = "/var/run/secrets/vertex-injector/token".into();
+        }),
+        with(&|broker| broker["readinessProbe"] = json!({"httpGet": {"host": "evil.example", "port": 80}})),
+        with(&|broker| broker["workingDir"] = "/x".into()),
+        with(&|broker| broker["stdin"] = true.into()),
+        with(&|broker| broker["volumeDevices"] = json!([{"name": "x", "devicePath": "/dev/x"}])),
+        with(&|broker| broker["securityContext"]["seLinuxOptions"] = json!({"level": "s0", "type": "spc_t"})),
+        with(&|broker| broker["securityContext"]["appArmorProfile"] = json!({"type": "Unconfined"})),
     ];
     for forged in forgeries {
         let healed = world.admit(&forged).after;
@@ -371,16 +389,8 @@ fn a_forged_broker_is_replaced_by_ours_whatever_it_adds() {
             forged["spec"]["initContainers"][0]
         );
     }
-    // What other plugins add in good faith stays.
+    // What plugins of every cluster set stays.
     let fine = [
-        with(&push(
-            "env",
-            json!({"name": "HTTPS_PROXY", "value": "http://proxy:3128"}),
-        )),
-        with(&push(
-            "volumeMounts",
-            json!({"name": "x", "mountPath": "/var/run/secrets/eks.amazonaws.com/serviceaccount"}),
-        )),
         with(&|broker| broker["securityContext"]["runAsUser"] = 1_000_660_000.into()),
         with(&|broker| broker["resources"]["limits"]["ephemeral-storage"] = "1Gi".into()),
     ];

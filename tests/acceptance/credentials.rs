@@ -420,7 +420,7 @@ fn a_policy_that_gives_the_agent_the_sidecars_credential_is_a_way_around() {
         ),
         (
             "  volumes: [{name: copy, secret: {secretName: github-token}}]\n  volumeMounts: [{name: copy, mountPath: /copy}]",
-            "the policy's own volume \"copy\" is of Secret \"github-token\", which is a sidecar's credential",
+            "the policy's own volume \"copy\" holds Secret \"github-token\", which is a sidecar's credential",
         ),
     ] {
         let denied = world(&format!("{sidecar}\n{more}")).admit(&plain);

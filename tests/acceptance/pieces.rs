@@ -436,6 +436,35 @@ fn a_stale_or_forged_sidecar_is_replaced_by_our_rendering() {
     is_restored(|pod| sidecar(pod)["securityContext"]["privileged"] = true.into());
     is_restored(|pod| sidecar(pod)["securityContext"]["capabilities"]["add"] = json!(["SYS_ADMIN"]));
     is_restored(|pod| sidecar(pod)["ports"][0]["containerPort"] = 9001.into());
+    is_restored(|pod| {
+        push(
+            &mut sidecar(pod)["env"],
+            json!({"name": "HTTPS_PROXY", "value": "http://proxy:3128"}),
+        );
+    });
+    is_restored(|pod| {
+        push(
+            &mut sidecar(pod)["volumeMounts"],
+            json!({"name": "work", "mountPath": "/etc/mesh"}),
+        );
+    });
+    is_restored(|pod| sidecar(pod)["terminationMessagePath"] = "/tmp/x".into());
+    is_restored(|pod| sidecar(pod)["securityContext"]["seLinuxOptions"] = json!({"type": "spc_t"}));
+    is_restored(|pod| {
+        sidecar(pod)["resizePolicy"] = json!([{"resourceName": "cpu", "restartPolicy": "RestartContainer"}])
+    });
+    is_restored(|pod| sidecar(pod)["unknown"] = json!({"of": "tomorrow"}));
+}
+
+#[test]
+fn what_the_api_server_fills_in_is_no_forgery() {
+    is_tolerated(|pod| {
+        let container = sidecar(pod);
+        container["terminationMessagePath"] = "/dev/termination-log".into();
+        container["terminationMessagePolicy"] = "File".into();
+        container["resizePolicy"] = json!([{"resourceName": "cpu", "restartPolicy": "NotRequired"}]);
+        container["securityContext"]["procMount"] = "Default".into();
+    });
 }
 
 #[test]
@@ -449,22 +478,12 @@ fn a_sidecar_among_the_ordinary_containers_is_not_taken_for_ours() {
 
 #[test]
 fn what_other_plugins_add_to_our_pieces_is_left_alone() {
-    // LimitRanger, an SCC, SELinux, a mesh, a node feature.
+    // LimitRanger, an SCC, SELinux, AlwaysPullImages; a mesh, in the agent.
     is_tolerated(|pod| sidecar(pod)["resources"]["limits"]["ephemeral-storage"] = "1Gi".into());
     is_tolerated(|pod| sidecar(pod)["securityContext"]["runAsUser"] = 1_000_640_000.into());
     is_tolerated(|pod| sidecar(pod)["securityContext"]["seLinuxOptions"] = json!({"level": "s0:c25,c10"}));
-    is_tolerated(|pod| {
-        push(
-            &mut sidecar(pod)["env"],
-            json!({"name": "HTTPS_PROXY", "value": "http://proxy:3128"}),
-        );
-    });
-    is_tolerated(|pod| {
-        push(
-            &mut sidecar(pod)["volumeMounts"],
-            json!({"name": "work", "mountPath": "/etc/mesh"}),
-        );
-    });
+    is_tolerated(|pod| sidecar(pod)["securityContext"]["capabilities"]["drop"] = json!(["ALL", "KILL"]));
+    is_tolerated(|pod| sidecar(pod)["imagePullPolicy"] = "Always".into());
     is_tolerated(|pod| sidecar(pod)["terminationMessagePolicy"] = "FallbackToLogsOnError".into());
     is_tolerated(|pod| {
         push(

@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
-use vertex_injector_core::allowed::{Allowed, Listed};
+use vertex_injector_core::allowed::{Allowed, Listed, PlainHttp};
 use vertex_injector_core::contract::broker::{Broker, Credential, Mode, Proxy};
 use vertex_injector_core::contract::choice::Choice;
 use vertex_injector_core::contract::exec::{Control, Exec, OnRefresh, Source};
@@ -127,7 +127,12 @@ fn git_credentials() -> impl Strategy<Value = GitCredentials> {
 fn source(hosts: &[Listed]) -> BoxedStrategy<Source> {
     let urls: Vec<Endpoint> = hosts
         .iter()
-        .map(|host| Endpoint::listed(&Allowed::new(hosts.to_vec()), &format!("https://{host}/v1?scope=repo")))
+        .map(|host| {
+            Endpoint::listed(
+                &Allowed::new(hosts.to_vec(), PlainHttp::default()),
+                &format!("https://{host}/v1?scope=repo"),
+            )
+        })
         .collect::<Result<_, _>>()
         .expect("listed");
     let others = prop_oneof![path().prop_map(Source::File), Just(Source::Ambient)];
@@ -148,7 +153,7 @@ pub fn exec() -> impl Strategy<Value = Exec> {
         proptest::collection::btree_map("(/[a-zA-Z0-9._= -]{0,11}[a-z]){1,3}", choice(), 0..3),
     );
     (
-        hosts.prop_flat_map(|hosts| (source(&hosts), Just(hosts))),
+        hosts.prop_flat_map(|hosts| (source(&hosts), Just(hosts), select(PlainHttp::ALL.to_vec()))),
         of_child,
         select(OnRefresh::ALL.to_vec()),
         text("[1-9][0-9]{0,2}"),
@@ -156,9 +161,10 @@ pub fn exec() -> impl Strategy<Value = Exec> {
         option::of(git()),
     )
         .prop_map(
-            |((source, allow_hosts), (variables, files), on_refresh, grace_period, control, git)| Exec {
+            |((source, allow_hosts, plain_http), (variables, files), on_refresh, grace_period, control, git)| Exec {
                 source,
                 allow_hosts,
+                plain_http,
                 variables: variables
                     .iter()
                     .map(|(name, field)| format!("{name}={field}").parse().expect("a variable"))

@@ -1,10 +1,14 @@
 //! Which URLs may be sent a credential.
 
-use vertex_injector_core::allowed::{Allowed, Listed};
+use vertex_injector_core::allowed::{Allowed, Listed, PlainHttp};
 use vertex_injector_core::endpoint::Endpoint;
 
 fn allowed(hosts: &[&str]) -> Allowed {
-    Allowed::new(hosts.iter().map(|host| host.parse().expect("a host")).collect())
+    Allowed::new(parsed(hosts), PlainHttp::Services)
+}
+
+fn parsed(hosts: &[&str]) -> Vec<Listed> {
+    hosts.iter().map(|host| host.parse().expect("a host")).collect()
 }
 
 #[test]
@@ -26,6 +30,28 @@ fn loopback_and_listed_hosts_are_accepted_as_they_are_written() {
     ] {
         let endpoint = Endpoint::listed(&allowed, url).unwrap_or_else(|problem| panic!("{url} {problem}"));
         assert!(endpoint.uri().to_string().eq_ignore_ascii_case(url), "{endpoint}");
+    }
+}
+
+#[test]
+fn without_tls_a_credential_stays_on_loopback_unless_it_is_said_otherwise() {
+    let hosts = ["api.example.com", "api.team-a.svc:8000", "cp.ambient.svc.cluster.local"];
+    let allowed = Allowed::new(parsed(&hosts), PlainHttp::default());
+    for url in [
+        "http://127.0.0.1:8080/token",
+        "http://[::1]/",
+        "https://api.team-a.svc:8000/",
+    ] {
+        Endpoint::listed(&allowed, url).unwrap_or_else(|problem| panic!("{url} {problem}"));
+    }
+    for url in [
+        "http://api.example.com/",
+        "http://api.team-a.svc:8000/",
+        "http://cp.ambient.svc.cluster.local/token",
+        "HTTP://API.team-a.svc:8000/",
+    ] {
+        let problem = Endpoint::listed(&allowed, url).expect_err("refused");
+        assert!(problem.contains("plain http"), "{url}: {problem}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::{TempDir, tempdir};
 use tokio::time::Instant;
-use vertex_injector_core::allowed::Allowed;
+use vertex_injector_core::allowed::{Allowed, PlainHttp};
 use vertex_injector_core::endpoint;
 use vertex_injector_sidecar::exec::source::http::HttpSource;
 use vertex_injector_sidecar::exec::source::{Credential, FetchError, Source};
@@ -30,7 +30,7 @@ impl Pod {
     }
 
     fn source(&self, endpoint: &Endpoint) -> Source {
-        let allowed = Allowed::new(vec!["tokens.example.com".parse().unwrap()]);
+        let allowed = Allowed::new(vec!["tokens.example.com".parse().unwrap()], PlainHttp::default());
         let url = endpoint::Endpoint::listed(&allowed, "https://tokens.example.com/v1/github?scope=repo").unwrap();
         Source::Http(HttpSource::over(url, self.token_file(), endpoint.upstream()))
     }

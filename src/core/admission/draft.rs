@@ -6,7 +6,8 @@ mod init_containers;
 mod notes;
 mod volumes;
 
-pub(super) use container::{ContainerDraft, previous};
+pub(super) use container::ContainerDraft;
+use container::previous;
 pub(super) use init_containers::InitContainers;
 pub(super) use notes::Notes;
 pub(super) use volumes::Volumes;
@@ -149,7 +150,7 @@ impl<'p> Draft<'p> {
     /// The variables that are ours after this injection, as the annotation lists them.
     pub(super) fn rendered_env(&self) -> Option<String> {
         let all = self.containers.iter().flat_map(ContainerDraft::rendered_env);
-        let list: Vec<String> = all.chain(self.init_containers.rendered_env.iter().cloned()).collect();
+        let list: Vec<String> = all.collect();
         (!list.is_empty()).then(|| list.join(","))
     }
 

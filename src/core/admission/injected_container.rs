@@ -1,14 +1,13 @@
 //! What every container of ours has in common, whatever it runs: a native sidecar under rules that keep the pod's own
 //! behaviour as it was.
 
-use super::draft::{self, Draft, Volumes};
+use super::draft::{Draft, Volumes};
 use super::pod::{Pod, Projected, Quantity};
 use super::rendering::is_rendered_as;
 use super::select;
 use crate::api::Resources;
-use crate::path::{is_plain, is_within};
+use crate::names;
 use crate::quantity::thousandths as quantity;
-use crate::{names, reserved};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -45,9 +44,6 @@ pub(super) struct InjectedContainer<'n> {
     pub(super) defaults: Defaults,
     /// Whole entries; the cover of the API token follows them.
     pub(super) mounts: Vec<Value>,
-    /// Whether it holds the pod's Google credential: then nobody else may add what would make it run, read or trust
-    /// something else.
-    pub(super) sealed: bool,
 }
 
 impl InjectedContainer<'_> {
@@ -55,7 +51,7 @@ impl InjectedContainer<'_> {
     /// forged one under the same name is replaced by ours.
     pub(super) fn add_to(self, draft: &mut Draft<'_>) {
         let pod = draft.pod;
-        let (name, sealed) = (self.name, self.sealed);
+        let name = self.name;
         draft.init_containers.want(name);
         if pod.spec.containers.iter().any(|container| *container.name == *name) {
             let problem = format!("the pod has a container {name:?} of its own, which is the name of a sidecar");
@@ -63,17 +59,14 @@ impl InjectedContainer<'_> {
             return;
         }
         draft.add_volume(names::NO_API_TOKEN_VOLUME, &json!({"emptyDir": {"sizeLimit": "1Mi"}}));
-        // What others may not add needs no telling apart.
-        if !sealed {
-            let variables = self.env.iter().filter_map(|entry| entry.get("name")?.as_str());
-            let variables = variables.map(|variable| format!("{name}/{variable}"));
-            draft.init_containers.rendered_env.extend(variables);
-        }
         let rendered = render(pod, &draft.volumes, self);
         let mut init_containers = pod.spec.init_containers.iter();
         match init_containers.position(|container| *container.name == *name) {
             None => draft.init_containers.prepend(name, rendered),
-            Some(i) if is_up_to_date(pod, i, name, &rendered, sealed) => {}
+            Some(i)
+                if pod
+                    .init_container(i)
+                    .is_some_and(|found| is_rendered_as(&found, &rendered)) => {}
             Some(i) => draft.init_containers.replace(i, name, rendered),
         }
     }
@@ -94,7 +87,6 @@ fn render(pod: &Pod<'_>, volumes: &Volumes<'_>, container: InjectedContainer<'_>
         resources: wanted,
         defaults,
         mut mounts,
-        sealed: _,
     } = container;
     let mut container = Map::new();
     container.insert("name".into(), name.into());
@@ -223,50 +215,4 @@ fn is_guaranteed(pod: &Pod<'_>) -> bool {
                 limit.is_some() && request == limit
             })
         })
-}
-
-/// Whether the init container at a position is our rendering. Others may add mounts and variables, but not of our
-/// volumes, and not those that an earlier rendering had. To a sealed one they may not add what would make it run, read or
-/// trust something else.
-fn is_up_to_date(pod: &Pod<'_>, index: usize, name: &str, rendered: &Value, sealed: bool) -> bool {
-    let Some(found) = pod.init_container(index) else {
-        return false;
-    };
-    let added = |list: &str, key: &str| -> BTreeSet<String> {
-        let names = |container: &Value| -> BTreeSet<String> {
-            let entries = container.get(list).and_then(Value::as_array).into_iter().flatten();
-            entries
-                .filter_map(|entry| Some(entry.get(key)?.as_str()?.to_owned()))
-                .collect()
-        };
-        names(&found).difference(&names(rendered)).cloned().collect()
-    };
-    let variables = added("env", "name");
-    is_rendered_as(&found, rendered)
-        && !added("volumeMounts", "name")
-            .iter()
-            .any(|volume| volume.starts_with(names::PIECE_PREFIX))
-        && draft::previous(pod, name).is_disjoint(&variables)
-        && !(sealed
-            && (variables.iter().any(|name| reserved::steers_us(name))
-                || added("volumeMounts", "mountPath").iter().any(|path| covers(path))
-                || ["livenessProbe", "readinessProbe", "volumeDevices"]
-                    .iter()
-                    .any(|field| found.get(*field).is_some())))
-}
-
-/// Whether a mount at this path would take the place of something that our program is or reads.
-fn covers(path: &str) -> bool {
-    const NEEDED: [&str; 5] = [
-        "/etc",
-        "/proc",
-        "/sys",
-        names::PROGRAM_IN_IMAGE,
-        names::CREDENTIAL_DIRECTORY,
-    ];
-    // A path that is written in an unusual way might be any.
-    !is_plain(path)
-        || NEEDED
-            .iter()
-            .any(|needed| is_within(path, needed) || is_within(needed, path))
 }

@@ -7,10 +7,11 @@ mod identity;
 use super::draft::Draft;
 use super::env::Environment;
 use super::finding::Finding;
+use super::guarded::Guarded;
 use super::ports::Ports;
 use super::recognise::OPENSHELL_USER_ENVIRONMENT;
 use super::resulting::Resulting;
-use super::sidecar::{self, Choice, Served};
+use super::sidecar::{self, Choice};
 use super::{isolation, proxies, settings};
 use crate::api::{Isolation, OnValue};
 use crate::policy::{Access, Broker, Compiled, Kind, Piece, Variable, Volumes, render};
@@ -46,14 +47,21 @@ pub(super) fn plan_policy(draft: &mut Draft<'_>, policy: &Compiled, kind: &Kind,
     if !policy.volumes.own.is_empty() || !policy.volumes.mounts.is_empty() {
         draft.unit("volumes", "", |draft| plan_volumes(draft, &policy.volumes));
     }
-    let served = sidecar::plan_sidecars(draft, policy, choice, &ports.sidecars);
+    let any_sidecar = sidecar::plan_sidecars(draft, policy, choice, &ports.sidecars);
     for target in &mut draft.containers {
-        proxies::except_loopback(target, brokered || served.any, &mut draft.notes);
+        proxies::except_loopback(target, brokered || any_sidecar, &mut draft.notes);
     }
     draft.remove_stale();
     let resulting = Resulting::of(draft, policy, kind);
     let mut problems = isolation::foreign_mounts(resulting);
-    let exposures = exposures(resulting, broker.filter(|_| brokered), &served);
+    let broker = broker.filter(|_| brokered);
+    let mut guarded = Guarded::default();
+    broker.into_iter().for_each(|broker| guarded.add_broker(broker));
+    ports
+        .sidecars
+        .iter()
+        .for_each(|placed| guarded.add_sidecar(placed.sidecar));
+    let exposures = isolation::exposures(resulting, broker, &guarded);
     draft.notes.problems.append(&mut problems);
     match policy.isolation {
         Isolation::Required => draft.notes.exposures.extend(exposures),
@@ -69,17 +77,6 @@ fn broker_of(kind: &Kind) -> Option<&Broker> {
         Access::File(_) | Access::Node => None,
         Access::Broker { broker, .. } => Some(broker),
     }
-}
-
-/// By what the agent could get around the broker and the credential sidecars.
-fn exposures(resulting: Resulting<'_, '_>, broker: Option<&Broker>, served: &Served) -> Vec<Finding> {
-    let mut exposures = match broker {
-        Some(broker) => isolation::around_broker(resulting, broker),
-        None if served.hides => isolation::of_boundaries(resulting),
-        None => Vec::new(),
-    };
-    exposures.extend(isolation::readers(resulting, &served.secrets));
-    exposures
 }
 
 /// Points the environment of each chosen container at OpenShell's JSON.

@@ -5,10 +5,11 @@
 
 use super::explain::explain;
 use super::object::{RawObject, only_from_objects};
+use super::security::{Handler, Lifecycle, SecurityContext};
+pub(super) use super::text::{Text, or_default};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -26,11 +27,6 @@ pub struct Pod<'a> {
     #[serde(skip)]
     json: &'a [u8],
 }
-
-/// A string that borrows unless it holds escapes.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 /// What we read of `metadata`.
 #[derive(Debug, Default, Deserialize)]
@@ -105,48 +101,6 @@ pub(super) struct Os<'a> {
     pub(super) name: Text<'a>,
 }
 
-/// What we read of a security context, of the pod or of a container.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", remote = "Self")]
-pub(super) struct SecurityContext<'a> {
-    /// `runAsUser`.
-    #[serde(default)]
-    pub(super) run_as_user: Option<i64>,
-    /// `fsGroup`, of the pod only.
-    #[serde(default)]
-    pub(super) fs_group: Option<i64>,
-    /// `privileged`, of containers only.
-    #[serde(default, deserialize_with = "or_default")]
-    pub(super) privileged: bool,
-    /// `procMount`, of containers only.
-    #[serde(borrow, default)]
-    pub(super) proc_mount: Option<Text<'a>>,
-    /// `capabilities`, of containers only.
-    #[serde(borrow, default, deserialize_with = "or_default")]
-    pub(super) capabilities: Capabilities<'a>,
-    /// `windowsOptions`.
-    #[serde(default, deserialize_with = "or_default")]
-    pub(super) windows_options: WindowsOptions,
-}
-
-/// What we read of `capabilities`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(remote = "Self")]
-pub(super) struct Capabilities<'a> {
-    /// `add`.
-    #[serde(borrow, default, deserialize_with = "or_default")]
-    pub(super) add: Vec<Text<'a>>,
-}
-
-/// What we read of `windowsOptions`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", remote = "Self")]
-pub(super) struct WindowsOptions {
-    /// `hostProcess`.
-    #[serde(default, deserialize_with = "or_default")]
-    pub(super) host_process: bool,
-}
-
 /// What we read of a container.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", remote = "Self")]
@@ -172,6 +126,18 @@ pub(super) struct Container<'a> {
     /// `securityContext`.
     #[serde(borrow, default, deserialize_with = "or_default")]
     pub(super) security_context: SecurityContext<'a>,
+    /// `livenessProbe`.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub(super) liveness_probe: Handler<'a>,
+    /// `readinessProbe`.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub(super) readiness_probe: Handler<'a>,
+    /// `startupProbe`.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub(super) startup_probe: Handler<'a>,
+    /// `lifecycle`.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub(super) lifecycle: Lifecycle<'a>,
     /// `resources`.
     #[serde(borrow, default, deserialize_with = "or_default")]
     pub(super) resources: Resources<'a>,
@@ -240,6 +206,9 @@ pub(super) struct Mount<'a> {
 pub(super) struct Port {
     /// `containerPort`.
     pub(super) container_port: i64,
+    /// `hostPort`; 0 is none.
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) host_port: i64,
 }
 
 /// `resources` of a container.
@@ -296,9 +265,6 @@ only_from_objects!(
     Metadata<'a>,
     Spec<'a>,
     Os<'a>,
-    SecurityContext<'a>,
-    Capabilities<'a>,
-    WindowsOptions,
     Container<'a>,
     Env<'a>,
     EnvFrom<'a>,
@@ -370,20 +336,6 @@ impl<'a> Pod<'a> {
     }
 }
 
-impl std::borrow::Borrow<str> for Text<'_> {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::ops::Deref for Text<'_> {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
 impl<'de> Deserialize<'de> for Quantity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(QuantityVisitor).map(Self)
@@ -418,16 +370,4 @@ impl Visitor<'_> for QuantityVisitor {
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
         Ok(serde_json::Value::Null)
     }
-}
-
-/// As the string that it is: messages show names that way.
-impl fmt::Debug for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-/// `null` is absent, as Kubernetes reads it.
-pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(d: D) -> Result<T, D::Error> {
-    Option::deserialize(d).map(Option::unwrap_or_default)
 }

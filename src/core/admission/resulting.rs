@@ -33,7 +33,7 @@ pub(super) struct ResultingVolume<'d> {
 }
 
 /// Who gives the pod a volume.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Origin {
     /// The pod brings it.
     Pod,
@@ -136,7 +136,7 @@ impl<'d, 'p: 'd> ResultingContainer<'d, 'p> {
     }
 
     /// The volumes that it mounts, those that the policy has it mount included.
-    pub(super) fn mounted(&self) -> impl Iterator<Item = &'d str> {
+    pub(super) fn mounted(&self) -> impl Iterator<Item = &'d str> + use<'d, 'p> {
         let mounts = self.container.volume_mounts.iter().flatten().enumerate();
         let edits = self.edits;
         let kept = mounts.filter(move |(i, _)| edits.is_none_or(|edits| edits.keeps_mount(*i)));

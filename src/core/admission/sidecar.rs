@@ -17,33 +17,20 @@ use super::finding::Finding;
 use super::ports::PlacedSidecar;
 use crate::names;
 use crate::policy::{Compiled, Credential, Needed, Sidecar, Variable};
-use std::collections::BTreeSet;
 
-/// What a pod got of sidecars.
-#[derive(Debug, Default)]
-pub(super) struct Served {
-    /// Whether there is one.
-    pub(super) any: bool,
-    /// Whether one hides a credential from the agent.
-    pub(super) hides: bool,
-    /// The Secrets that are credentials of sidecars.
-    pub(super) secrets: BTreeSet<String>,
-}
-
-/// Plans the sidecars that were chosen, in order, before the pod's own init containers.
+/// Plans the sidecars that were chosen, in order, before the pod's own init containers. Returns whether there is one.
 pub(super) fn plan_sidecars(
     draft: &mut Draft<'_>,
     policy: &Compiled,
     choice: Choice<'_>,
     placed: &[PlacedSidecar<'_>],
-) -> Served {
+) -> bool {
     for (sidecar, reason, detail) in choice.left_out {
         draft.notes.skip(&unit(sidecar), reason, detail);
     }
     for placed in placed {
         draft.notes.problems.extend_from_slice(&placed.conflicts);
     }
-    let mut summary = Served::default();
     for placed in placed {
         let sidecar = placed.sidecar;
         let detail = format!(
@@ -56,9 +43,7 @@ pub(super) fn plan_sidecars(
         let exposed = sidecar.warnings().into_iter();
         let exposed = exposed.map(|text| Finding::exposure(None, &unit(sidecar), text).admitted());
         draft.notes.warnings.extend(exposed);
-        summary.any = true;
-        summary.hides |= sidecar.credential.is_some();
-        note_needs(&mut draft.notes, sidecar, &mut summary);
+        note_needs(&mut draft.notes, sidecar);
     }
     let endpoint = |placed: &PlacedSidecar<'_>| {
         let sidecar: &Sidecar = placed.sidecar;
@@ -68,7 +53,7 @@ pub(super) fn plan_sidecars(
     registry::plan_registry(draft, &endpoints);
     mcp::plan_file(draft, policy.mcp_config.as_ref(), placed);
     git::plan_git(draft, placed);
-    summary
+    !placed.is_empty()
 }
 
 fn unit(sidecar: &Sidecar) -> String {
@@ -76,10 +61,9 @@ fn unit(sidecar: &Sidecar) -> String {
 }
 
 /// The objects that the pod will wait for because of a sidecar.
-fn note_needs(notes: &mut Notes, sidecar: &Sidecar, summary: &mut Served) {
+fn note_needs(notes: &mut Notes, sidecar: &Sidecar) {
     notes.need(sidecar.env.iter().filter_map(Variable::needed));
     if let Some(secret) = sidecar.credential.as_ref().and_then(Credential::secret) {
         notes.need([Needed::secret(secret, false)]);
-        summary.secrets.insert(secret.as_str().to_owned());
     }
 }

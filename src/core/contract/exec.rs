@@ -3,7 +3,7 @@
 use super::choice::{ToFile, ToVariable};
 use super::git::{GIT_CREDENTIALS, GitCredentials, GitProxy};
 use super::setting::{Given, Setting, Written, Wrong, by_name};
-use crate::allowed::{Allowed, Listed};
+use crate::allowed::{Allowed, Listed, PlainHttp};
 use crate::endpoint::Endpoint;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -17,6 +17,8 @@ pub const SOURCE: Setting = Setting::flag("source");
 pub const TOKEN_FILE: Setting = Setting::flag("token-file");
 /// [`Exec::allow_hosts`].
 pub const ALLOW_HOST: Setting = Setting::flag("allow-host");
+/// [`Exec::plain_http`].
+pub const PLAIN_HTTP: Setting = Setting::flag("plain-http");
 /// [`Exec::variables`].
 pub const ENV: Setting = Setting::flag("env");
 /// [`Exec::files`].
@@ -35,6 +37,8 @@ pub struct Exec {
     pub source: Source,
     /// Hosts that may be sent a credential.
     pub allow_hosts: Vec<Listed>,
+    /// Whom of them it may be sent to without TLS.
+    pub plain_http: PlainHttp,
     /// Variables of the server.
     pub variables: Vec<ToVariable>,
     /// Files for the server.
@@ -109,6 +113,7 @@ impl Exec {
         let Self {
             source,
             allow_hosts,
+            plain_http,
             variables,
             files,
             on_refresh,
@@ -124,6 +129,9 @@ impl Exec {
             Source::Ambient => vec![(SOURCE, AMBIENT.to_owned())],
         };
         written.extend(allow_hosts.iter().map(|host| (ALLOW_HOST, host.to_string())));
+        if *plain_http != PlainHttp::default() {
+            written.push((PLAIN_HTTP, plain_http.to_string()));
+        }
         written.extend(variables.iter().map(|variable| (ENV, variable.to_string())));
         written.extend(files.iter().map(|file| (FILE, file.to_string())));
         if *on_refresh != OnRefresh::default() {
@@ -165,6 +173,7 @@ impl Exec {
     /// When a setting is missing, cannot be understood or would not be used.
     pub fn read(given: &Given<'_>) -> Result<Self, Wrong> {
         let allow_hosts: Vec<Listed> = given.list(ALLOW_HOST)?;
+        let plain_http = given.one(PLAIN_HTTP)?.unwrap_or_default();
         let variables: Vec<ToVariable> = given.each(ENV)?;
         let files: Vec<ToFile> = given.each(FILE)?;
         if let Some(name) = twice(variables.iter().map(ToVariable::name)) {
@@ -174,8 +183,9 @@ impl Exec {
             return Err(Wrong(format!("{FILE} {}: given twice", path.display())));
         }
         Ok(Self {
-            source: Source::read(given, &allow_hosts)?,
+            source: Source::read(given, &Allowed::new(allow_hosts.clone(), plain_http))?,
             allow_hosts,
+            plain_http,
             variables,
             files,
             on_refresh: given.one(ON_REFRESH)?.unwrap_or_default(),
@@ -210,12 +220,12 @@ impl FromStr for Named {
 }
 
 impl Source {
-    fn read(given: &Given<'_>, allow_hosts: &[Listed]) -> Result<Self, Wrong> {
+    fn read(given: &Given<'_>, allowed: &Allowed) -> Result<Self, Wrong> {
         let token_file: Option<PathBuf> = given.one(TOKEN_FILE)?;
         match (given.needed(SOURCE)?, token_file) {
             (Named::Http(url), token_file) => {
-                let url = Endpoint::listed(&Allowed::new(allow_hosts.to_vec()), &url)
-                    .map_err(|problem| Wrong(format!("{SOURCE}: the URL {problem}")))?;
+                let url =
+                    Endpoint::listed(allowed, &url).map_err(|problem| Wrong(format!("{SOURCE}: the URL {problem}")))?;
                 let missing = || format!("an https source needs {TOKEN_FILE} FILE: the pod's projected token for it");
                 let token_file = token_file.ok_or_else(|| Wrong(missing()))?;
                 Ok(Self::Http { url, token_file })
@@ -266,7 +276,7 @@ impl OnRefresh {
     }
 }
 
-by_name!(OnRefresh);
+by_name!(OnRefresh, PlainHttp);
 
 impl GracePeriod {
     /// In seconds.

@@ -146,7 +146,13 @@ impl Sidecar {
             .then(|| {
                 format!("sidecar {name:?} hands its credential to whoever in the pod asks for it (gitCredentials)")
             });
-        exchange.into_iter().chain(handed_out).collect()
+        let plain = wrapper.and_then(|wrapper| match &wrapper.source {
+            Source::Http { url, host, .. } if !url.is_secure() => Some(format!(
+                "sidecar {name:?} sends its token to {host} by plain http, which the agent can read and answer"
+            )),
+            Source::Http { .. } | Source::Secret { .. } | Source::AmbientExchange { .. } => None,
+        });
+        exchange.into_iter().chain(handed_out).chain(plain).collect()
     }
 }
 

@@ -1,11 +1,13 @@
 //! The flags of `vertex-injector exec`, as people read them.
 
-use crate::flags::{Contract, Told, list, many, one};
+use crate::flags::{Contract, Told, list, many, of, one};
 use clap::{Arg, ValueHint};
 use std::ffi::OsString;
+use vertex_injector_core::allowed::PlainHttp;
 use vertex_injector_core::contract::choice::Choice;
 use vertex_injector_core::contract::exec::{
-    ALLOW_HOST, CONTROL_PORT, ENV, Exec, FILE, GRACE_PERIOD, GracePeriod, ON_REFRESH, OnRefresh, SOURCE, TOKEN_FILE,
+    ALLOW_HOST, CONTROL_PORT, ENV, Exec, FILE, GRACE_PERIOD, GracePeriod, ON_REFRESH, OnRefresh, PLAIN_HTTP, SOURCE,
+    TOKEN_FILE,
 };
 use vertex_injector_core::contract::git::{
     GIT_ALLOW, GIT_CREDENTIALS, GIT_CREDENTIALS_FIELD, GIT_CREDENTIALS_USER, GIT_HOST, GIT_PASSWORD, GIT_PORT,
@@ -63,8 +65,18 @@ impl Contract for Exec {
                 ALLOW_HOST,
                 "HOST[:PORT]",
                 "A host that may be sent a credential; may be repeated. Exactly this host, and the port that the URL's scheme stands \
-                 for unless one is given. Loopback needs no listing. Plain http is accepted for NAME.NAMESPACE.svc only",
+                 for unless one is given. Loopback needs no listing",
             ),
+            one(
+                PLAIN_HTTP,
+                "WHERE",
+                format!(
+                    "Whom a credential may be sent to without TLS: loopback, or listed services of the cluster (NAME.NAMESPACE.svc), \
+                     too, whose network everybody in the pod can read and answer in [default: {}]",
+                    PlainHttp::default()
+                ),
+            )
+            .value_parser(of(PlainHttp::ALL.map(PlainHttp::name))),
             many(ENV, "NAME=FIELD", "A variable of COMMAND; may be repeated"),
             many(
                 FILE,

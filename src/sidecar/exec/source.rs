@@ -14,7 +14,7 @@ use anyhow::{Context, anyhow};
 use file::FileSource;
 use http::HttpSource;
 use std::time::Duration;
-use vertex_injector_core::allowed::{Allowed, Listed};
+use vertex_injector_core::allowed::Allowed;
 use vertex_injector_core::contract::exec::Source as Told;
 use vertex_injector_net::egress::Egress;
 
@@ -34,7 +34,7 @@ impl Source {
     ///
     /// # Errors
     /// Says what is missing or cannot be used; never with a content.
-    pub fn of(told: Told, hosts: Vec<Listed>, get: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
+    pub fn of(told: Told, allowed: &Allowed, get: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
         const NO_CERTIFICATES: &str = "cannot find the system's trusted certificates";
         Ok(match told {
             Told::File(path) => Self::File(FileSource::new(path)),
@@ -43,7 +43,7 @@ impl Source {
             }
             Told::Ambient => {
                 let egress = Egress::of(&get)?;
-                let bootstrap = Bootstrap::read(get, &Allowed::new(hosts))
+                let bootstrap = Bootstrap::read(get, allowed)
                     .map_err(|problems| anyhow!("--source ambient cannot begin:\n{problems}"))?;
                 Self::Ambient(Ambient::new(bootstrap, &egress).context(NO_CERTIFICATES)?)
             }

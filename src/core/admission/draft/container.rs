@@ -319,7 +319,7 @@ impl<'p> ContainerDraft<'p> {
 }
 
 /// The variables of a container that an earlier injection wrote.
-pub(in crate::admission) fn previous(pod: &Pod<'_>, container: &str) -> BTreeSet<String> {
+pub(super) fn previous(pod: &Pod<'_>, container: &str) -> BTreeSet<String> {
     let all = pod.annotation(names::RENDERED_ENV).unwrap_or_default().split(',');
     all.filter_map(|entry| entry.strip_prefix(container)?.strip_prefix('/'))
         .map(str::to_owned)

@@ -12,8 +12,6 @@ use std::collections::BTreeSet;
 pub(in crate::admission) struct InitContainers {
     /// Names of those that the policy wants.
     wanted: BTreeSet<String>,
-    /// The variables of our sidecars, as the annotation lists them.
-    pub(in crate::admission) rendered_env: Vec<String>,
     edits: ListEdit,
     changes: Vec<Change>,
 }

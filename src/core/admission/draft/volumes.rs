@@ -71,7 +71,7 @@ impl<'p> Volumes<'p> {
     /// Whether a volume of the pod shows the same as ours.
     pub(in crate::admission) fn shows(&self, name: &str, volume: &Value) -> bool {
         self.whole(name)
-            .is_some_and(|(_, found)| is_rendered_as(&found, volume))
+            .is_some_and(|(_, found)| is_rendered_as(&found, &render::named(name, volume)))
     }
 
     /// Adds a volume or brings it up to date. A volume that is not under our prefix is the pod's and stays. `volume` is

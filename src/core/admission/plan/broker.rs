@@ -122,7 +122,6 @@ fn container<'s>(placed: &PlacedBroker<'s>) -> InjectedContainer<'s> {
         resources: broker.container.resources.as_ref(),
         defaults: defaults(broker),
         mounts,
-        sealed: true,
     }
 }
 

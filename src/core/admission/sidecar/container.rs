@@ -49,7 +49,6 @@ pub(in crate::admission) fn plan_program(draft: &mut Draft<'_>, program: &Progra
         resources: None,
         defaults: COPY_DEFAULTS,
         mounts: vec![json!({"name": names::PROGRAM_VOLUME, "mountPath": names::PROGRAM_DIRECTORY})],
-        sealed: true,
     };
     container.add_to(draft);
 }
@@ -99,7 +98,6 @@ pub(super) fn plan_sidecar(draft: &mut Draft<'_>, placed: &PlacedSidecar<'_>) {
         resources: sidecar.resources.as_ref(),
         defaults: DEFAULTS,
         mounts,
-        sealed: false,
     };
     container.add_to(draft);
 }
@@ -137,6 +135,7 @@ fn told(wrapper: &Wrapper, git_port: Option<u16>, control: u16, allow_hosts: Vec
             Source::AmbientExchange { .. } => exec::Source::Ambient,
         },
         allow_hosts,
+        plain_http: wrapper.plain_http,
         variables: wrapper.variables.clone(),
         files: wrapper.files.clone(),
         on_refresh: wrapper.on_refresh,

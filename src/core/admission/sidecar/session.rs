@@ -5,7 +5,7 @@ use super::registry::{CREDENTIAL_IDS, strings};
 use crate::admission::draft::{ContainerDraft, Notes};
 use crate::admission::env::Known;
 use crate::admission::proxies;
-use crate::allowed::Listed;
+use crate::allowed::{Listed, PlainHttp};
 use crate::host::Url;
 use crate::path::is_within;
 use crate::policy::{Sidecar, Source, render};
@@ -34,11 +34,11 @@ pub(super) struct TakenOver {
 /// Takes over what this sidecar needs from the agent, which is the first chosen container.
 pub(super) fn take_over(agent: &ContainerDraft<'_>, sidecar: &Sidecar, notes: &mut Notes) -> TakenOver {
     let mut taken = TakenOver::default();
-    match sidecar.wrapper().map(|wrapper| &wrapper.source) {
-        None | Some(Source::Secret { .. }) => {}
-        Some(Source::Http { host, .. }) => taken.hosts.push(host.clone()),
-        Some(Source::AmbientExchange { provider, hosts }) => {
-            exchange(agent, &sidecar.name, (provider, hosts), &mut taken, notes);
+    match sidecar.wrapper().map(|wrapper| (&wrapper.source, wrapper.plain_http)) {
+        None | Some((Source::Secret { .. }, _)) => {}
+        Some((Source::Http { host, .. }, _)) => taken.hosts.push(host.clone()),
+        Some((Source::AmbientExchange { provider, hosts }, plain_http)) => {
+            exchange(agent, &sidecar.name, (provider, hosts, plain_http), &mut taken, notes);
         }
     }
     let is_own = |name: &str| sidecar.env.iter().any(|own| own.name == name);
@@ -56,7 +56,7 @@ pub(super) fn take_over(agent: &ContainerDraft<'_>, sidecar: &Sidecar, notes: &m
 fn exchange(
     agent: &ContainerDraft<'_>,
     name: &str,
-    (provider, hosts): (&str, &[Listed]),
+    (provider, hosts, plain_http): (&str, &[Listed], PlainHttp),
     taken: &mut TakenOver,
     notes: &mut Notes,
 ) {
@@ -74,6 +74,9 @@ fn exchange(
         };
         if variable.ends_with("_URL") {
             match value.parse::<Url>() {
+                Ok(url) if let Err(problem) = plain_http.check(&url) => {
+                    deny(variable, format!("{variable} of container {container:?} {problem}"));
+                }
                 Ok(url) if hosts.iter().any(|listed| listed.covers(&url)) => match host_of(&url).parse() {
                     Ok(host) if taken.hosts.contains(&host) => {}
                     Ok(host) => taken.hosts.push(host),

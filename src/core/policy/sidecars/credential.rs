@@ -2,7 +2,7 @@
 
 use super::filled::Filled;
 use super::git::Git;
-use crate::allowed::{Allowed, Listed};
+use crate::allowed::{Allowed, Listed, PlainHttp};
 use crate::api::{CredentialFile, CredentialHttp, CredentialSource, CredentialVariable, Isolation, OnRefresh, Sidecar};
 use crate::contract::choice::{ToFile, ToVariable};
 use crate::contract::exec;
@@ -55,6 +55,8 @@ pub struct Wrapper {
     pub git: Option<Git>,
     /// For whom the credential itself can be had.
     pub git_credentials: Option<GitCredentials>,
+    /// Whom a token may be sent to without TLS.
+    pub plain_http: PlainHttp,
 }
 
 /// Where a credential comes from.
@@ -73,6 +75,8 @@ pub enum Source {
         url: Endpoint,
         /// The only host that may have the token.
         host: Listed,
+        /// Whom the token is for.
+        audience: Audience,
         /// The volume of the token, for this container alone, without its name.
         volume: Value,
     },
@@ -187,6 +191,7 @@ pub(super) fn compile(
                 on_refresh: sidecar.on_refresh.map(OnRefresh::told).unwrap_or_default(),
                 git,
                 git_credentials,
+                plain_http: plain_http(isolation),
             }))
         }
     }))
@@ -317,7 +322,7 @@ fn source(
     });
     let http = http
         .as_ref()
-        .map(|http| endpoint(http, operator, &format!("{field}.credential.http"), errors));
+        .map(|http| endpoint(http, isolation, operator, &format!("{field}.credential.http"), errors));
     let exchange = ambient_exchange.map(|_| {
         if isolation == Isolation::Required {
             errors.add(
@@ -344,8 +349,22 @@ fn source(
     )
 }
 
-/// An endpoint whose host is on the operator's list, exactly. Within the cluster http will do.
-fn endpoint(http: &CredentialHttp, operator: &Operator, field: &str, errors: &mut Errors) -> Checked<Source> {
+/// The agent owns the network of its pod, so what may not be had by it does not travel without TLS.
+fn plain_http(isolation: Isolation) -> PlainHttp {
+    match isolation {
+        Isolation::Required => PlainHttp::Loopback,
+        Isolation::BestEffort => PlainHttp::Services,
+    }
+}
+
+/// An endpoint whose host is on the operator's list, exactly.
+fn endpoint(
+    http: &CredentialHttp,
+    isolation: Isolation,
+    operator: &Operator,
+    field: &str,
+    errors: &mut Errors,
+) -> Checked<Source> {
     let CredentialHttp {
         url,
         audience,
@@ -361,13 +380,18 @@ fn endpoint(http: &CredentialHttp, operator: &Operator, field: &str, errors: &mu
         ));
     };
     let host = format!("{}:{}", parsed.host(), parsed.port());
-    if !parsed.is_secure() && !parsed.host().is_service() {
-        errors.add(
-            &*field,
-            format!(
-                "{url:?} would send a token unencrypted; http is for services of the cluster only (NAME.NAMESPACE.svc)"
-            ),
-        );
+    let plain_http = plain_http(isolation);
+    if let Err(problem) = plain_http.check(&parsed) {
+        let also = match isolation {
+            Isolation::Required if parsed.host().is_service() => {
+                ", or isolation: BestEffort for services of the cluster"
+            }
+            Isolation::Required | Isolation::BestEffort => "",
+        };
+        return Err(errors.add(
+            field,
+            format!("{url:?} would send a token unencrypted: it {problem}{also}"),
+        ));
     }
     if !operator.may_have_credentials(&parsed) {
         let also = listed("credentialHosts", &operator.credential_hosts);
@@ -376,14 +400,13 @@ fn endpoint(http: &CredentialHttp, operator: &Operator, field: &str, errors: &mu
     // The wrapper sends a token there on the same condition.
     let mut refused = |problem: String| errors.add(&*field, format!("the URL {problem}"));
     let listed: Listed = { host.parse() }.map_err(|problem: &str| refused(problem.to_owned()))?;
-    let endpoint = Endpoint::listed(&Allowed::new(vec![listed.clone()]), url).map_err(refused)?;
+    let endpoint = Endpoint::listed(&Allowed::new(vec![listed.clone()], plain_http), url).map_err(refused)?;
+    let audience = audience?;
+    let token = token_source(audience.as_str(), *expiration_seconds, names::TOKEN_FILE);
     Ok(Source::Http {
         url: endpoint,
         host: listed,
-        volume: token_volume(&token_source(
-            audience?.as_str(),
-            *expiration_seconds,
-            names::TOKEN_FILE,
-        )),
+        volume: token_volume(&token),
+        audience,
     })
 }
