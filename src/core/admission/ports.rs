@@ -3,7 +3,6 @@
 
 use super::finding::Finding;
 use super::resulting::Resulting;
-use crate::api::Access;
 use crate::contract::broker::{DEFAULT_METADATA_PORT, DEFAULT_PROXY_PORT};
 use crate::policy::{Broker, BrokerContainer, Listen, Port, Sidecar, Sidecars};
 use crate::reserved;
@@ -114,7 +113,7 @@ impl Free<'_, '_> {
         PlacedBroker {
             broker,
             metadata: self.take(metadata_port, DEFAULT_METADATA_PORT),
-            proxy: (broker.access() == Access::Proxy).then(|| self.take(proxy_port, DEFAULT_PROXY_PORT)),
+            proxy: (broker.told.proxy().is_some()).then(|| self.take(proxy_port, DEFAULT_PROXY_PORT)),
             metrics: metrics_port.map(Port::number),
             conflicts,
         }

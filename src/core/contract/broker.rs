@@ -290,6 +290,24 @@ impl ModeName {
             Self::Proxy => "proxy",
         }
     }
+
+    /// What a broker of this mode does.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Metadata => {
+                "Hand out short-lived access tokens, as the metadata server of Google Compute Engine does"
+            }
+            Self::Proxy => "Forward model calls to Vertex AI and add the token, which the agent never sees",
+        }
+    }
+
+    /// Whether it listens on the port of a proxy, too.
+    pub fn has_proxy(self) -> bool {
+        match self {
+            Self::Metadata => false,
+            Self::Proxy => true,
+        }
+    }
 }
 
 by_name!(ModeName);

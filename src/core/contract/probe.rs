@@ -47,9 +47,10 @@ impl Probe {
             None if ready => Err(Wrong(format!("{READY} needs {CONTROL_PORT}, the port of a wrapper"))),
             None => Ok(Self::Broker {
                 metadata_port: given.port(METADATA_PORT)?.unwrap_or(DEFAULT_METADATA_PORT),
-                proxy_port: match given.one(MODE)?.unwrap_or(ModeName::Metadata) {
-                    ModeName::Metadata => None,
-                    ModeName::Proxy => Some(given.port(PROXY_PORT)?.unwrap_or(DEFAULT_PROXY_PORT)),
+                proxy_port: if given.one(MODE)?.is_some_and(ModeName::has_proxy) {
+                    Some(given.port(PROXY_PORT)?.unwrap_or(DEFAULT_PROXY_PORT))
+                } else {
+                    None
                 },
             }),
         }

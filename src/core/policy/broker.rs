@@ -87,14 +87,6 @@ impl Broker {
             container,
         }
     }
-
-    /// As the policy's `access` names it.
-    pub fn access(&self) -> Access {
-        match self.told.mode {
-            told::Mode::Metadata { .. } => Access::Metadata,
-            told::Mode::Proxy(_) => Access::Proxy,
-        }
-    }
 }
 
 impl Trust {

@@ -64,14 +64,7 @@ impl Args {
 
 impl Contract for Broker {
     fn flags() -> Vec<Arg> {
-        let mode = |mode: &ModeName| {
-            PossibleValue::new(mode.name()).help(match mode {
-                ModeName::Metadata => {
-                    "Hand out short-lived access tokens, as the metadata server of Google Compute Engine does"
-                }
-                ModeName::Proxy => "Forward model calls to Vertex AI and add the token, which the agent never sees",
-            })
-        };
+        let mode = |mode: &ModeName| PossibleValue::new(mode.name()).help(mode.about());
         vec![
             one(MODE, "MODE", "What to do for the agent").value_parser(PossibleValuesParser::new(ModeName::ALL.iter().map(mode))),
             one(

@@ -104,7 +104,7 @@ fn plan_vertex(
 }
 
 fn describe_broker(placed: &PlacedBroker<'_>) -> String {
-    let (name, access) = (names::BROKER_CONTAINER, placed.broker.access());
+    let (name, access) = (names::BROKER_CONTAINER, placed.broker.told.mode.name());
     match placed.proxy {
         None => format!("{name} ({access:?}): tokens at 127.0.0.1:{}", placed.metadata),
         Some(port) => format!("{name} ({access:?}): Vertex AI at 127.0.0.1:{port}"),
