@@ -1,6 +1,7 @@
 //! The schema's checks without an API server say every error at once, by field, and show no secret.
 #![cfg(test)]
 
+mod fields;
 mod review;
 mod rules;
 
