@@ -29,6 +29,10 @@ lint: ## Check format and lints (warnings denied), that the core is pure and eve
 crds: ## Write the CRDs into the chart
 	cargo run --locked --quiet -- crds --output-dir charts/vertex-injector/files/crds
 
+.PHONY: docs
+docs: ## Write the reference below docs/reference from the code
+	UPDATE_DOCS=1 cargo test --locked --quiet --test docs
+
 .PHONY: bench
 bench: ## Measure one admission review, the webhook with up to 100,000 policies, and the Vertex proxy against direct calls (builds a release)
 	hack/bench/run

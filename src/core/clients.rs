@@ -7,10 +7,10 @@
 use crate::api::{Client, Vertex};
 use crate::contract::proxy::Publisher;
 use Client::{AISDK, Ambient, ClaudeCode, GoogleGenAI, Goose, Kartograph, LiteLLM, OpenCode};
-use strum::VariantArray;
+use strum::{EnumMessage, VariantArray};
 
 /// Something that clients want to know, each under names of its own.
-#[derive(VariantArray, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(EnumMessage, VariantArray, Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Setting {
     /// Whether Vertex is used at all.
     Switch,

@@ -1,55 +1,12 @@
-//! The tables, against the code that they describe.
+//! The tables, against the code that they describe, or against the reference that is written from it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use regex::Regex;
-use vertex_injector_core::admission::{Outcome, Reason};
 use vertex_injector_core::api::crds;
-use vertex_injector_core::clients::{Setting, VARIABLES};
-use vertex_injector_core::contract::proxy::Publisher;
 use vertex_injector_core::names;
-use vertex_injector_core::validation;
-use vertex_injector_sidecar::broker::metrics::Counters;
-use vertex_injector_sidecar::broker::metrics::calls::{self, Counted};
-use vertex_injector_sidecar::broker::proxy::refusal;
-use vertex_injector_sidecar::broker::proxy::target::Call;
-use vertex_injector_sidecar::broker::proxy::usage::Tokens;
-use vertex_injector_webhook::metrics::Metrics;
 
 use crate::text::{README, prose, quoted, table};
-
-#[test]
-fn the_variables_of_each_client_are_those_of_the_code() {
-    let mut clients = BTreeSet::new();
-    for row in table("client") {
-        let [client, switch, project, region] = row.as_slice() else {
-            panic!("{row:?}")
-        };
-        let client = quoted(client).remove(0);
-        for (setting, cell) in [
-            (Setting::Switch, switch),
-            (Setting::Project, project),
-            (Setting::Region, region),
-        ] {
-            let set: BTreeSet<String> = setting
-                .variables()
-                .filter(|variable| variable.set_for.iter().any(|known| format!("{known:?}") == client))
-                .map(|variable| variable.name.to_owned())
-                .collect();
-            let mut shown: BTreeSet<String> = quoted(cell).into_iter().collect();
-            if setting == Setting::Project {
-                // Said of all clients below the table.
-                shown.insert("GOOGLE_CLOUD_PROJECT".to_owned());
-            }
-            assert_eq!(shown, set, "{setting:?} of {client}");
-        }
-        clients.insert(client);
-    }
-    let known = VARIABLES.iter().flat_map(|variable| variable.set_for);
-    let known: BTreeSet<String> = known.map(|client| format!("{client:?}")).collect();
-    assert_eq!(clients, known);
-}
 
 #[test]
 fn the_fields_of_a_policy_are_those_of_its_definition() {
@@ -70,69 +27,21 @@ fn the_fields_of_a_policy_are_those_of_its_definition() {
 }
 
 #[test]
-fn the_reasons_exist() {
-    // Where the code lists them; an enum cannot be asked.
-    let source = include_str!("../../src/core/admission/decision.rs");
-    let (_, source) = source.split_once("pub enum Reason {").expect("the reasons");
-    let (source, _) = source.split_once("\n}").expect("their end");
-    let variant = Regex::new(r"(?m)^    ([A-Z][A-Za-z]+),").expect("a pattern");
-    let known: BTreeSet<String> = variant.captures_iter(source).map(|found| found[1].to_owned()).collect();
-    assert!(known.contains(&Reason::NoPolicy.to_string()));
-
+fn the_reasons_and_metrics_exist() {
+    let of = |page: &'static str| -> BTreeSet<String> { quoted(page).into_iter().collect() };
+    let reasons = of(include_str!("../../docs/reference/reasons.md"));
     for reason in table("reason").iter().flat_map(|row| quoted(&row[0])) {
-        assert!(known.contains(&reason), "{reason} is none of {known:?}");
+        assert!(reasons.contains(&reason), "{reason} is none of {reasons:?}");
     }
-}
-
-#[test]
-fn the_metrics_exist() {
-    let metrics = Metrics::new();
-    metrics.reviewed(Outcome::Injected, Reason::Injected, 0.001);
-    metrics.policy_reviewed(validation::Outcome::Accepted, 0.001);
-    let of_webhook = metrics.encode().expect("text");
-    let of_broker = counted_by_a_broker();
+    let metrics = of(include_str!("../../docs/reference/metrics.md"));
     let named = quoted(&prose())
         .into_iter()
         .filter(|name| name.starts_with("vertex_injector_"));
-    let (broker, webhook): (Vec<String>, Vec<String>) =
-        named.partition(|name| name.starts_with("vertex_injector_broker_"));
-    assert!(!broker.is_empty() && !webhook.is_empty());
-    for (names, text) in [(webhook, of_webhook), (broker, of_broker)] {
-        for name in names {
-            assert!(text.contains(&format!("\n{name}{{")), "{name} is not in:\n{text}");
-        }
+    let named: Vec<String> = named.collect();
+    assert!(named.len() > 3);
+    for name in named {
+        assert!(metrics.contains(&name), "{name} is none of {metrics:?}");
     }
-}
-
-/// The metrics of a broker that has fetched a token, answered a call and refused one.
-fn counted_by_a_broker() -> String {
-    let counters = Counters::new();
-    counters.fetched(&Ok(()));
-    let answered = Counted {
-        publisher: Some(Publisher::Anthropic),
-        call: Some(Call::RawPredict),
-        model: Some("claude-*"),
-        status: Some(200),
-        outcome: calls::Outcome::Answered,
-        reason: None,
-        feature: None,
-        unknown: 1,
-        request_bytes: 1,
-        response_bytes: 1,
-        tokens: Tokens {
-            input: 1,
-            ..Tokens::default()
-        },
-        first_byte: Some(Duration::from_secs(1)),
-        duration: Duration::from_secs(1),
-    };
-    counters.calls.ended(&answered);
-    counters.calls.ended(&Counted {
-        outcome: calls::Outcome::Denied,
-        reason: Some(refusal::Reason::Model),
-        ..answered
-    });
-    counters.encode().expect("text")
 }
 
 #[test]

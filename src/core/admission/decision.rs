@@ -5,6 +5,7 @@ use crate::policy::Needed;
 use json_patch::PatchOperation;
 use serde::Serialize;
 use std::fmt;
+use strum::{EnumMessage, VariantArray};
 
 /// What happens to a pod, why, and the patch that does it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,7 +41,7 @@ pub struct Decision {
 }
 
 /// The three ways a review can end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(EnumMessage, VariantArray, Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// Served by a policy; the patch may be empty because all was there already.
@@ -52,7 +53,7 @@ pub enum Outcome {
 }
 
 /// Why. The codes are part of the interface: metrics, audit annotations and scripts rely on them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(EnumMessage, VariantArray, Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum Reason {
     /// The policy was applied.
     Injected,

@@ -1,0 +1,33 @@
+//! The verbs and their flags, as `--help` prints them.
+
+use crate::check;
+use std::process::Command;
+
+const ABOUT: &str = "\
+What `--help` of each verb prints. Exit codes: 0, done; 1, a pod was denied, a policy is invalid or a sidecar is not ready; 2, the
+arguments or the input cannot be used.";
+
+#[test]
+fn the_page_of_commands_is_what_help_prints() {
+    let top = help(&[]);
+    let verbs = top.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let verbs = verbs
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next());
+    let mut body = format!("```\n{}\n```\n", top.trim_end());
+    let mut count = 0;
+    for verb in verbs.filter(|verb| *verb != "help") {
+        body.push_str(&format!("\n## {verb}\n\n```\n{}\n```\n", help(&[verb]).trim_end()));
+        count += 1;
+    }
+    assert!(count > 5);
+    check("commands.md", "Commands", ABOUT, &body);
+}
+
+fn help(verb: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vertex-injector"));
+    let output = command.args(verb).arg("--help").env_clear().output().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
