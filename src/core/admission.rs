@@ -3,7 +3,7 @@
 //! The webhook and the command line are two callers of the same functions: [`review`] takes an AdmissionReview,
 //! [`decide`] a pod. Both end in one [`Decision`], which everything else (response, log, metrics, `explain`) only shows.
 //!
-//! Read in this order: `envelope` and `review` (bytes in and out), `pod` (the lean view), `set` and `policy` (which
+//! Read in this order: `envelope` and `review` (bytes in and out), `pod` (the lean view) and `bounds` (how much of it), `set` and `policy` (which
 //! policy), `decide` (the whole), `select` (which containers), `recognise` and `gate` (what is left alone), `ports` (where
 //! ours listen), `plan` with `settings` and `sidecar` (the units), `injected_container` (what our containers have in common),
 //! `limits` (what a proxy would refuse), `resulting`, `isolation`, `guarded` and `baseline` (the pod as it will be, and
@@ -11,6 +11,7 @@
 //! the rest is written).
 
 mod baseline;
+mod bounds;
 mod by_name;
 mod compiler;
 mod decide;

@@ -4,7 +4,7 @@
 //! Stricter in one thing: `hostUsers: false` unmasks no proc. Laxer in one: what ends before the agent starts may add what a mesh's
 //! init container needs.
 
-use super::finding::Finding;
+use super::finding::{Finding, Findings};
 use super::pod::{Container, Pod};
 use super::resulting::{Resulting, ResultingContainer};
 use super::security::{Handler, SecurityContext};
@@ -136,20 +136,18 @@ const ANNOTATIONS: [Annotation; 3] = [
 const SHOWN: usize = 8;
 
 /// Everything of a pod that is beyond the standard, each with its field.
-pub(super) fn beyond(resulting: Resulting<'_, '_>) -> Vec<Finding> {
-    let mut found = Vec::new();
-    of_pod(resulting.pod(), &mut found);
+pub(super) fn beyond(resulting: Resulting<'_, '_>, found: &mut Findings) {
+    of_pod(resulting.pod(), found);
     for container in resulting.containers() {
-        of_container(&container, &mut found);
+        of_container(&container, found);
     }
     for volume in resulting.own_volumes().filter(|volume| volume.host_path.is_some()) {
         let text = format!("volume {:?} is a hostPath: it leads to the node", &*volume.name);
         found.push(Finding::exposure(None, &volume.name, text));
     }
-    found
 }
 
-fn of_pod(pod: &Pod<'_>, found: &mut Vec<Finding>) {
+fn of_pod(pod: &Pod<'_>, found: &mut Findings) {
     let spec = &pod.spec;
     for (field, is_set, why) in [
         ("hostNetwork", spec.host_network, "the pod's network is the node's"),
@@ -188,7 +186,7 @@ fn of_pod(pod: &Pod<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-fn of_container(resulting: &ResultingContainer<'_, '_>, found: &mut Vec<Finding>) {
+fn of_container(resulting: &ResultingContainer<'_, '_>, found: &mut Findings) {
     let (name, container) = (resulting.name(), resulting.container);
     let context = &container.security_context;
     let mut add = |field: &str, text: String| found.push(Finding::exposure(Some(name), field, text));

@@ -156,14 +156,16 @@ fn serve(pod: &Pod<'_>, namespace: &str, policy: &Policy, selecting: Selecting<'
 /// The decision of a draft with problems.
 fn refuse(draft: Draft<'_>, policy: &Policy) -> Decision {
     let name = policy.name();
-    let (mut problems, exposures) = (draft.notes.problems, draft.notes.exposures);
-    let reason = if problems.is_empty() {
+    let (mut found, exposures) = (draft.notes.problems, draft.notes.exposures);
+    let reason = if found.is_empty() {
         Reason::NotIsolated
     } else {
         Reason::Conflict
     };
     let remedy = if exposures.is_empty() { "" } else { NOT_ISOLATED };
-    problems.extend(exposures);
+    found.append(exposures);
+    let count = found.count();
+    let problems = found.into_kept();
     let message = match problems.as_slice() {
         [problem] => format!("policy {name} cannot be applied to this pod: {problem}{remedy}"),
         _ => {
@@ -172,9 +174,12 @@ fn refuse(draft: Draft<'_>, policy: &Policy) -> Decision {
                 .enumerate()
                 .map(|(i, problem)| format!("({}) {problem}", i + 1))
                 .collect();
+            let more = match count - problems.len() {
+                0 => String::new(),
+                more => format!("; and {more} more"),
+            };
             format!(
-                "policy {name} cannot be applied to this pod, for {} reasons: {}{remedy}",
-                problems.len(),
+                "policy {name} cannot be applied to this pod, for {count} reasons: {}{more}{remedy}",
                 numbered.join("; ")
             )
         }

@@ -7,7 +7,7 @@ mod notes;
 mod volumes;
 
 pub(super) use container::ContainerDraft;
-use container::previous;
+use container::Previous;
 pub(super) use init_containers::InitContainers;
 pub(super) use notes::Notes;
 pub(super) use volumes::Volumes;
@@ -15,15 +15,18 @@ pub(super) use volumes::Volumes;
 use super::decision::{Decision, Outcome, Reason, UnitState};
 use super::patch::{Found, ListEdit, emit_map, emit_within};
 use super::pod::Pod;
-use super::select::{self, Chosen};
+use super::select::{self, Chosen, Place};
 use crate::names;
 use serde_json::json;
+use std::collections::HashMap;
 
 /// The whole draft. Its parts are borrowed apart: who edits a container can read the volumes and write notes.
 #[derive(Debug)]
 pub(super) struct Draft<'p> {
     pub(super) pod: &'p Pod<'p>,
     pub(super) containers: Vec<ContainerDraft<'p>>,
+    /// Positions in that list.
+    places: HashMap<Place, usize>,
     pub(super) volumes: Volumes<'p>,
     pub(super) init_containers: InitContainers,
     pub(super) notes: Notes,
@@ -40,10 +43,15 @@ impl<'p> Draft<'p> {
     /// # Errors
     /// When a volume cannot be read; the text names the field by its path.
     pub(super) fn new(pod: &'p Pod<'p>, chosen: Vec<Chosen<'p>>) -> Result<Self, String> {
-        let containers = chosen.into_iter().map(|chosen| ContainerDraft::new(pod, chosen));
+        let previous = Previous::of(pod);
+        let containers = chosen.into_iter().map(|chosen| ContainerDraft::new(&previous, chosen));
+        let containers: Vec<_> = containers.collect();
         Ok(Self {
             pod,
-            containers: containers.collect(),
+            places: { containers.iter().enumerate() }
+                .map(|(i, draft)| (draft.chosen.place, i))
+                .collect(),
+            containers,
             volumes: Volumes::of(pod)?,
             init_containers: InitContainers::default(),
             notes: Notes::default(),
@@ -52,6 +60,11 @@ impl<'p> Draft<'p> {
             pull_secrets: ListEdit::default(),
             changes: 0,
         })
+    }
+
+    /// The draft of a container, if it is served now or was earlier.
+    pub(super) fn at(&self, place: Place) -> Option<&ContainerDraft<'p>> {
+        self.containers.get(*self.places.get(&place)?)
     }
 
     /// Plans one unit and notes whether anything had to change for it.
@@ -132,10 +145,11 @@ impl<'p> Draft<'p> {
         if self.containers.iter().any(|draft| draft.json.is_some()) {
             return;
         }
+        let previous = Previous::of(self.pod);
         for (place, container) in select::own(self.pod) {
-            let known = self.containers.iter().any(|draft| draft.chosen.place == place);
-            if !known && !previous(self.pod, &container.name).is_empty() {
-                let former = ContainerDraft::new(self.pod, Chosen { place, container });
+            if self.at(place).is_none() && previous.names(&container.name) {
+                let former = ContainerDraft::new(&previous, Chosen { place, container });
+                self.places.insert(place, self.containers.len());
                 self.containers.push(former);
             }
         }
@@ -181,7 +195,7 @@ impl<'p> Draft<'p> {
         self.pull_secrets.emit(&["spec", "imagePullSecrets"], pulls, operations);
         decision.needs = self.notes.needs();
         decision.units = self.notes.units;
-        decision.warnings = self.notes.warnings;
+        decision.warnings = self.notes.warnings.into_shown();
         decision
     }
 }

@@ -38,13 +38,93 @@ pub enum Class {
     Needs,
 }
 
+/// Findings as they are collected: the first of them, and how many more there were. A hostile pod must not make a sentence of
+/// each pair of its parts.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    kept: Vec<Finding>,
+    more: usize,
+}
+
+impl Findings {
+    /// Most that are kept. The API server passes on 4,400 characters of a refusal and 4,096 of warnings.
+    const MAX: usize = 64;
+
+    /// Adds one.
+    pub(super) fn push(&mut self, finding: Finding) {
+        if self.kept.len() < Self::MAX {
+            self.kept.push(finding);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Takes all of another collection.
+    pub(super) fn append(&mut self, other: Self) {
+        self.more += other.more;
+        self.extend(other.kept);
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// How many there were.
+    pub(super) fn count(&self) -> usize {
+        self.kept.len() + self.more
+    }
+
+    /// The same findings, each changed.
+    pub(super) fn map(self, change: impl FnMut(Finding) -> Finding) -> Self {
+        Self {
+            kept: self.kept.into_iter().map(change).collect(),
+            more: self.more,
+        }
+    }
+
+    /// The first of them, and a last one that counts the rest.
+    pub(super) fn into_shown(self) -> Vec<Finding> {
+        let Self { mut kept, more } = self;
+        if let Some(last) = kept.last().filter(|_| more > 0) {
+            kept.push(Finding::new(
+                last.class,
+                None,
+                &last.field.clone(),
+                format!("and {more} more"),
+            ));
+        }
+        kept
+    }
+
+    /// The first of them.
+    pub(super) fn into_kept(self) -> Vec<Finding> {
+        self.kept
+    }
+}
+
+impl Extend<Finding> for Findings {
+    fn extend<I: IntoIterator<Item = Finding>>(&mut self, findings: I) {
+        findings.into_iter().for_each(|finding| self.push(finding));
+    }
+}
+
 impl Finding {
+    /// Longest sentence, in bytes.
+    const MAX: usize = 2000;
+
     pub(super) fn new(class: Class, container: Option<&str>, field: &str, text: impl Into<String>) -> Self {
+        let mut text = text.into();
+        if text.len() > Self::MAX {
+            text.truncate(text.floor_char_boundary(Self::MAX));
+            text.push('…');
+            text.shrink_to_fit();
+        }
         Self {
             class,
             container: container.map(str::to_owned),
             field: field.to_owned(),
-            text: text.into(),
+            text,
         }
     }
 

@@ -100,7 +100,7 @@ pub(super) fn shut_by(
     }
     // A pod that keeps its own is not asked whether the rest would fit.
     if shut.is_none() {
-        notes.problems.append(&mut further.problems);
+        notes.problems.append(further.problems);
     }
     shut
 }

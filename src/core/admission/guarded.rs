@@ -1,8 +1,8 @@
 //! What no container of the pod's own may have: the credentials of the broker and of every sidecar, and the tokens with which
 //! they are fetched. One set for all of ours, because the agent does not care whose credential it gets.
 
+use super::resulting::ResultingVolume;
 use crate::policy::{Broker, Credential, Held, Sidecar, Source};
-use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -85,18 +85,10 @@ impl<'s> Guarded<'s> {
 
 impl Thing<'_> {
     /// Whether a volume shows it.
-    pub(super) fn is_in(&self, volume: &Value) -> bool {
-        let sources = volume.pointer("/projected/sources").and_then(Value::as_array);
-        let mut sources = sources.into_iter().flatten();
-        let is = |value: Option<&Value>, name: &str| value.and_then(Value::as_str) == Some(name);
+    pub(super) fn is_in(&self, volume: &ResultingVolume<'_>) -> bool {
         match self {
-            Self::Token { audience, .. } => {
-                sources.any(|source| is(source.pointer("/serviceAccountToken/audience"), audience))
-            }
-            Self::Secret { name, .. } => {
-                is(volume.pointer("/secret/secretName"), name)
-                    || sources.any(|source| is(source.pointer("/secret/name"), name))
-            }
+            Self::Token { audience, .. } => volume.audiences.contains(audience),
+            Self::Secret { name, .. } => volume.secrets.contains(name),
         }
     }
 

@@ -153,7 +153,7 @@ fn common_user(pod: &Pod<'_>, volumes: &Volumes<'_>) -> Option<i64> {
         let mut projected = volumes.found().filter_map(|volume| volume.projected.as_ref());
         projected.any(|Projected { default_mode, sources }| {
             default_mode.is_some_and(|mode| mode & 0o004 == 0)
-                && sources.iter().any(|source| source.contains_key("serviceAccountToken"))
+                && sources.iter().any(|source| source.service_account_token.is_some())
         })
     };
     match (users.len(), pod_context.fs_group) {

@@ -5,47 +5,36 @@
 //! the credential, or the token that fetches it, by another way.
 
 use super::baseline;
-use super::finding::Finding;
+use super::finding::{Finding, Findings};
 use super::guarded::{Guarded, Thing};
-use super::resulting::{Origin, Resulting, ResultingContainer, ResultingVolume};
+use super::pod::ValueSource;
+use super::resulting::{Origin, Resulting, ResultingContainer, ResultingVolume, Users};
 use crate::clients::CREDENTIALS;
 use crate::names;
 use crate::policy::{Broker, Held};
-use serde_json::Value;
-use std::collections::BTreeSet;
-
-/// Most findings: a pod may have thousands of containers that mount thousands of volumes.
-const MOST: usize = 64;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Every way around the broker and the sidecars, each with the field.
-pub(super) fn exposures(resulting: Resulting<'_, '_>, broker: Option<&Broker>, guarded: &Guarded<'_>) -> Vec<Finding> {
-    let mut found = Vec::new();
+pub(super) fn exposures(resulting: Resulting<'_, '_>, broker: Option<&Broker>, guarded: &Guarded<'_>) -> Findings {
+    let mut found = Findings::default();
     if guarded.hides() {
-        found.extend(baseline::beyond(resulting));
+        baseline::beyond(resulting, &mut found);
         if resulting.pod().spec.share_process_namespace {
             let text = "spec.shareProcessNamespace is true: the agent sees the broker's process and files";
             found.push(Finding::exposure(None, "shareProcessNamespace", text));
         }
     }
-    let mut names = BTreeSet::new();
-    let volumes: Vec<ResultingVolume<'_>> = resulting
-        .volumes()
-        .filter(|it| names.insert((it.origin, it.name)))
-        .collect();
+    let (users, readers) = (resulting.users(), Readers::of(resulting));
+    let volumes: Vec<_> = { resulting.volumes() }.filter(|it| !it.is_harmless()).collect();
     for thing in guarded.things() {
         if let Some(secret) = thing.secret() {
-            let users = resulting.containers().filter(|it| takes_from(it, secret));
-            found.extend(users.take(MOST).map(|user| {
-                let name = user.name();
-                Finding::exposure(
-                    Some(name),
-                    "env",
-                    format!("container {name:?} takes variables from {thing}"),
-                )
+            found.extend(readers.of_secret(secret).map(|name| {
+                let text = format!("container {name:?} takes variables from {thing}");
+                Finding::exposure(Some(name), "env", text)
             }));
         }
-        for volume in volumes.iter().filter(|volume| thing.is_in(&volume.content)).take(MOST) {
-            note_volume(resulting, volume, thing, &mut found);
+        for volume in volumes.iter().filter(|volume| thing.is_in(volume)) {
+            note_volume(&users, volume, thing, &mut found);
         }
         for var in resulting
             .policy_env()
@@ -59,34 +48,50 @@ pub(super) fn exposures(resulting: Resulting<'_, '_>, broker: Option<&Broker>, g
     if let Some(broker) = broker {
         note_other_ways(resulting, broker, &mut found);
     }
-    found.truncate(MOST);
     found
 }
 
 /// Volumes of ours in containers that the policy does not serve: they would hand the credential to them.
-pub(super) fn foreign_mounts(resulting: Resulting<'_, '_>) -> Vec<Finding> {
-    let containers = resulting.containers().filter(|container| !container.is_served());
-    let mounts = containers.flat_map(|container| container.mounted().map(move |volume| (container.name(), volume)));
-    let foreign = mounts.filter(|(_, volume)| volume.starts_with(names::PIECE_PREFIX));
-    let problem = |(name, volume): (&str, &str)| {
-        let problem = format!(
-            "container {name:?} mounts volume {volume:?}, which belongs to the injector, and the policy does not serve this container; remove the mount"
-        );
-        Finding::conflict(Some(name), "volumeMounts", problem)
-    };
-    foreign.take(MOST).map(problem).collect()
+pub(super) fn foreign_mounts(resulting: Resulting<'_, '_>) -> Findings {
+    let mut found = Findings::default();
+    for container in resulting.containers().filter(|container| !container.is_served()) {
+        let name = container.name();
+        let mounted = container.mounted();
+        found.extend(mounted.filter(|volume| volume.starts_with(names::PIECE_PREFIX)).map(|volume| {
+            let problem = format!(
+                "container {name:?} mounts volume {volume:?}, which belongs to the injector, and the policy does not serve this container; remove the mount"
+            );
+            Finding::conflict(Some(name), "volumeMounts", problem)
+        }));
+    }
+    found
+}
+
+/// Containers of the pod's own by the Secrets that their variables come from: one look at each variable.
+struct Readers<'p>(BTreeMap<String, Vec<&'p str>>);
+
+impl<'p> Readers<'p> {
+    fn of(resulting: Resulting<'_, 'p>) -> Self {
+        let mut readers: BTreeMap<String, Vec<&'p str>> = BTreeMap::new();
+        for container in resulting.containers() {
+            let secrets: BTreeSet<String> = secrets_of(&container).collect();
+            for secret in secrets {
+                readers.entry(secret).or_default().push(container.name());
+            }
+        }
+        Self(readers)
+    }
+
+    fn of_secret(&self, secret: &str) -> impl Iterator<Item = &'p str> {
+        self.0.get(secret).into_iter().flatten().copied()
+    }
 }
 
 /// A volume that shows what the agent may not read: the containers that mount one of the pod's, or the policy's itself.
-fn note_volume(
-    resulting: Resulting<'_, '_>,
-    volume: &ResultingVolume<'_>,
-    thing: &Thing<'_>,
-    found: &mut Vec<Finding>,
-) {
+fn note_volume(users: &Users<'_, '_>, volume: &ResultingVolume<'_>, thing: &Thing<'_>, found: &mut Findings) {
     let name = volume.name;
     match volume.origin {
-        Origin::Pod => found.extend(resulting.users(name).take(MOST).map(|user| {
+        Origin::Pod => found.extend(users.of(name).iter().map(|user| {
             let user = user.name();
             let text = format!("container {user:?} mounts volume {name:?}, which holds {thing}");
             Finding::exposure(Some(user), "volumeMounts", text)
@@ -99,7 +104,7 @@ fn note_volume(
 }
 
 /// Ways around a broker that are not what it keeps.
-fn note_other_ways(resulting: Resulting<'_, '_>, broker: &Broker, found: &mut Vec<Finding>) {
+fn note_other_ways(resulting: Resulting<'_, '_>, broker: &Broker, found: &mut Findings) {
     found.extend(resulting.with_own_credential_file().map(|name| {
         let text = format!("container {name:?} has a credential file of its own ({CREDENTIALS}) that is in no volume for such files, so it stays");
         Finding::exposure(Some(name), CREDENTIALS, text)
@@ -114,17 +119,13 @@ fn note_other_ways(resulting: Resulting<'_, '_>, broker: &Broker, found: &mut Ve
     }
 }
 
-/// Whether variables of a container come from a Secret.
-fn takes_from(resulting: &ResultingContainer<'_, '_>, secret: &str) -> bool {
-    let whole = resulting
-        .container
-        .env_from
-        .iter()
-        .filter_map(|source| source.secret_ref.as_ref())
-        .any(|reference| *reference.name == *secret);
-    let single = resulting
-        .own_env()
-        .filter_map(|env| serde_json::from_str::<Value>(env.value_from?.get()).ok())
-        .any(|source| source.pointer("/secretKeyRef/name").and_then(Value::as_str) == Some(secret));
-    whole || single
+/// The Secrets that variables of a container come from.
+fn secrets_of<'d>(resulting: &'d ResultingContainer<'_, '_>) -> impl Iterator<Item = String> + 'd {
+    let whole = resulting.container.env_from.iter();
+    let whole = whole.filter_map(|source| Some(source.secret_ref.as_ref()?.name.to_string()));
+    let single = resulting.own_env().filter_map(|env| {
+        let source: ValueSource<'_> = serde_json::from_str(env.value_from?.get()).ok()?;
+        Some(source.secret_key_ref?.name.to_string())
+    });
+    whole.chain(single)
 }

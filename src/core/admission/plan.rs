@@ -53,7 +53,7 @@ pub(super) fn plan_policy(draft: &mut Draft<'_>, policy: &Compiled, kind: &Kind,
     }
     draft.remove_stale();
     let resulting = Resulting::of(draft, policy, kind);
-    let mut problems = isolation::foreign_mounts(resulting);
+    let problems = isolation::foreign_mounts(resulting);
     let broker = broker.filter(|_| brokered);
     let mut guarded = Guarded::default();
     broker.into_iter().for_each(|broker| guarded.add_broker(broker));
@@ -62,13 +62,10 @@ pub(super) fn plan_policy(draft: &mut Draft<'_>, policy: &Compiled, kind: &Kind,
         .iter()
         .for_each(|placed| guarded.add_sidecar(placed.sidecar));
     let exposures = isolation::exposures(resulting, broker, &guarded);
-    draft.notes.problems.append(&mut problems);
+    draft.notes.problems.append(problems);
     match policy.isolation {
-        Isolation::Required => draft.notes.exposures.extend(exposures),
-        Isolation::BestEffort => draft
-            .notes
-            .warnings
-            .extend(exposures.into_iter().map(Finding::admitted)),
+        Isolation::Required => draft.notes.exposures.append(exposures),
+        Isolation::BestEffort => draft.notes.warnings.append(exposures.map(Finding::admitted)),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Volumes, mounts, variables and init containers also keep their raw text, because pieces under our names are
 //! compared whole.
 
+use super::bounds;
 use super::explain::explain;
 use super::object::{RawObject, only_from_objects};
 use super::security::{Handler, Lifecycle, SecurityContext};
@@ -10,8 +11,9 @@ pub(super) use super::text::{Text, or_default};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::OnceLock;
 
 /// A lean view of a pod, or of a pod template.
 #[derive(Debug, Default, Deserialize)]
@@ -26,6 +28,9 @@ pub struct Pod<'a> {
     /// The whole text.
     #[serde(skip)]
     json: &'a [u8],
+    /// The texts of the init containers, when somebody has asked.
+    #[serde(skip)]
+    init_containers: OnceLock<Vec<Box<RawValue>>>,
 }
 
 /// What we read of `metadata`.
@@ -158,6 +163,15 @@ pub(super) struct Env<'a> {
     pub(super) value_from: Option<RawObject<'a>>,
 }
 
+/// What we read of a variable's `valueFrom`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", remote = "Self")]
+pub(super) struct ValueSource<'a> {
+    /// A key of a Secret.
+    #[serde(borrow, default)]
+    pub(super) secret_key_ref: Option<ObjectName<'a>>,
+}
+
 /// One entry of `envFrom`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", remote = "Self")]
@@ -235,29 +249,64 @@ pub(super) struct Volume<'a> {
     #[serde(borrow, default)]
     pub(super) name: Text<'a>,
     /// `configMap`.
-    #[serde(borrow, default)]
-    pub(super) config_map: Option<RawObject<'a>>,
+    #[serde(default)]
+    pub(super) config_map: Option<Present>,
     /// `secret`.
     #[serde(borrow, default)]
-    pub(super) secret: Option<RawObject<'a>>,
+    pub(super) secret: Option<SecretVolume<'a>>,
     /// `projected`.
-    #[serde(default)]
-    pub(super) projected: Option<Projected>,
-    /// `hostPath`.
     #[serde(borrow, default)]
-    pub(super) host_path: Option<RawObject<'a>>,
+    pub(super) projected: Option<Projected<'a>>,
+    /// `hostPath`.
+    #[serde(default)]
+    pub(super) host_path: Option<Present>,
+}
+
+/// An object of which nothing is read.
+#[derive(Debug, Deserialize)]
+#[serde(remote = "Self")]
+pub(super) struct Present {}
+
+/// What we read of a volume of a Secret.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", remote = "Self")]
+pub(super) struct SecretVolume<'a> {
+    /// `secretName`.
+    #[serde(borrow, default)]
+    pub(super) secret_name: Option<Text<'a>>,
 }
 
 /// What we read of a projected volume.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", remote = "Self")]
-pub(super) struct Projected {
+pub(super) struct Projected<'a> {
     /// `defaultMode`.
     #[serde(default)]
     pub(super) default_mode: Option<i64>,
     /// `sources`.
-    #[serde(default, deserialize_with = "or_default")]
-    pub(super) sources: Vec<serde_json::Map<String, serde_json::Value>>,
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub(super) sources: Vec<ProjectedSource<'a>>,
+}
+
+/// What we read of a source of a projected volume.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", remote = "Self")]
+pub(super) struct ProjectedSource<'a> {
+    /// A token of the pod's ServiceAccount.
+    #[serde(borrow, default)]
+    pub(super) service_account_token: Option<TokenSource<'a>>,
+    /// A Secret.
+    #[serde(borrow, default)]
+    pub(super) secret: Option<ObjectName<'a>>,
+}
+
+/// What we read of a projected token.
+#[derive(Debug, Deserialize)]
+#[serde(remote = "Self")]
+pub(super) struct TokenSource<'a> {
+    /// `audience`; none is the API server's.
+    #[serde(borrow, default)]
+    pub(super) audience: Option<Text<'a>>,
 }
 
 only_from_objects!(
@@ -267,41 +316,70 @@ only_from_objects!(
     Os<'a>,
     Container<'a>,
     Env<'a>,
+    ValueSource<'a>,
     EnvFrom<'a>,
     ObjectName<'a>,
     Mount<'a>,
     Port,
     Resources<'a>,
     Volume<'a>,
-    Projected
+    Present,
+    SecretVolume<'a>,
+    Projected<'a>,
+    ProjectedSource<'a>,
+    TokenSource<'a>
 );
 
 impl<'a> Pod<'a> {
     /// Reads a pod, or any object with a pod's `metadata` and `spec`.
     ///
     /// # Errors
-    /// When a field that we read has a type that Kubernetes does not allow. The text names the field by its path, never
-    /// its content.
+    /// When a field that we read has a type that Kubernetes does not allow, or there is more than any pod has. The text names
+    /// the field by its path, never its content.
     pub fn parse(json: &'a [u8]) -> Result<Self, String> {
-        let pod = serde_json::from_slice(json).map_err(|_| explain::<Self>(json, ""))?;
+        bounds::check_entries(json)?;
+        let pod: Self = serde_json::from_slice(json).map_err(|_| explain::<Self>(json, ""))?;
+        pod.check()?;
         Ok(Self { json, ..pod })
     }
 
-    /// An init container, whole. Read again on demand: only pods with sidecars of ours need it.
+    /// Refuses what the API server refuses, too, where its cost would be ours.
+    fn check(&self) -> Result<(), String> {
+        let annotations = { self.metadata.iter() }.filter_map(|metadata| metadata.annotations.as_ref());
+        let bytes = annotations.flatten().map(|(key, value)| key.len() + value.len());
+        bounds::check_annotations(bytes.sum())?;
+        let mut names = BTreeSet::new();
+        for (list, containers) in [
+            ("containers", &self.spec.containers),
+            ("initContainers", &self.spec.init_containers),
+        ] {
+            for (i, container) in containers.iter().enumerate() {
+                bounds::check_name(&container.name, &mut names, || format!("spec.{list}[{i}]"))?;
+                for (j, mount) in container.volume_mounts.iter().flatten().enumerate() {
+                    let field = || format!("spec.{list}[{i}].volumeMounts[{j}].mountPath");
+                    bounds::check_path(&mount.mount_path, field)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An init container, whole. The texts are found on demand, once: only pods with sidecars of ours need them.
     pub(super) fn init_container(&self, index: usize) -> Option<serde_json::Value> {
         #[derive(Deserialize)]
-        struct Whole<'a> {
-            #[serde(borrow)]
-            spec: WholeSpec<'a>,
+        struct Whole {
+            spec: WholeSpec,
         }
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
-        struct WholeSpec<'a> {
-            #[serde(borrow)]
-            init_containers: Vec<&'a RawValue>,
+        struct WholeSpec {
+            init_containers: Vec<Box<RawValue>>,
         }
-        let whole: Whole<'_> = serde_json::from_slice(self.json).ok()?;
-        serde_json::from_str(whole.spec.init_containers.get(index)?.get()).ok()
+        let texts = self.init_containers.get_or_init(|| {
+            let whole: Option<Whole> = serde_json::from_slice(self.json).ok();
+            whole.map(|whole| whole.spec.init_containers).unwrap_or_default()
+        });
+        serde_json::from_str(texts.get(index)?.get()).ok()
     }
 
     /// The value of a label.

@@ -6,7 +6,7 @@ use super::pod::{Container, Env, Pod, Volume};
 use super::select::{self, List, Place};
 use crate::policy::{Compiled, Kind, Variable};
 use serde_json::Value;
-use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// The view. Containers and volumes of ours are not in it: nobody but we decide what they are.
 #[derive(Clone, Copy)]
@@ -25,12 +25,18 @@ pub(super) struct ResultingContainer<'d, 'p> {
     edits: Option<&'d ContainerDraft<'p>>,
 }
 
-/// A volume with its content.
+/// A volume with what of it is a credential.
 pub(super) struct ResultingVolume<'d> {
     pub(super) name: &'d str,
-    pub(super) content: Cow<'d, Value>,
+    /// The audiences of its projected tokens.
+    pub(super) audiences: Vec<&'d str>,
+    /// The Secrets that it shows.
+    pub(super) secrets: Vec<&'d str>,
     pub(super) origin: Origin,
 }
+
+/// The containers of the pod's own by the volumes that they mount.
+pub(super) struct Users<'d, 'p>(HashMap<&'d str, Vec<ResultingContainer<'d, 'p>>>);
 
 /// Who gives the pod a volume.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,14 +63,22 @@ impl<'d, 'p> Resulting<'d, 'p> {
         select::own(self.draft.pod).map(move |(place, container)| ResultingContainer {
             place,
             container,
-            edits: self.draft.containers.iter().find(|draft| draft.chosen.place == place),
+            edits: self.draft.at(place),
         })
     }
 
-    /// The pod's own containers that mount a volume.
-    pub(super) fn users(self, volume: &str) -> impl Iterator<Item = ResultingContainer<'d, 'p>> {
-        self.containers()
-            .filter(move |container| container.mounted().any(|mounted| mounted == volume))
+    /// The pod's own containers by the volumes that they mount: one look at each mount, however many are asked about.
+    pub(super) fn users(self) -> Users<'d, 'p> {
+        let mut users: HashMap<&'d str, Vec<ResultingContainer<'d, 'p>>> = HashMap::new();
+        for container in self.containers() {
+            for volume in container.mounted() {
+                let of_volume = users.entry(volume).or_default();
+                if of_volume.last().is_none_or(|last| last.place != container.place) {
+                    of_volume.push(container);
+                }
+            }
+        }
+        Users(users)
     }
 
     /// The container of the pod's own that declares a port, if one does.
@@ -87,11 +101,11 @@ impl<'d, 'p> Resulting<'d, 'p> {
 
     /// The volumes that the agent may read: the pod's, then the policy's.
     pub(super) fn volumes(self) -> impl Iterator<Item = ResultingVolume<'d>> {
-        let own = self.draft.volumes.kept().map(|(volume, raw)| ResultingVolume {
-            name: &volume.name,
-            content: Cow::Owned(serde_json::from_str(raw).unwrap_or_default()),
-            origin: Origin::Pod,
-        });
+        let own = self
+            .draft
+            .volumes
+            .kept()
+            .map(|(volume, _)| ResultingVolume::of_pod(volume));
         let tokens = self.policy.tokens.iter().map(|piece| (&piece.unit, &piece.volume));
         let volumes = self
             .policy
@@ -99,17 +113,61 @@ impl<'d, 'p> Resulting<'d, 'p> {
             .own
             .iter()
             .map(|volume| (&volume.name, &volume.entry));
-        let added = tokens.chain(volumes).map(|(name, volume)| ResultingVolume {
-            name,
-            content: Cow::Borrowed(volume),
-            origin: Origin::Policy,
-        });
-        own.chain(added)
+        let added = tokens.chain(volumes);
+        own.chain(added.map(|(name, volume)| ResultingVolume::of_policy(name, volume)))
     }
 
     /// The variables that the policy adds for the agent.
     pub(super) fn policy_env(self) -> impl Iterator<Item = &'d Variable> {
         self.kind.env.iter()
+    }
+}
+
+impl<'d, 'p> Users<'d, 'p> {
+    /// Those that mount a volume.
+    pub(super) fn of(&self, volume: &str) -> &[ResultingContainer<'d, 'p>] {
+        self.0.get(volume).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+impl<'d> ResultingVolume<'d> {
+    /// Whether it shows neither a token nor a Secret.
+    pub(super) fn is_harmless(&self) -> bool {
+        self.audiences.is_empty() && self.secrets.is_empty()
+    }
+
+    fn of_pod(volume: &'d Volume<'_>) -> Self {
+        let sources = || volume.projected.iter().flat_map(|projected| &projected.sources);
+        let tokens = sources().filter_map(|source| source.service_account_token.as_ref()?.audience.as_deref());
+        let secrets = sources().filter_map(|source| Some(&*source.secret.as_ref()?.name));
+        let whole = volume.secret.as_ref().and_then(|secret| secret.secret_name.as_deref());
+        Self {
+            name: &volume.name,
+            audiences: tokens.collect(),
+            secrets: secrets.chain(whole).collect(),
+            origin: Origin::Pod,
+        }
+    }
+
+    fn of_policy(name: &'d str, volume: &'d Value) -> Self {
+        let sources = || {
+            {
+                volume
+                    .pointer("/projected/sources")
+                    .and_then(Value::as_array)
+                    .into_iter()
+            }
+            .flatten()
+        };
+        let text = |value: &'d Value, pointer: &str| value.pointer(pointer)?.as_str();
+        let tokens = sources().filter_map(|source| text(source, "/serviceAccountToken/audience"));
+        let secrets = sources().filter_map(|source| text(source, "/secret/name"));
+        Self {
+            name,
+            audiences: tokens.collect(),
+            secrets: secrets.chain(text(volume, "/secret/secretName")).collect(),
+            origin: Origin::Policy,
+        }
     }
 }
 

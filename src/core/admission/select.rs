@@ -5,7 +5,7 @@ use super::pod::{Container, Pod};
 use crate::names;
 
 /// The two lists of a pod's containers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum List {
     /// `containers`.
     Containers,
@@ -24,7 +24,7 @@ impl List {
 }
 
 /// Where a container stands in the pod.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     /// In which list.
     pub(super) list: List,
@@ -42,28 +42,13 @@ pub(super) struct Chosen<'p> {
 /// Most containers that a pod may choose, as many as a policy may name.
 const MAX_CONTAINERS: usize = 16;
 
-/// Longest name of a container that Kubernetes allows. It is repeated with every variable, so it is checked here.
-const MAX_NAME: usize = 63;
+/// Most names of containers in a sentence.
+const MAX_SHOWN: usize = 32;
 
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
 /// The containers that the policy names, or the pod's own default; narrowed by the pod's annotation.
 pub(super) fn containers<'p>(pod: &'p Pod<'p>, wanted: &[String]) -> Result<Vec<Chosen<'p>>, (Reason, String)> {
-    let chosen = choose(pod, wanted)?;
-    match chosen.iter().find(|chosen| chosen.container.name.len() > MAX_NAME) {
-        None => Ok(chosen),
-        Some(Chosen { place, .. }) => Err((
-            Reason::MalformedPod,
-            format!(
-                "the name of spec.{}[{}] has more than {MAX_NAME} characters",
-                place.list.field(),
-                place.index
-            ),
-        )),
-    }
-}
-
-fn choose<'p>(pod: &'p Pod<'p>, wanted: &[String]) -> Result<Vec<Chosen<'p>>, (Reason, String)> {
     let mut names: Vec<&str> = wanted.iter().map(String::as_str).collect();
     if let Some(list) = pod.annotation(names::CONTAINERS) {
         let narrowed: Vec<&str> = list.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
@@ -127,10 +112,14 @@ fn choose<'p>(pod: &'p Pod<'p>, wanted: &[String]) -> Result<Vec<Chosen<'p>>, (R
             ));
         }
         let found = find(pod, name).ok_or_else(|| {
-            let valid: Vec<&str> = all(pod).map(|(_, container)| &*container.name).collect();
+            let valid: Vec<&str> = all(pod)
+                .map(|(_, container)| &*container.name)
+                .take(MAX_SHOWN)
+                .collect();
+            let more = if all(pod).nth(MAX_SHOWN).is_some() { ", …" } else { "" };
             (
                 Reason::ContainerNotFound,
-                format!("the pod has no container {name:?}; it has {}", valid.join(", ")),
+                format!("the pod has no container {name:?}; it has {}{more}", valid.join(", ")),
             )
         })?;
         if !chosen.iter().any(|earlier| earlier.place == found.place) {

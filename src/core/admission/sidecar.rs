@@ -29,7 +29,7 @@ pub(super) fn plan_sidecars(
         draft.notes.skip(&unit(sidecar), reason, detail);
     }
     for placed in placed {
-        draft.notes.problems.extend_from_slice(&placed.conflicts);
+        draft.notes.problems.extend(placed.conflicts.iter().cloned());
     }
     for placed in placed {
         let sidecar = placed.sidecar;

@@ -12,7 +12,7 @@ use crate::names;
 use crate::path::{is_below, is_same};
 use crate::policy::render;
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// One chosen container.
 #[derive(Debug)]
@@ -37,8 +37,11 @@ pub(in crate::admission) struct ContainerDraft<'p> {
     mount_changes: usize,
 }
 
+/// The variables that an earlier injection wrote, by container.
+pub(in crate::admission) struct Previous<'p>(HashMap<&'p str, Vec<&'p str>>);
+
 impl<'p> ContainerDraft<'p> {
-    pub(super) fn new(pod: &'p Pod<'p>, chosen: Chosen<'p>) -> Self {
+    pub(super) fn new(previous: &Previous<'_>, chosen: Chosen<'p>) -> Self {
         Self {
             chosen,
             environment: Environment::of(chosen.container),
@@ -47,7 +50,7 @@ impl<'p> ContainerDraft<'p> {
             env_edits: ListEdit::default(),
             mount_edits: ListEdit::default(),
             mounts: Vec::new(),
-            previous: previous(pod, &chosen.container.name),
+            previous: previous.variables(&chosen.container.name),
             planned: BTreeSet::new(),
             rendered: BTreeSet::new(),
             env_changes: Vec::new(),
@@ -318,10 +321,26 @@ impl<'p> ContainerDraft<'p> {
     }
 }
 
-/// The variables of a container that an earlier injection wrote.
-pub(super) fn previous(pod: &Pod<'_>, container: &str) -> BTreeSet<String> {
-    let all = pod.annotation(names::RENDERED_ENV).unwrap_or_default().split(',');
-    all.filter_map(|entry| entry.strip_prefix(container)?.strip_prefix('/'))
-        .map(str::to_owned)
-        .collect()
+impl<'p> Previous<'p> {
+    /// What the pod's annotation lists.
+    pub(in crate::admission) fn of(pod: &'p Pod<'_>) -> Self {
+        let mut entries: HashMap<&str, Vec<&str>> = HashMap::new();
+        for entry in pod.annotation(names::RENDERED_ENV).unwrap_or_default().split(',') {
+            if let Some((container, variable)) = entry.split_once('/') {
+                entries.entry(container).or_default().push(variable);
+            }
+        }
+        Self(entries)
+    }
+
+    /// Whether it wrote any in a container.
+    pub(in crate::admission) fn names(&self, container: &str) -> bool {
+        self.0.contains_key(container)
+    }
+
+    /// Those of a container.
+    pub(in crate::admission) fn variables(&self, container: &str) -> BTreeSet<String> {
+        let variables = self.0.get(container).into_iter().flatten();
+        variables.map(|variable| (*variable).to_owned()).collect()
+    }
 }

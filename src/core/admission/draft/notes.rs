@@ -1,7 +1,7 @@
 //! What is noted while a policy is planned: for people, for the decision, and for whoever has to provide something.
 
 use crate::admission::decision::{Reason, Unit, UnitState};
-use crate::admission::finding::{Class, Finding};
+use crate::admission::finding::{Class, Finding, Findings};
 use crate::policy::Needed;
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub(in crate::admission) struct Notes {
     /// What stands in the way of the policy.
-    pub(in crate::admission) problems: Vec<Finding>,
+    pub(in crate::admission) problems: Findings,
     /// What lets the agent get around the broker, where that is denied.
-    pub(in crate::admission) exposures: Vec<Finding>,
+    pub(in crate::admission) exposures: Findings,
     /// What the person who created the pod should know.
-    pub(in crate::admission) warnings: Vec<Finding>,
+    pub(in crate::admission) warnings: Findings,
     /// What became of each unit of the policy.
     pub(in crate::admission) units: Vec<Unit>,
     /// Kind and name of objects, and whether the pod starts without them.

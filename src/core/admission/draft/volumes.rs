@@ -1,6 +1,7 @@
 //! The pod's volumes, and what happens to them.
 
 use super::notes::Notes;
+use crate::admission::bounds;
 use crate::admission::decision::Change;
 use crate::admission::explain::explain;
 use crate::admission::patch::ListEdit;
@@ -9,13 +10,14 @@ use crate::admission::rendering::is_rendered_as;
 use crate::names;
 use crate::policy::render;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// The volumes of a draft.
 #[derive(Debug)]
 pub(in crate::admission) struct Volumes<'p> {
     /// The pod's, by position, each with its text.
     found: Vec<(Volume<'p>, &'p str)>,
+    positions: HashMap<String, usize>,
     /// Names of those that the policy wants.
     wanted: BTreeSet<String>,
     edits: ListEdit,
@@ -25,14 +27,21 @@ pub(in crate::admission) struct Volumes<'p> {
 impl<'p> Volumes<'p> {
     /// Reads the pod's volumes; an error names the field that has another type than Kubernetes allows.
     pub(super) fn of(pod: &'p Pod<'p>) -> Result<Self, String> {
-        let mut found = Vec::with_capacity(pod.spec.volumes.len());
+        let mut found: Vec<(Volume<'p>, &'p str)> = Vec::with_capacity(pod.spec.volumes.len());
         for (i, raw) in pod.spec.volumes.iter().enumerate() {
             let volume: Volume<'p> = serde_json::from_str(raw.get())
                 .map_err(|_| explain::<Volume<'_>>(raw.get().as_bytes(), &format!("spec.volumes[{i}]")))?;
             found.push((volume, raw.get()));
         }
+        let mut positions = HashMap::with_capacity(found.len());
+        let mut names = BTreeSet::new();
+        for (i, (volume, _)) in found.iter().enumerate() {
+            bounds::check_name(&volume.name, &mut names, || format!("spec.volumes[{i}]"))?;
+            positions.insert(volume.name.to_string(), i);
+        }
         Ok(Self {
             found,
+            positions,
             wanted: BTreeSet::new(),
             edits: ListEdit::default(),
             changes: Vec::new(),
@@ -130,7 +139,7 @@ impl<'p> Volumes<'p> {
     }
 
     fn position(&self, name: &str) -> Option<usize> {
-        self.found.iter().position(|(volume, _)| *volume.name == *name)
+        self.positions.get(name).copied()
     }
 
     fn whole(&self, name: &str) -> Option<(usize, Value)> {

@@ -26,7 +26,7 @@ pub(super) fn plan_broker(
     loopback: Option<&MountPath>,
 ) {
     let broker = placed.broker;
-    draft.notes.problems.extend_from_slice(&placed.conflicts);
+    draft.notes.problems.extend(placed.conflicts.iter().cloned());
     match broker.held.volume() {
         Some(volume) => draft.add_volume(names::CREDENTIALS_VOLUME, volume),
         None => draft.select_node(names::GKE_METADATA_NODE, "true"),

@@ -55,7 +55,7 @@ pub(super) fn unmount_own<'p>(target: &mut ContainerDraft<'p>, volumes: &Volumes
 /// Removes a volume with its last mount: never only one of the two. One that the policy itself wants stays.
 pub(super) fn remove_unmounted(draft: &mut Draft<'_>, volume: &str, policy: &PolicyVolumes) {
     let used = select::all(draft.pod).any(|(place, container)| {
-        let target = draft.containers.iter().find(|target| target.chosen.place == place);
+        let target = draft.at(place);
         let mut mounts = container.volume_mounts.iter().flatten().enumerate();
         mounts.any(|(i, mount)| *mount.name == *volume && target.is_none_or(|target| target.keeps_mount(i)))
     });

@@ -1,0 +1,106 @@
+//! How much of a pod is looked at. Whoever reaches the webhook chooses what it reads, so before anything is planned a pod is
+//! refused that no API server stores, or that is larger than any that one stores.
+
+use std::collections::BTreeSet;
+
+/// Most entries of lists and objects in a pod, at any depth. As they usually are, as many take more than the 1.5 MiB that etcd
+/// stores; here each may take some hundred bytes while a pod is read.
+const MAX_ENTRIES: usize = 50_000;
+
+/// Longest name of a container or volume: a DNS label. Findings repeat it.
+const MAX_NAME: usize = 63;
+
+/// Longest path of a mount (Linux' `PATH_MAX`). Findings repeat it.
+const MAX_PATH: usize = 4096;
+
+/// Most bytes of all annotations, keys included, as the API server counts them.
+const MAX_ANNOTATIONS: usize = 256 << 10;
+
+/// Refuses JSON with too many entries, in one pass over its bytes.
+///
+/// # Errors
+/// Says so, as the end of a sentence about the whole.
+pub(super) fn check_entries(json: &[u8]) -> Result<(), String> {
+    let (mut entries, mut quoted, mut escaped) = (0_usize, false, false);
+    for byte in json {
+        if escaped {
+            escaped = false;
+        } else if quoted {
+            escaped = *byte == b'\\';
+            quoted = *byte != b'"';
+        } else if *byte == b'"' {
+            quoted = true;
+        } else {
+            entries += usize::from(matches!(byte, b',' | b'{' | b'['));
+        }
+    }
+    if entries <= MAX_ENTRIES {
+        return Ok(());
+    }
+    Err(format!(
+        "its lists and objects have {entries} entries together, and {MAX_ENTRIES} is the most"
+    ))
+}
+
+/// Refuses annotations of more bytes than the API server allows.
+///
+/// # Errors
+/// Names the field.
+pub(super) fn check_annotations(bytes: usize) -> Result<(), String> {
+    if bytes <= MAX_ANNOTATIONS {
+        return Ok(());
+    }
+    Err(format!(
+        "metadata.annotations: {} KiB is the most that Kubernetes allows of all together",
+        MAX_ANNOTATIONS >> 10
+    ))
+}
+
+/// Refuses a path that no system opens.
+///
+/// # Errors
+/// Names the field by its path.
+pub(super) fn check_path(path: &str, field: impl Fn() -> String) -> Result<(), String> {
+    if path.len() <= MAX_PATH {
+        return Ok(());
+    }
+    Err(format!("{}: has more than {MAX_PATH} bytes", field()))
+}
+
+/// Refuses a name that is too long, or was met before.
+///
+/// # Errors
+/// Names the field by its path.
+pub(super) fn check_name<'n>(
+    name: &'n str,
+    met: &mut BTreeSet<&'n str>,
+    field: impl Fn() -> String,
+) -> Result<(), String> {
+    if name.len() > MAX_NAME {
+        return Err(format!("the name of {} has more than {MAX_NAME} characters", field()));
+    }
+    if !met.insert(name) {
+        return Err(format!("{}.name: {name:?} is the name of another one, too", field()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_ENTRIES, check_entries};
+
+    #[test]
+    fn entries_are_counted_where_they_are_not_text() {
+        let list = |entry: &str, count: usize| format!("[{}]", vec![entry; count].join(","));
+        assert_eq!(check_entries(list("1", MAX_ENTRIES).as_bytes()), Ok(()));
+        assert!(check_entries(list("1", MAX_ENTRIES + 1).as_bytes()).is_err());
+        assert!(check_entries(list("{}", MAX_ENTRIES / 2 + 1).as_bytes()).is_err());
+        let text = format!(r#"{{"a":"\"{}\\"}}"#, ",{[".repeat(MAX_ENTRIES));
+        assert_eq!(check_entries(text.as_bytes()), Ok(()));
+        let behind = format!(r#"["\\",{}]"#, list("1", MAX_ENTRIES));
+        assert!(
+            check_entries(behind.as_bytes()).is_err(),
+            "a backslash that is escaped hides nothing"
+        );
+    }
+}
