@@ -17,10 +17,13 @@
 
 #[path = "broker/measure.rs"]
 mod measure;
+#[path = "broker/nginx.rs"]
+mod nginx;
 #[path = "broker/processes.rs"]
 mod processes;
 
 use measure::{Side, first_bytes, median, percentile, storm, throughput};
+use nginx::Nginx;
 use processes::{Broker, Fake, Relay, TokenServer};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::time::Duration;
@@ -49,6 +52,7 @@ fn main() {
         .expect("a runtime");
     runtime.block_on(async {
         latency(&tokens).await;
+        beside_nginx(&tokens).await;
         streams_per_second(&tokens).await;
         bytes_per_second(&tokens).await;
         concurrent_streams(&tokens).await;
@@ -79,8 +83,7 @@ fn start(tokens: &TokenServer) {
 /// processor takes belongs to the machine, and is many times more where that is a virtual one. Then on all there are.
 async fn latency(tokens: &TokenServer) {
     let all = sched_getaffinity(None).expect("the processors of this process");
-    let mut one = CpuSet::new();
-    one.set((0..CpuSet::MAX_CPU).find(|&cpu| all.is_set(cpu)).expect("a processor"));
+    let one = first_of(&all);
     for (place, processors) in [("one processor", &one), ("all processors", &all)] {
         // Processes that are started have what this one has.
         sched_setaffinity(None, processors).expect("a choice of processors");
@@ -107,6 +110,47 @@ async fn latency(tokens: &TokenServer) {
             percentile(&proxied, 99)
         );
     }
+}
+
+/// The same calls through nginx, which only forwards, and through the proxy, which looks into them, in turn and with all processes
+/// on one processor.
+async fn beside_nginx(tokens: &TokenServer) {
+    let all = sched_getaffinity(None).expect("the processors of this process");
+    sched_setaffinity(None, &first_of(&all)).expect("a choice of processors");
+    let fake = Fake::start(0, 5);
+    let broker = Broker::start(tokens, Some(&fake));
+    match Nginx::start(&fake) {
+        None => println!("beside nginx        not measured: there is no nginx (apt-get install nginx-light)"),
+        Some(nginx) => {
+            let sides = [
+                &Side::direct(&fake),
+                &Side::forwarded(nginx.address),
+                &Side::proxied(&broker),
+            ];
+            first_bytes(sides, CALLS / 10).await;
+            let before = [nginx.processor_time(), broker.processor_time()];
+            let [direct, forwarded, proxied] = first_bytes(sides, CALLS).await;
+            let per_call = |now: Duration, before| (now - before).div_f64(CALLS as f64);
+            let of_nginx = per_call(nginx.processor_time(), before[0]);
+            let of_broker = per_call(broker.processor_time(), before[1]);
+            let added = |times: &[Duration]| median(times).saturating_sub(median(&direct));
+            let (nginx, proxy) = (added(&forwarded), added(&proxied));
+            println!(
+                "beside nginx        first byte: nginx adds {nginx:?}, the proxy {proxy:?}: {:.2} times; processor time of a call: \
+                 {of_nginx:?} and {of_broker:?}: {:.2} times",
+                proxy.as_secs_f64() / nginx.as_secs_f64(),
+                of_broker.as_secs_f64() / of_nginx.as_secs_f64()
+            );
+        }
+    }
+    sched_setaffinity(None, &all).expect("a choice of processors");
+}
+
+/// The first of some processors.
+fn first_of(all: &CpuSet) -> CpuSet {
+    let mut one = CpuSet::new();
+    one.set((0..CpuSet::MAX_CPU).find(|&cpu| all.is_set(cpu)).expect("a processor"));
+    one
 }
 
 /// Streams as models make them, as many as the clients can start.
@@ -145,12 +189,14 @@ async fn concurrent_streams(tokens: &TokenServer) {
     let fake = Fake::start(100, 50);
     let broker = Broker::start(tokens, Some(&fake));
     let (direct, proxied) = (Side::direct(&fake), Side::proxied(&broker));
+    let idle = broker.resident();
     let directly = storm(&direct, STREAMS).await;
     let watch = broker.watch();
     let through = storm(&proxied, STREAMS).await;
     println!(
-        "{STREAMS} streams at once direct {directly:.1?}, proxied {through:.1?}; {:.1} MiB resident at most, {:.1} MiB after",
+        "{STREAMS} streams at once direct {directly:.1?}, proxied {through:.1?}; {:.1} MiB resident at most, {:.0} KiB for each over idle; {:.1} MiB after",
         watch.most(),
+        (watch.most() - idle) * 1024.0 / STREAMS as f64,
         broker.resident()
     );
 }

@@ -68,9 +68,14 @@ impl Side {
         Self::new(roots, &format!("https://localhost:{}", address.port()))
     }
 
+    /// Through what speaks plain HTTP/1.1 on loopback.
+    pub fn forwarded(address: SocketAddr) -> Self {
+        Self::new(rustls::RootCertStore::empty(), &format!("http://{address}"))
+    }
+
     /// Through the broker, which speaks plain HTTP/1.1 on loopback.
     pub fn proxied(broker: &Broker) -> Self {
-        Self::new(rustls::RootCertStore::empty(), &format!("http://{}", broker.proxy))
+        Self::forwarded(broker.proxy)
     }
 
     fn new(roots: rustls::RootCertStore, base: &str) -> Self {

@@ -160,6 +160,11 @@ impl Broker {
         memory(self.child.id(), "RssAnon:") as f64 / 1024.0
     }
 
+    /// Time of a processor that it has had; it has one thread.
+    pub fn processor_time(&self) -> Duration {
+        processor_time(self.child.id())
+    }
+
     /// Watches its memory.
     pub fn watch(&self) -> Watch {
         let (most, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
@@ -247,6 +252,13 @@ impl Drop for Broker {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Time of a processor that the first thread of a process has had.
+pub fn processor_time(process: u32) -> Duration {
+    let figures = std::fs::read_to_string(format!("/proc/{process}/schedstat")).unwrap_or_default();
+    let nanoseconds = figures.split_whitespace().next().and_then(|first| first.parse().ok());
+    Duration::from_nanos(nanoseconds.unwrap_or_default())
 }
 
 /// A figure of `/proc/PID/status` in KiB; nothing when the process is gone.
