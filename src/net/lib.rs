@@ -10,6 +10,7 @@ pub mod flow;
 pub mod framing;
 pub mod listen;
 pub mod local;
+pub mod metrics;
 pub mod refresh;
 pub mod remarks;
 pub mod secret;

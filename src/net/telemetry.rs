@@ -12,9 +12,6 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// Levels unless others are asked for: rustls tells every handshake and kube every request at `info` and below.
 pub const DEFAULT_LEVELS: &str = "info,rustls=warn,kube=warn";
 
-/// Content type of metrics as `prometheus_client` encodes them.
-pub const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {

@@ -9,7 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::sync::Arc;
-use vertex_injector_net::telemetry::OPENMETRICS;
+use vertex_injector_net::metrics::OPENMETRICS;
 
 /// What the port shows.
 pub(crate) struct Admin {

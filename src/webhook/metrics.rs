@@ -11,6 +11,7 @@ use prometheus_client::registry::{Registry, Unit};
 use std::fmt::{self, Write};
 use vertex_injector_core::admission::{Outcome, Reason};
 use vertex_injector_core::validation;
+use vertex_injector_net::metrics::{counted, measured};
 
 /// Upper bounds in seconds. A review takes some tens of microseconds; a live list and a slow client take more.
 const REVIEW_SECONDS: [f64; 15] = [
@@ -134,20 +135,57 @@ impl Metrics {
     /// All families, empty.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("vertex_injector");
+        let all = &mut registry;
         let metrics = Self {
-            reviews: Family::default(),
-            policy_reviews: Family::default(),
-            review_seconds: Histogram::new(REVIEW_SECONDS),
-            bad_requests: Family::default(),
-            policies: Family::default(),
-            policy_reload_failures: Counter::default(),
-            live_lists: Family::default(),
-            certificate_expiry: Gauge::default(),
-            certificate_reload_failures: Counter::default(),
-            connections: Gauge::default(),
-            handshake_failures: Counter::default(),
-            panics: Counter::default(),
-            gke_conflicts: Gauge::default(),
+            reviews: counted(
+                all,
+                "reviews",
+                "Admission reviews of pods answered, by outcome and reason",
+            ),
+            policy_reviews: counted(
+                all,
+                "policy_reviews",
+                "Admission reviews of policies answered, by outcome",
+            ),
+            review_seconds: measured(
+                all,
+                "review_duration",
+                Unit::Seconds,
+                "Time from the head of a review to its answer",
+                Histogram::new(REVIEW_SECONDS),
+            ),
+            bad_requests: counted(all, "bad_requests", "Requests that are no review"),
+            policies: counted(all, "policies", "Policies by state"),
+            policy_reload_failures: counted(
+                all,
+                "policy_reload_failures",
+                "Times that the policy directory could not be read again and the last good set stayed",
+            ),
+            live_lists: counted(
+                all,
+                "live_lists",
+                "Live lists for reviews that met an unknown policy or namespace",
+            ),
+            certificate_expiry: measured(
+                all,
+                "certificate_expiry_timestamp",
+                Unit::Seconds,
+                "When the served certificate expires, since 1970",
+                Gauge::default(),
+            ),
+            certificate_reload_failures: counted(
+                all,
+                "certificate_reload_failures",
+                "Times that changed certificate files were unusable and the earlier certificate stayed",
+            ),
+            connections: counted(all, "open_connections", "Open HTTPS connections"),
+            handshake_failures: counted(all, "tls_handshake_failures", "TLS handshakes that failed or timed out"),
+            panics: counted(all, "panics", "Reviews that panicked; a bug"),
+            gke_conflicts: counted(
+                all,
+                "gke_service_account_conflicts",
+                "ServiceAccounts that carry another Google identity than their policy wants",
+            ),
             registry: Registry::default(),
         };
         // A state without a policy is 0, not absent: an alert on it must not depend on history.
@@ -159,65 +197,6 @@ impl Metrics {
         ] {
             metrics.policies.get_or_create(&PolicyLabels { state }).set(0);
         }
-        registry.register(
-            "reviews",
-            "Admission reviews of pods answered, by outcome and reason",
-            metrics.reviews.clone(),
-        );
-        registry.register(
-            "policy_reviews",
-            "Admission reviews of policies answered, by outcome",
-            metrics.policy_reviews.clone(),
-        );
-        registry.register_with_unit(
-            "review_duration",
-            "Time from the head of a review to its answer",
-            Unit::Seconds,
-            metrics.review_seconds.clone(),
-        );
-        registry.register(
-            "bad_requests",
-            "Requests that are no review",
-            metrics.bad_requests.clone(),
-        );
-        registry.register("policies", "Policies by state", metrics.policies.clone());
-        registry.register(
-            "policy_reload_failures",
-            "Times that the policy directory could not be read again and the last good set stayed",
-            metrics.policy_reload_failures.clone(),
-        );
-        registry.register(
-            "live_lists",
-            "Live lists for reviews that met an unknown policy or namespace",
-            metrics.live_lists.clone(),
-        );
-        registry.register_with_unit(
-            "certificate_expiry_timestamp",
-            "When the served certificate expires, since 1970",
-            Unit::Seconds,
-            metrics.certificate_expiry.clone(),
-        );
-        registry.register(
-            "certificate_reload_failures",
-            "Times that changed certificate files were unusable and the earlier certificate stayed",
-            metrics.certificate_reload_failures.clone(),
-        );
-        registry.register(
-            "open_connections",
-            "Open HTTPS connections",
-            metrics.connections.clone(),
-        );
-        registry.register(
-            "tls_handshake_failures",
-            "TLS handshakes that failed or timed out",
-            metrics.handshake_failures.clone(),
-        );
-        registry.register("panics", "Reviews that panicked; a bug", metrics.panics.clone());
-        registry.register(
-            "gke_service_account_conflicts",
-            "ServiceAccounts that carry another Google identity than their policy wants",
-            metrics.gke_conflicts.clone(),
-        );
         Self { registry, ..metrics }
     }
 

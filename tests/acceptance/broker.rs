@@ -2,9 +2,10 @@
 //! its address.
 
 use serde_json::{Value, json};
+use support::golden::BROKERED;
 use support::golden::Case;
 use support::view::list;
-use support::{Admission, PLAIN, PROVIDER, Provided, World, pod, pod_security};
+use support::{PLAIN, PROVIDER, Provided, World, pod, pod_security};
 use vertex_injector_core::admission::{Decision, Reason};
 use vertex_injector_core::contract::broker::Broker;
 use vertex_injector_core::contract::setting::{Given, Setting};
@@ -28,23 +29,6 @@ fn spec(more: &str) -> String {
 
 pub const METADATA: &str = "  access: Metadata";
 pub const PROXY: &str = "  access: Proxy";
-
-/// One for each mode and identity.
-const BROKERED: [&str; 5] = [
-    "broker-kartograph-metadata",
-    "broker-kartograph-proxy",
-    "f3-fracta-stream-proxy",
-    "broker-gke-best-effort",
-    "e3-optio-metadata-key",
-];
-
-fn environment(admission: &Admission) -> Vec<(&str, &str)> {
-    let broker = admission.injected().container(BROKER).value();
-    let entries = list(broker, "env").iter();
-    entries
-        .map(|entry| (entry["name"].as_str().unwrap(), entry["value"].as_str().unwrap()))
-        .collect()
-}
 
 #[test]
 fn a_broker_is_the_first_init_container_native_restricted_probed_inside_and_bounded() {
@@ -117,7 +101,13 @@ fn in_metadata_mode_the_agent_gets_an_address_and_no_credential() {
     let expiration = 3600;
     assert_eq!(token, Provided::Token { audience, expiration });
     assert_eq!(mode, 0o444);
-    let names: Vec<&str> = environment(&admission).iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = admission
+        .injected()
+        .container(BROKER)
+        .literals()
+        .iter()
+        .map(|(name, _)| *name)
+        .collect();
     assert_eq!(
         names,
         [
@@ -147,7 +137,7 @@ fn in_proxy_mode_every_client_is_sent_to_the_proxy_and_the_broker_is_told_what_i
     assert_eq!(agent.env("HOME"), "/tmp");
     // gcloud would crash on a directory that it cannot write, and there is none.
     agent.lacks(&["CLOUDSDK_CONFIG", "GOOGLE_APPLICATION_CREDENTIALS"]);
-    let environment = environment(&admission);
+    let environment = admission.injected().container(BROKER).literals();
     let said = |name: &str| {
         let name = format!("VERTEX_INJECTOR_{name}");
         environment
@@ -174,7 +164,10 @@ fn in_proxy_mode_every_client_is_sent_to_the_proxy_and_the_broker_is_told_what_i
 fn every_variable_of_the_broker_is_one_that_it_reads() {
     for case in BROKERED {
         let admission = Case::named(case).admit();
-        let (ways_out, told): (Vec<_>, Vec<_>) = environment(&admission)
+        let (ways_out, told): (Vec<_>, Vec<_>) = admission
+            .injected()
+            .container(BROKER)
+            .literals()
             .into_iter()
             .partition(|(name, _)| ["SSL_CERT_FILE", "HTTPS_PROXY", "NO_PROXY"].contains(name));
         let given = |setting: Setting| {
@@ -499,7 +492,7 @@ fn explain_tells_of_the_broker_in_one_line() {
 fn members_of_bodies_that_are_not_known_pass_where_the_policy_or_the_operator_says_so() {
     let said = |operator: &str, more: &str| {
         let admission = World::serving_under(operator, &spec(more)).admit(&pod(PLAIN));
-        let environment = environment(&admission).into_iter();
+        let environment = admission.injected().container(BROKER).literals().into_iter();
         let known = environment.filter(|(name, _)| name.ends_with("_FIELDS"));
         known
             .map(|(name, value)| (name.to_owned(), value.to_owned()))

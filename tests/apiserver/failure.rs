@@ -5,17 +5,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::pods::{document, of_file};
-use crate::policies::region;
+use crate::policies::{FRACTA, region};
 use crate::webhook::free_port;
 use crate::world::{Namespace, RELEASE, World};
-
-const FRACTA: &str = "
-agents: [{podSelector: {matchExpressions: [{key: fracta-agent-id, operator: Exists}]}}]
-vertex: {project: my-project, region: REGION, clients: [ClaudeCode]}
-identity:
-  workloadIdentityFederation:
-    provider: projects/123456789012/locations/global/workloadIdentityPools/agents/providers/cluster
-";
 
 fn agent(name: &str) -> Value {
     let mut pod = of_file("fracta-stream-pod").remove(0);

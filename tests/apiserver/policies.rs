@@ -1,5 +1,6 @@
 //! Policies: what the API server accepts, what it refuses and how, and how soon an edit counts.
 
+use std::path::Path;
 use std::time::Duration;
 
 use regex::Regex;
@@ -8,8 +9,10 @@ use vertex_injector_core::manifest;
 
 use crate::pods::of_file;
 use crate::world::{vertex_injector, world};
+use harness::process::Ran;
 
-const FRACTA: &str = "
+/// Its `REGION` is to be replaced.
+pub const FRACTA: &str = "
 agents: [{podSelector: {matchExpressions: [{key: fracta-agent-id, operator: Exists}]}}]
 vertex: {project: my-project, region: REGION, clients: [ClaudeCode]}
 identity:
@@ -64,18 +67,7 @@ fn every_policy_that_validate_refuses_is_refused_by_the_api_server_for_the_same_
             }
         }
         if case["errors"].as_array().unwrap().is_empty() {
-            let offline = vertex_injector(
-                &[
-                    "validate",
-                    "-f",
-                    "-",
-                    "--config",
-                    config.to_str().unwrap(),
-                    "-o",
-                    "json",
-                ],
-                &object.to_string(),
-            );
+            let offline = validate(&config, &object.to_string());
             let offline: Value = serde_json::from_str(&offline.stdout).unwrap();
             let words = words(&offline);
             if words.is_empty() != answer.success() || !answer.stderr.contains(&words) {
@@ -154,16 +146,7 @@ fn a_policy_that_breaks_a_rule_beyond_the_schema_is_refused_with_the_field_offli
     ] {
         let object = policy(&spec).to_string();
 
-        let validate = [
-            "validate",
-            "-f",
-            "-",
-            "--config",
-            config.to_str().unwrap(),
-            "-o",
-            "json",
-        ];
-        let offline = vertex_injector(&validate, &object);
+        let offline = validate(&config, &object);
         assert_eq!(offline.code, Some(1), "{spec}");
         let refused = world
             .cluster
@@ -304,4 +287,10 @@ pub fn region(pod: &Value) -> String {
 
 fn a_second_passes() {
     harness::process::pause(Duration::from_secs(1));
+}
+
+/// What `validate` says of an object with the operator's settings.
+fn validate(config: &Path, object: &str) -> Ran {
+    let config = config.to_str().unwrap();
+    vertex_injector(&["validate", "-f", "-", "--config", config, "-o", "json"], object)
 }

@@ -134,14 +134,7 @@ fn only_harmless_headers_reach_vertex_ai_and_the_token_is_ours() {
     ] {
         assert_eq!(seen.header(name), Some(value.as_str()), "{}", seen.head);
     }
-    let mut names: Vec<&str> = seen
-        .head
-        .lines()
-        .skip(1)
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, _)| name)
-        .collect();
-    names.sort_unstable();
+    let names = header_names(&seen.head);
     let known = [
         "accept",
         "anthropic-beta",
@@ -168,14 +161,7 @@ fn only_harmless_headers_reach_the_agent() {
     let broker = vertex.broker(&[]);
     let answer = call(&broker, &format!("{MODELS}/claude-x:rawPredict"), "", "{}");
     assert_eq!((answer.status, answer.body.as_str()), (200, "data: 1\n\n"));
-    let mut names: Vec<&str> = answer
-        .head
-        .lines()
-        .skip(1)
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, _)| name)
-        .collect();
-    names.sort_unstable();
+    let names = header_names(&answer.head);
     let known = [
         "content-length",
         "content-type",
@@ -317,4 +303,12 @@ fn the_metadata_server_beside_the_proxy_hands_out_what_google_refuses() {
         metrics.contains(r#"token_requests_total{result="Placeholder"} 1"#),
         "{metrics}"
     );
+}
+
+/// The names of a head's fields, sorted.
+fn header_names(head: &str) -> Vec<&str> {
+    let fields = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+    let mut names: Vec<&str> = fields.map(|(name, _)| name).collect();
+    names.sort_unstable();
+    names
 }

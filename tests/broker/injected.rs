@@ -3,34 +3,15 @@
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use support::Admission;
-use support::golden::Case;
-use support::view::list;
+use support::golden::{BROKERED, Case};
 
 const BROKER: &str = "vertex-injector-broker";
-
-/// One for each mode and identity.
-const BROKERED: [&str; 5] = [
-    "broker-kartograph-metadata",
-    "broker-kartograph-proxy",
-    "f3-fracta-stream-proxy",
-    "broker-gke-best-effort",
-    "e3-optio-metadata-key",
-];
-
-fn environment(admission: &Admission) -> Vec<(&str, &str)> {
-    let broker = admission.injected().container(BROKER).value();
-    let entries = list(broker, "env").iter();
-    entries
-        .map(|entry| (entry["name"].as_str().unwrap(), entry["value"].as_str().unwrap()))
-        .collect()
-}
 
 #[test]
 fn the_program_starts_with_exactly_this_environment_and_says_what_it_was_told() {
     for case in BROKERED {
         let admission = Case::named(case).admit();
-        let environment = environment(&admission);
+        let environment = admission.injected().container(BROKER).literals();
         let mut broker = Command::new(env!("CARGO_BIN_EXE_vertex-injector-sidecar"));
         broker.arg("broker").env_clear().envs(environment.iter().copied());
         // What only the pod has: its ports, which other tests use, its certificates, and the key in its volume.

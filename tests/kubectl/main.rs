@@ -6,6 +6,7 @@ use harness::process::Ran;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
 use support::policy_object;
+use support::scalars;
 use vertex_injector_core::{api, manifest};
 
 #[test]
@@ -103,77 +104,7 @@ fn numbers(value: &Value) -> Value {
 }
 
 fn strings_that_we_write_are_read_as_we_mean_them(kubectl: &Kubernetes) {
-    let words = [
-        "y",
-        "n",
-        "on",
-        "off",
-        "yes",
-        "no",
-        "true",
-        "null",
-        "~",
-        "",
-        "0644",
-        "0o17",
-        "1e3",
-        ".5",
-        "1_000",
-        "0x1F",
-        "0b1",
-        "1:30",
-        "190:20:30.15",
-        "2001-01-01",
-        "2001-1-1 10:10:10",
-        ".inf",
-        "+.inf",
-        ".nan",
-        "=",
-        "<<",
-        "-",
-        "- a",
-        "? a",
-        "a: b",
-        "a:",
-        ":a",
-        "a #b",
-        "#a",
-        "&a",
-        "*a",
-        "!a",
-        "|",
-        ">",
-        "%a",
-        "@a",
-        "`a",
-        "'a'",
-        "\"a\"",
-        "{a}",
-        "[a]",
-        " a",
-        "a ",
-        "\ta",
-        "a\t",
-        "a\n",
-        "a\n\n",
-        "\na",
-        "a\r\nb",
-        "a\u{85}b",
-        "a\u{2028}b",
-        "\u{feff}a",
-        "---",
-        "...",
-        "\0\u{7}",
-        "{\"a\": \"it's\\n\"}",
-        "\u{1f600}",
-        "\u{fffe}\u{ffff}",
-        "\t\na",
-        "a\n\tb\n",
-        "set -e\nif a; then\n  b # c\nfi\n",
-        "a\n b\n",
-        " a\nb\n",
-        "a \nb",
-    ];
+    let words = scalars::TRICKY;
     let data: Map<String, Value> = words
         .iter()
         .enumerate()
@@ -186,7 +117,7 @@ fn strings_that_we_write_are_read_as_we_mean_them(kubectl: &Kubernetes) {
         "metadata": {"name": "x"},
         "data": data,
         "keys": keys,
-        "list": words.as_slice(),
+        "list": words,
     });
     let yaml = manifest::yaml(&manifest::parse("in.json", &object.to_string()).unwrap()).unwrap();
     let read = as_kubectl_reads(kubectl, &yaml);

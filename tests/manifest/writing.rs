@@ -4,6 +4,7 @@ use super::one;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::fs;
+use support::scalars;
 use vertex_injector_core::manifest::{self, Document, documents, parse};
 
 fn without_text(mut documents: Vec<Document>) -> Vec<Document> {
@@ -59,72 +60,8 @@ fn every_real_pod_means_the_same_when_it_is_written_anew_in_yaml_and_json() {
 
 #[test]
 fn strings_that_a_reader_could_take_for_something_else_are_quoted() {
-    let words = [
-        "y",
-        "n",
-        "on",
-        "off",
-        "yes",
-        "no",
-        "true",
-        "null",
-        "~",
-        "",
-        "0644",
-        "0o17",
-        "1e3",
-        ".5",
-        "1_000",
-        "0x1F",
-        "1:30",
-        "2001-01-01",
-        ".inf",
-        ".nan",
-        "=",
-        "<<",
-        "- a",
-        "? a",
-        "a: b",
-        "a #b",
-        "#a",
-        "&a",
-        "*a",
-        "!a",
-        "|",
-        ">",
-        "%a",
-        "@a",
-        "`a",
-        "'a'",
-        "\"a\"",
-        "{a}",
-        "[a]",
-        " a",
-        "a ",
-        "\ta",
-        "a\n",
-        "\na",
-        "a\r\nb",
-        "a\u{85}b",
-        "\u{feff}a",
-        "---",
-        "...",
-        "\u{0}\u{7}",
-        "+1",
-        "-",
-        "-1",
-        "0b1",
-        "12e03",
-        "_1",
-        "1__0",
-        "a:",
-        ":a",
-        ",a",
-        "a,b",
-        "\u{1f600}",
-        "\u{2028}",
-    ];
-    for word in words {
+    let words = scalars::TRICKY;
+    for &word in words {
         let value = json!({"kind": "A", word: word, "list": [word, {"x": word}]});
         let read = parse("a.json", &value.to_string()).unwrap();
         let yaml = manifest::yaml(&read).unwrap();

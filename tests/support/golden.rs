@@ -10,6 +10,15 @@ use std::fs;
 use std::path::PathBuf;
 use vertex_injector_core::admission::Operator;
 
+/// Cases with a broker: one for each mode and identity.
+pub const BROKERED: [&str; 5] = [
+    "broker-kartograph-metadata",
+    "broker-kartograph-proxy",
+    "f3-fracta-stream-proxy",
+    "broker-gke-best-effort",
+    "e3-optio-metadata-key",
+];
+
 /// One folder.
 #[derive(Debug, Clone)]
 pub struct Case {

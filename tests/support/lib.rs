@@ -17,6 +17,7 @@ pub mod api_server;
 pub mod golden;
 pub mod invariants;
 pub mod pod_security;
+pub mod scalars;
 pub mod view;
 
 use serde_json::{Value, json};

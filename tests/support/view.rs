@@ -115,6 +115,16 @@ impl<'a> Injected<'a> {
 }
 
 impl<'a> Container<'a> {
+    /// Its variables, all of which are literals, in order.
+    #[track_caller]
+    pub fn literals(&self) -> Vec<(&'a str, &'a str)> {
+        let text = |entry: &'a Value, key| entry[key].as_str().unwrap_or_else(|| panic!("no literal: {entry}"));
+        let entries = list(self.after, "env").iter();
+        entries
+            .map(|entry| (text(entry, "name"), text(entry, "value")))
+            .collect()
+    }
+
     /// The container as it stands in the pod.
     pub fn value(&self) -> &'a Value {
         self.after

@@ -13,15 +13,7 @@ async fn a_changed_policy_is_followed() {
     webhook
         .files
         .write("policies/policy.yaml", &POLICY.replace("first", "second"));
-    eventually("the new value", async || {
-        webhook
-            .client()
-            .review(&agent_review())
-            .await
-            .patch()
-            .contains("second")
-    })
-    .await;
+    eventually("the new value", async || serves(&webhook, "second").await).await;
     assert_eq!(webhook.metric(FAILURES).await, 0);
 }
 
@@ -67,15 +59,7 @@ async fn a_broken_file_keeps_the_last_good_policies_and_says_so_until_it_is_mend
     );
     eventually("another failure", async || webhook.metric(FAILURES).await >= 2).await;
     std::fs::remove_file(webhook.files.path("policies/second.yaml")).unwrap();
-    eventually("the new value", async || {
-        webhook
-            .client()
-            .review(&agent_review())
-            .await
-            .patch()
-            .contains("second")
-    })
-    .await;
+    eventually("the new value", async || serves(&webhook, "second").await).await;
 }
 
 #[tokio::test]
@@ -92,4 +76,9 @@ async fn a_policy_that_does_not_work_denies_its_pods_with_the_field() {
     })
     .await;
     assert_eq!(webhook.metric(r#"vertex_injector_policies{state="unusable"}"#).await, 1);
+}
+
+/// Whether pods get what the policy with this text says.
+async fn serves(webhook: &Running, text: &str) -> bool {
+    webhook.client().review(&agent_review()).await.patch().contains(text)
 }

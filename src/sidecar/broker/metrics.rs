@@ -15,6 +15,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use std::fmt;
+use vertex_injector_net::metrics::counted;
 
 /// All families of the broker.
 #[derive(Debug)]
@@ -60,22 +61,19 @@ impl Counters {
     /// All families, empty.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("vertex_injector_broker");
-        let (handouts, fetches) = (Family::default(), Family::default());
-        registry.register(
-            "token_requests",
-            "Requests for an access token that the metadata server answered, by result",
-            Family::clone(&handouts),
-        );
-        registry.register(
-            "token_fetches",
-            "Attempts to fetch an access token from Google",
-            Family::clone(&fetches),
-        );
         Self {
+            handouts: counted(
+                &mut registry,
+                "token_requests",
+                "Requests for an access token that the metadata server answered, by result",
+            ),
+            fetches: counted(
+                &mut registry,
+                "token_fetches",
+                "Attempts to fetch an access token from Google",
+            ),
             calls: Calls::new(&mut registry),
             registry,
-            handouts,
-            fetches,
         }
     }
 
@@ -108,7 +106,7 @@ impl Counters {
     pub fn answer(&self, request: &Parts) -> Response<Body> {
         match (&request.method, request.uri.path()) {
             (&Method::GET | &Method::HEAD, "/metrics") => match self.encode() {
-                Ok(text) => plain(StatusCode::OK, vertex_injector_net::telemetry::OPENMETRICS, text),
+                Ok(text) => plain(StatusCode::OK, vertex_injector_net::metrics::OPENMETRICS, text),
                 Err(_) => plain(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     TEXT,

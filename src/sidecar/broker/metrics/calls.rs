@@ -12,6 +12,7 @@ use prometheus_client::registry::{Registry, Unit};
 use std::fmt::{self, Write};
 use std::time::Duration;
 use vertex_injector_core::contract::proxy::{Feature, Publisher};
+use vertex_injector_net::metrics::{counted, measured};
 
 /// Upper bounds in seconds: from a denial to a model that thinks for ten minutes.
 const SECONDS: [f64; 14] = [
@@ -156,67 +157,62 @@ impl Calls {
     /// Empty families, registered.
     pub fn new(registry: &mut Registry) -> Self {
         let histogram: fn() -> Histogram = || Histogram::new(SECONDS);
-        let calls = Self {
-            requests: Family::default(),
-            denials: Family::default(),
-            unknown: Family::default(),
-            first_byte: Family::new_with_constructor(histogram),
-            duration: Family::new_with_constructor(histogram),
-            request_bytes: Family::default(),
-            response_bytes: Family::default(),
-            tokens: Family::default(),
-            open: Gauge::default(),
-        };
-        registry.register(
-            "proxy_requests",
-            "Requests to the Vertex proxy, by publisher, method, class of status and how they ended",
-            calls.requests.clone(),
-        );
-        registry.register(
-            "proxy_denials",
-            "Requests that the Vertex proxy refused, by reason and by the feature that the body asked for",
-            calls.denials.clone(),
-        );
-        registry.register(
-            "proxy_unknown_fields",
-            "Members and types in bodies that this version does not know, by what became of them; a refusal is for one of them",
-            calls.unknown.clone(),
-        );
-        registry.register_with_unit(
-            "proxy_first_byte",
-            "Time from a request's head to the head of Vertex AI's answer",
-            Unit::Seconds,
-            calls.first_byte.clone(),
-        );
-        registry.register_with_unit(
-            "proxy_duration",
-            "Time from a request's head to the end of its answer",
-            Unit::Seconds,
-            calls.duration.clone(),
-        );
-        registry.register_with_unit(
-            "proxy_request",
-            "Bodies of requests that were sent on",
-            Unit::Bytes,
-            calls.request_bytes.clone(),
-        );
-        registry.register_with_unit(
-            "proxy_response",
-            "Bodies of answers that were passed on",
-            Unit::Bytes,
-            calls.response_bytes.clone(),
-        );
-        registry.register(
-            "proxy_tokens",
-            "Tokens that answers report, by kind; model is the pattern of the policy that allowed it",
-            calls.tokens.clone(),
-        );
-        registry.register(
-            "proxy_open_requests",
-            "Requests that have begun and not ended",
-            calls.open.clone(),
-        );
-        calls
+        let histogram = || Family::new_with_constructor(histogram);
+        Self {
+            requests: counted(
+                registry,
+                "proxy_requests",
+                "Requests to the Vertex proxy, by publisher, method, class of status and how they ended",
+            ),
+            denials: counted(
+                registry,
+                "proxy_denials",
+                "Requests that the Vertex proxy refused, by reason and by the feature that the body asked for",
+            ),
+            unknown: counted(
+                registry,
+                "proxy_unknown_fields",
+                "Members and types in bodies that this version does not know, by what became of them; a refusal is for one of them",
+            ),
+            first_byte: measured(
+                registry,
+                "proxy_first_byte",
+                Unit::Seconds,
+                "Time from a request's head to the head of Vertex AI's answer",
+                histogram(),
+            ),
+            duration: measured(
+                registry,
+                "proxy_duration",
+                Unit::Seconds,
+                "Time from a request's head to the end of its answer",
+                histogram(),
+            ),
+            request_bytes: measured(
+                registry,
+                "proxy_request",
+                Unit::Bytes,
+                "Bodies of requests that were sent on",
+                Family::default(),
+            ),
+            response_bytes: measured(
+                registry,
+                "proxy_response",
+                Unit::Bytes,
+                "Bodies of answers that were passed on",
+                Family::default(),
+            ),
+            tokens: counted(
+                registry,
+                "proxy_tokens",
+                "Tokens that answers report, by kind; model is the pattern of the policy that allowed it",
+            ),
+            open: counted(
+                registry,
+                "proxy_open_requests",
+                "Requests that have begun and not ended",
+            ),
+        }
     }
 
     /// Counts a request that has ended.
