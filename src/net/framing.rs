@@ -76,53 +76,60 @@ impl<S> Watched<S> {
                 }
                 State::Head => {
                     let before = self.head.len();
-                    self.head.extend_from_slice(bytes);
-                    let Some((end, state)) = self.framing() else {
-                        if self.head.len() > self.max_head {
+                    if before > 0 {
+                        self.head.reserve_exact(bytes.len());
+                        self.head.extend_from_slice(bytes);
+                    }
+                    // Most heads come whole, and are not copied.
+                    let head = if before > 0 { &self.head } else { bytes };
+                    let Some((end, state)) = framing(head, &self.seen) else {
+                        if head.len() > self.max_head {
                             self.state = State::Done;
                             self.head = Vec::new();
+                        } else if before == 0 {
+                            self.head = bytes.to_vec();
                         }
                         return;
                     };
                     bytes = bytes.get(end.saturating_sub(before)..).unwrap_or_default();
-                    self.head.clear();
+                    self.head = Vec::new();
                     self.state = state;
                 }
             }
         }
     }
+}
 
-    /// Where the head ends and what comes then; `None` when it is not whole.
-    fn framing(&self) -> Option<(usize, State)> {
-        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut request = httparse::Request::new(&mut headers);
-        let end = match request.parse(&self.head) {
-            Ok(httparse::Status::Complete(end)) => end,
-            Ok(httparse::Status::Partial) => return None,
-            // hyper refuses it as well.
-            Err(_) => return Some((self.head.len(), State::Done)),
-        };
-        let named = |name: &'static str| {
-            let all = request.headers.iter();
-            all.filter(move |header| header.name.eq_ignore_ascii_case(name))
-        };
-        let chunked = named("transfer-encoding").next().is_some();
-        let mut lengths = named("content-length");
-        let length = lengths.next();
-        if chunked && length.is_some() {
-            self.seen.0.store(true, Ordering::Relaxed);
-        }
-        // Lengths that differ or are none are refused by hyper.
-        let length = length.map_or(Some(0), |header| {
-            std::str::from_utf8(header.value).ok()?.trim().parse().ok()
-        });
-        Some(match length {
-            _ if chunked => (end, State::Done),
-            None => (end, State::Done),
-            Some(0) => (end, State::Head),
-            Some(length) => (end, State::Body(length)),
-        })
+/// Where a head ends and what comes then; `None` when it is not whole.
+fn framing(head: &[u8], seen: &Seen) -> Option<(usize, State)> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut request = httparse::Request::new(&mut headers);
+    let end = match request.parse(head) {
+        Ok(httparse::Status::Complete(end)) => end,
+        Ok(httparse::Status::Partial) => return None,
+        // hyper refuses it as well.
+        Err(_) => return Some((head.len(), State::Done)),
+    };
+    let named = |name: &'static str| {
+        let all = request.headers.iter();
+        all.filter(move |header| header.name.eq_ignore_ascii_case(name))
+    };
+    let chunked = named("transfer-encoding").next().is_some();
+    let mut lengths = named("content-length");
+    let length = lengths.next();
+    if chunked && length.is_some() {
+        seen.0.store(true, Ordering::Relaxed);
     }
+    // Lengths that differ or are none are refused by hyper.
+    let length = length.map_or(Some(0), |header| {
+        std::str::from_utf8(header.value).ok()?.trim().parse().ok()
+    });
+    Some(match length {
+        _ if chunked => (end, State::Done),
+        None => (end, State::Done),
+        Some(0) => (end, State::Head),
+        Some(length) => (end, State::Body(length)),
+    })
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {

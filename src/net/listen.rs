@@ -1,11 +1,12 @@
 //! The accept loop, bounded in connections, and the server of the sidecars' ports: plain HTTP/1.1, bounded in patience, too.
 
 use super::framing::Watched;
+use super::places::{Open, Places};
 use anyhow::Context;
 use axum::body::Body;
 use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -13,21 +14,27 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context as Task, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutWriter;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 /// How long the head of a request may take. It is also how long an idle connection is kept, so it exceeds the 90 s of Go's
 /// clients: who closes first must be the client, else its next request meets a closed connection.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Most bytes of a request's head.
-const MAX_HEAD: usize = 64 * 1024;
+const MAX_HEAD: usize = 16 * 1024;
+
+/// What a connection takes at most, in bytes, beside what its answer buffers: a head, as hyper and [`Watched`] hold it and as it is
+/// parsed, and what the kernel keeps of it.
+pub const CONNECTION_BYTES: usize = 64 * 1024;
 
 /// How long a client may leave what we write to it unread.
 const WRITE_TIMEOUT: Duration = Duration::from_mins(10);
@@ -38,6 +45,12 @@ const LINGER: (Duration, u64) = (Duration::from_secs(2), 64 * 1024 * 1024);
 /// What the kernel keeps of an answer that its client does not read, in bytes; it takes twice as much for it. By itself it would
 /// keep megabytes for each connection, out of the memory that the container may use.
 const SEND_BUFFER: u32 = 64 * 1024;
+
+/// What the kernel takes of a request before it is read. By itself it would take megabytes.
+const RECEIVE_BUFFER: u32 = 64 * 1024;
+
+/// How often is asked whether a port is free.
+const TAKEN_PAUSE: Duration = Duration::from_millis(500);
 
 /// How many connections wait in the kernel's queue.
 const BACKLOG: u32 = 1024;
@@ -65,12 +78,39 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     // Connections inherit it.
     socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// Serves until dropped: at most `connections` at a time, more wait in the kernel's queue.
-pub async fn serve<H, A>(listener: TcpListener, connections: usize, handle: H)
+/// Waits until an address is free, which it may not be at once: after a crash another process of the pod can have taken it.
+///
+/// # Errors
+/// As [`bind`], when waiting would not help.
+pub async fn bind_when_free(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    let mut told = false;
+    loop {
+        match listen(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                if !told {
+                    told = true;
+                    warn!(%address, flag, "another process listens on this port; waiting until it is free");
+                }
+                sleep(TAKEN_PAUSE).await;
+            }
+            listener => {
+                if told && listener.is_ok() {
+                    info!(%address, flag, "the port is free now");
+                }
+                return listener.with_context(|| format!("cannot listen on {address} ({flag})"));
+            }
+        }
+    }
+}
+
+/// Serves until dropped. Each connection takes `bytes` of the room in `places` at most; while there is none, more wait in the
+/// kernel's queue.
+pub async fn serve<H, A>(listener: TcpListener, places: Arc<Places>, bytes: usize, handle: H)
 where
     H: Fn(Request<Incoming>) -> A + Clone + Send + Unpin + 'static,
     A: Future<Output = Response<Body>> + Send,
@@ -79,12 +119,15 @@ where
     http.timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD);
-    accept(&listener, connections, |stream, peer, place| {
+    loop {
+        let (stream, peer) = next(&listener).await;
+        let place = places.take(bytes).await;
         let (http, handle) = (http.clone(), handle.clone());
         tokio::spawn(async move {
             let stream = Watched::new(stream, MAX_HEAD);
-            let seen = stream.seen();
+            let (seen, own) = (stream.seen(), Arc::clone(&place));
             let service = service_fn(move |mut request: Request<Incoming>| {
+                let open = own.open();
                 if seen.two_lengths() {
                     request.extensions_mut().insert(TwoLengths);
                 }
@@ -98,20 +141,47 @@ where
                             .headers_mut()
                             .insert(CONNECTION, HeaderValue::from_static("close"));
                     }
-                    Ok::<_, Infallible>(answer)
+                    Ok::<_, Infallible>(answer.map(|body| Answer { body, _open: open }))
                 })
             });
             let mut stream = TimeoutWriter::new(stream);
             stream.set_timeout(Some(WRITE_TIMEOUT));
             let mut connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
-            if let Err(error) = poll_fn(|context| connection.poll_without_shutdown(context)).await {
-                debug!(%error, %peer, "a connection ended early");
+            let served = async {
+                if let Err(error) = poll_fn(|context| connection.poll_without_shutdown(context)).await {
+                    debug!(%error, %peer, "a connection ended early");
+                }
+                linger(connection.into_parts().io.into_inner()).await;
+            };
+            tokio::select! {
+                () = served => {}
+                () = place.has_to_go() => debug!(%peer, "a connection that waited made way for another"),
             }
-            linger(connection.into_parts().io.into_inner()).await;
-            drop(place);
         });
-    })
-    .await;
+    }
+}
+
+/// An answer's body, with which its request ends.
+struct Answer {
+    body: Body,
+    _open: Open,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Task<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// Ends a connection so that its client comes to read the last answer: what it still sends is read and forgotten, because a
@@ -135,13 +205,21 @@ pub async fn accept(
 ) {
     let places = Arc::new(Semaphore::new(connections));
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let (stream, peer) = next(listener).await;
+        serve(stream, peer, place);
+    }
+}
+
+/// The next connection.
+async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 // Answers are one write, or streams; waiting for more to fill a segment would only delay them.
                 if let Err(error) = stream.set_nodelay(true) {
                     debug!(%error, %peer, "cannot set TCP_NODELAY");
                 }
-                serve(stream, peer, place);
+                return (stream, peer);
             }
             Err(error) => {
                 warn!(%error, "cannot accept a connection");

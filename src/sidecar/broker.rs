@@ -2,10 +2,11 @@
 //!
 //! [`credentials`] says what can be exchanged, [`token`] exchanges it over [`vertex_injector_net::upstream`] and keeps one access token fresh,
 //! [`metadata`] hands it out as the metadata server of Google Compute Engine does, [`loopback`] to clients that demand a file, or
-//! [`proxy`] adds it to model calls and keeps it from the agent altogether. Everything listens on loopback, except [`metrics`], from
+//! [`proxy`] adds it to model calls and keeps it from the agent altogether. All that they hold has one [`budget`]. Everything listens on loopback, except [`metrics`], from
 //! which no token can be reached.
 
 pub mod args;
+pub mod budget;
 pub mod credentials;
 pub mod loopback;
 pub mod metadata;
@@ -16,6 +17,7 @@ pub mod signing;
 pub mod token;
 
 use anyhow::Context;
+use budget::{Budget, CALL_BYTES};
 use http::Request;
 use hyper::body::Incoming;
 use loopback::Loopback;
@@ -31,7 +33,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::field::DisplayValue;
 use tracing::info;
 use vertex_injector_net::egress::Egress;
-use vertex_injector_net::listen;
+use vertex_injector_net::listen::{self, CONNECTION_BYTES};
+use vertex_injector_net::places::Places;
 use vertex_injector_net::telemetry;
 use vertex_injector_net::upstream::{self, Upstream};
 
@@ -41,9 +44,7 @@ use crate::flags::Told;
 use credentials::Credentials;
 use vertex_injector_core::contract::broker::{self as told, Audience, METADATA_PORT, METRICS_LISTEN, Mode, PROXY_PORT};
 use vertex_injector_core::contract::proxy::Rules;
-
-/// Most connections of the agent at a time.
-const CONNECTIONS: usize = 1024;
+use vertex_injector_core::contract::setting::Setting;
 
 /// Most connections of those who collect metrics.
 const METRICS_CONNECTIONS: usize = 16;
@@ -82,19 +83,14 @@ async fn serve(
     telemetry::init(logging.log_format, &logging.log)?;
     let credentials = Arc::new(Credentials::read(&told.credential)?);
     let proxy = told.proxy();
-    let listener = listen::bind(
-        (Ipv4Addr::LOCALHOST, told.metadata_port).into(),
-        &METADATA_PORT.to_string(),
-    )?;
+    let budget = Budget::new(told.mode.name(), told.memory);
+    let listener = on_loopback(told.metadata_port, METADATA_PORT).await?;
     let proxy_listener = match proxy {
-        Some(proxy) => Some(listen::bind(
-            (Ipv4Addr::LOCALHOST, proxy.port).into(),
-            &PROXY_PORT.to_string(),
-        )?),
+        Some(proxy) => Some(on_loopback(proxy.port, PROXY_PORT).await?),
         None => None,
     };
     let metrics_listener = match told.metrics {
-        Some(address) => Some(listen::bind(address, &METRICS_LISTEN.to_string())?),
+        Some(address) => Some(listen::bind_when_free(address, &METRICS_LISTEN.to_string()).await?),
         None => None,
     };
 
@@ -130,6 +126,7 @@ async fn serve(
         metrics = address(metrics_listener.as_ref()),
         rules = proxy.map(|proxy| tracing::field::display(&proxy.rules)),
         https_proxy = egress.proxy(),
+        memory_mib = budget.limit / 1024 / 1024,
         endpoint = proxy.and_then(|proxy| Some(tracing::field::display(proxy.endpoint.as_ref()?))),
         "serving"
     );
@@ -140,27 +137,34 @@ async fn serve(
             let counters = Arc::clone(&counters);
             async move { counters.answer(&request.into_parts().0) }
         };
-        tokio::spawn(listen::serve(listener, METRICS_CONNECTIONS, answer));
+        let places = Places::new(METRICS_CONNECTIONS * CONNECTION_BYTES);
+        tokio::spawn(listen::serve(listener, places, CONNECTION_BYTES, answer));
     }
     if let (Some(listener), Mode::Proxy(told::Proxy { rules, endpoint, .. })) = (proxy_listener, told.mode) {
         let rules = Rules {
             project_number: told.project_number,
             ..rules
         };
-        let proxy = Arc::new(Proxy::new(rules, supplier, Vertex::new(endpoint, &transport), counters));
+        let vertex = Vertex::new(endpoint, &transport);
+        let proxy = Arc::new(Proxy::new(rules, supplier, vertex, counters, budget.bodies));
         let answer = move |request: Request<Incoming>| {
             let proxy = Arc::clone(&proxy);
             async move { proxy.answer(request).await }
         };
-        tokio::spawn(listen::serve(listener, CONNECTIONS, answer));
+        tokio::spawn(listen::serve(listener, Arc::clone(&budget.places), CALL_BYTES, answer));
     }
     let loopback = Arc::new(Loopback::new(metadata)?);
-    listen::serve(listener, CONNECTIONS, move |request: Request<Incoming>| {
+    let answer = move |request: Request<Incoming>| {
         let loopback = Arc::clone(&loopback);
         async move { loopback.answer(request).await }
-    })
-    .await;
+    };
+    listen::serve(listener, budget.places, CONNECTION_BYTES, answer).await;
     Ok(())
+}
+
+/// Listens on loopback, at last.
+async fn on_loopback(port: u16, flag: Setting) -> anyhow::Result<TcpListener> {
+    listen::bind_when_free((Ipv4Addr::LOCALHOST, port).into(), &flag.to_string()).await
 }
 
 /// Where a port listens, for the log.

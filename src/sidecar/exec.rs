@@ -41,8 +41,10 @@ use vertex_injector_core::contract::proxy::shown;
 use vertex_injector_core::contract::setting::Setting;
 use vertex_injector_core::git::rules::Rule;
 use vertex_injector_net::egress::Egress;
+use vertex_injector_net::listen::{self, CONNECTION_BYTES};
+use vertex_injector_net::places::Places;
 use vertex_injector_net::telemetry;
-use vertex_injector_net::{listen, upstream};
+use vertex_injector_net::upstream;
 
 pub use args::Args;
 
@@ -163,10 +165,15 @@ async fn answer(listener: Option<TcpListener>, control: Control) {
         return std::future::pending().await;
     };
     let control = Arc::new(control);
-    listen::serve(listener, CONNECTIONS, move |request: http::Request<Incoming>| {
-        let control = Arc::clone(&control);
-        async move { control.answer(&request.into_parts().0).await }
-    })
+    listen::serve(
+        listener,
+        Places::new(CONNECTIONS * CONNECTION_BYTES),
+        CONNECTION_BYTES,
+        move |request: http::Request<Incoming>| {
+            let control = Arc::clone(&control);
+            async move { control.answer(&request.into_parts().0).await }
+        },
+    )
     .await;
 }
 

@@ -175,42 +175,6 @@ fn a_vertex_ai_that_cannot_be_reached_is_unavailable() {
     assert!(answer.body.contains("Vertex AI cannot be reached"), "{}", answer.body);
 }
 
-#[test]
-fn bodies_are_bounded_in_size_each_and_together() {
-    let vertex = Vertex::always(200, "", "{}");
-    let broker = vertex.broker(&[]);
-    let head = |length: usize| {
-        format!(
-            "POST {} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\n\r\n",
-            target()
-        )
-    };
-    let (limit, proxy) = (32 * 1024 * 1024, broker.address("proxy"));
-    let answer = harness::request::ask(
-        proxy,
-        format!("{}{}", head(limit + 1), " ".repeat(limit + 1)).as_bytes(),
-    );
-    assert_eq!(answer.status, 413, "{}", answer.body);
-    // Two that announce the most take all the room; what comes then is asked to come again.
-    let hold: Vec<_> = (0..2)
-        .map(|_| super::vertex::connect(&broker, head(limit).as_bytes()))
-        .collect();
-    let end = std::time::Instant::now() + Duration::from_secs(10);
-    let answer = loop {
-        let answer = call(&broker, &target(), "", "{}");
-        if answer.status != 200 || std::time::Instant::now() > end {
-            break answer;
-        }
-    };
-    assert_eq!(answer.status, 503, "{}", answer.body);
-    assert_eq!(answer.header("retry-after"), Some("1"));
-    drop(hold);
-    let end = std::time::Instant::now() + Duration::from_secs(10);
-    while call(&broker, &target(), "", "{}").status != 200 {
-        assert!(std::time::Instant::now() < end, "the room does not come back");
-    }
-}
-
 /// The scripted Google speaks HTTP/1.1, as what is plain does.
 fn plain() -> Endpoint {
     Endpoint::parse("http://127.0.0.1").expect("an endpoint")

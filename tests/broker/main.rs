@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod bodies;
+mod budget;
 mod calls;
 mod clock;
 mod credentials;

@@ -4,7 +4,7 @@ use super::inspection::inspected;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 use vertex_injector_core::contract::proxy::Publisher;
-use vertex_injector_sidecar::broker::proxy::json::{Json, Value as Walked};
+use vertex_injector_sidecar::broker::proxy::json::{Json, NotStrict, Value as Walked};
 use vertex_injector_sidecar::broker::proxy::target::{Query, Target};
 
 /// JSON of the words that mean something, in places where they may and may not.
@@ -95,7 +95,7 @@ fn reversed(value: &Value) -> Value {
 fn is_same(ours: Walked<'_>, theirs: &Value) -> bool {
     match (ours, theirs) {
         (Walked::Null, Value::Null) | (Walked::Other, Value::Bool(_) | Value::Number(_)) => true,
-        (Walked::Text(ours), Value::String(theirs)) => ours == theirs,
+        (Walked::Text(ours), Value::String(theirs)) => ours.read() == theirs.as_str(),
         (Walked::List(ours), Value::Array(theirs)) => {
             ours.into_iter().count() == theirs.len()
                 && ours.into_iter().zip(theirs).all(|(ours, theirs)| is_same(ours, theirs))
@@ -142,9 +142,31 @@ proptest! {
 
     #[test]
     fn any_text_of_json_characters_is_read_or_refused(text in r#"[\[\]{}:,"\\u0-9a-f .eE+-]{0,64}"#) {
-        if Json::parse(text.as_bytes()).is_ok() {
-            prop_assert!(serde_json::from_str::<Value>(&text).is_ok());
+        match (Json::parse(text.as_bytes()), serde_json::from_str::<Value>(&text)) {
+            (Ok(ours), Ok(theirs)) => prop_assert!(is_same(ours.value(), &theirs)),
+            (Err(NotStrict::DuplicateKey(..)), Ok(_)) | (Err(_), Err(_)) => {}
+            (ours, theirs) => prop_assert!(false, "{ours:?} {theirs:?}"),
         }
+    }
+
+    #[test]
+    fn a_string_is_read_as_serde_json_reads_it(text in r#""([a-zé😀 /]|\\(["\\/bfnrt]|u[0-9a-fA-F]{4}|u(d83d|D8ff)\\u(de00|Dfff)|.)){0,24}""#) {
+        match (Json::parse(text.as_bytes()), serde_json::from_str::<Value>(&text)) {
+            (Ok(ours), Ok(theirs)) => prop_assert!(is_same(ours.value(), &theirs)),
+            (Err(_), Err(_)) => {}
+            (ours, theirs) => prop_assert!(false, "{ours:?} {theirs:?}"),
+        }
+        let object = format!("{{{text}:1}}");
+        match (Json::parse(object.as_bytes()), serde_json::from_str::<Value>(&object)) {
+            (Ok(ours), Ok(theirs)) => prop_assert!(is_same(ours.value(), &theirs)),
+            (Err(_), Err(_)) => {}
+            (ours, theirs) => prop_assert!(false, "{ours:?} {theirs:?}"),
+        }
+    }
+
+    #[test]
+    fn a_number_is_one_where_it_is_for_serde_json(text in r"-?[0-9]{0,3}(\.[0-9]{0,2})?([eE][+-]?[0-9]{0,4})?") {
+        prop_assert_eq!(Json::parse(text.as_bytes()).is_ok(), serde_json::from_str::<Value>(&text).is_ok());
     }
 
     #[test]

@@ -70,15 +70,17 @@ pub fn broker() -> impl Strategy<Value = Broker> {
         vec(text("[!-+\\--~]{1,30}"), 0..3),
         any::<u16>(),
         any::<Option<(IpAddr, u16)>>(),
+        any::<Option<u64>>(),
     )
         .prop_map(
-            |(credential, mode, project_number, id_token_audiences, metadata_port, metrics)| Broker {
+            |(credential, mode, project_number, id_token_audiences, metadata_port, metrics, memory)| Broker {
                 credential,
                 mode,
                 project_number,
                 id_token_audiences,
                 metadata_port,
                 metrics: metrics.map(SocketAddr::from),
+                memory,
             },
         )
 }

@@ -45,6 +45,8 @@ pub const VERTEX_ENDPOINT: Setting = Setting::variable("vertex-endpoint", "VERTE
 pub const METADATA_PORT: Setting = Setting::variable("metadata-port", "VERTEX_INJECTOR_METADATA_PORT");
 /// [`Proxy::port`].
 pub const PROXY_PORT: Setting = Setting::variable("proxy-port", "VERTEX_INJECTOR_PROXY_PORT");
+/// [`Broker::memory`].
+pub const MEMORY_LIMIT: Setting = Setting::variable("memory-limit", "VERTEX_INJECTOR_MEMORY_LIMIT");
 /// [`Broker::metrics`].
 pub const METRICS_LISTEN: Setting = Setting::variable("metrics-listen", "VERTEX_INJECTOR_METRICS_LISTEN");
 
@@ -69,6 +71,8 @@ pub struct Broker {
     pub metadata_port: u16,
     /// Where metrics are served.
     pub metrics: Option<SocketAddr>,
+    /// Bytes that its container may use, where that is not what is usual.
+    pub memory: Option<u64>,
 }
 
 /// Where the broker's credential is.
@@ -147,6 +151,7 @@ impl Broker {
             id_token_audiences,
             metadata_port,
             metrics,
+            memory,
         } = self;
         let mut written = vec![
             (MODE, mode.name().to_string()),
@@ -175,6 +180,7 @@ impl Broker {
         add(METADATA_PORT, Some(metadata_port.to_string()));
         add(PROXY_PORT, proxy_port);
         add(METRICS_LISTEN, metrics.map(|address| address.to_string()));
+        add(MEMORY_LIMIT, memory.map(|bytes| bytes.to_string()));
         written
     }
 
@@ -209,6 +215,7 @@ impl Broker {
             id_token_audiences: given.list(ID_TOKEN_AUDIENCES)?,
             metadata_port: given.port(METADATA_PORT)?.unwrap_or(DEFAULT_METADATA_PORT),
             metrics: given.one(METRICS_LISTEN)?,
+            memory: given.one(MEMORY_LIMIT)?,
         })
     }
 }
@@ -306,6 +313,14 @@ impl ModeName {
         match self {
             Self::Metadata => false,
             Self::Proxy => true,
+        }
+    }
+
+    /// Bytes that its container may use unless the policy says otherwise. A proxy holds requests while it looks into them.
+    pub fn usual_memory(self) -> u64 {
+        match self {
+            Self::Metadata => 64 * 1024 * 1024,
+            Self::Proxy => 256 * 1024 * 1024,
         }
     }
 }

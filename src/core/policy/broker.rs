@@ -9,6 +9,7 @@ use crate::api::{self, Access, PolicySpec, Resources};
 use crate::contract::broker as told;
 use crate::names;
 use crate::operator::{self, CaConfigMap, Operator};
+use crate::quantity;
 use serde_json::{Value, json};
 
 /// A broker beside the agent, which keeps the identity's credential.
@@ -82,6 +83,7 @@ impl Broker {
                 id_token_audiences,
                 metadata_port: told::DEFAULT_METADATA_PORT,
                 metrics: None,
+                memory: memory(&container),
             },
             way_out: way_out(&operator.broker),
             container,
@@ -141,6 +143,13 @@ pub(super) fn container(spec: &PolicySpec, errors: &mut Errors) -> Checked<Conta
         proxy_port: proxy_port?,
         metrics_port: metrics_port?,
     })
+}
+
+/// The memory limit that a policy sets; the broker shares it out.
+fn memory(container: &Container) -> Option<u64> {
+    let memory = container.resources.as_ref()?.limits.memory.as_ref()?;
+    let thousandths = quantity::thousandths(&Value::from(memory.as_str()))?;
+    u64::try_from(thousandths / 1000).ok()
 }
 
 /// How the operator lets it out of the cluster's network.

@@ -5,8 +5,8 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Arg, ValueHint};
 use vertex_injector_core::contract::broker::{
     ALLOW, Broker, CREDENTIALS, CREDENTIALS_JSON, DEFAULT_METADATA_PORT, DEFAULT_PROXY_PORT, ID_TOKEN_AUDIENCES,
-    KNOWN_FIELDS, METADATA_PORT, METRICS_LISTEN, MODE, MODELS, ModeName, NODE_METADATA_SERVER, PROJECT, PROJECT_NUMBER,
-    PROXY_PORT, PUBLISHERS, REGIONS, UNKNOWN_FIELDS, VERTEX_ENDPOINT,
+    KNOWN_FIELDS, MEMORY_LIMIT, METADATA_PORT, METRICS_LISTEN, MODE, MODELS, ModeName, NODE_METADATA_SERVER, PROJECT,
+    PROJECT_NUMBER, PROXY_PORT, PUBLISHERS, REGIONS, UNKNOWN_FIELDS, VERTEX_ENDPOINT,
 };
 use vertex_injector_core::contract::proxy::{Feature, Publisher, UnknownFields};
 use vertex_injector_core::contract::setting::{Given, Setting, Wrong};
@@ -154,6 +154,12 @@ impl Contract for Broker {
                 ID_TOKEN_AUDIENCES,
                 "AUDIENCE",
                 "Audiences for which clients may have ID tokens, if the identity is a service account; may be repeated [default: none]",
+            ),
+            one(
+                MEMORY_LIMIT,
+                "BYTES",
+                "Memory that the broker may use; what cannot be held within it waits. A lower limit of its container counts \
+                 [default: 64 MiB, and 256 MiB in mode proxy]",
             ),
             one(
                 METRICS_LISTEN,

@@ -45,8 +45,8 @@ use vertex_injector_net::upstream::authorization;
 /// Bodies up to this many bytes are inspected where they are: it takes less time than another thread.
 const INSPECTED_AT_ONCE: usize = 256 * 1024;
 
-/// How many larger ones are inspected at a time.
-const INSPECTIONS: usize = 2;
+/// How many larger ones are inspected at a time: for one there is memory, and less than one processor.
+const INSPECTIONS: usize = 1;
 
 /// The proxy.
 #[derive(Debug)]
@@ -60,14 +60,14 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy that enforces `rules` and calls `vertex` with `tokens`.
-    pub fn new(rules: Rules, tokens: Supplier, vertex: Vertex, counters: Arc<Counters>) -> Self {
+    /// A proxy that enforces `rules` and calls `vertex` with `tokens`. It holds large bodies of so many bytes together.
+    pub fn new(rules: Rules, tokens: Supplier, vertex: Vertex, counters: Arc<Counters>, bodies: usize) -> Self {
         Self {
             rules: Arc::new(rules),
             tokens,
             vertex,
             counters,
-            room: Room::default(),
+            room: Room::new(bodies),
             inspections: Arc::new(Semaphore::new(INSPECTIONS)),
         }
     }
@@ -204,7 +204,7 @@ fn inspect(body: &[u8], purpose: Purpose, rules: &Rules) -> Result<Inspected, Re
     let json = Json::parse(body).map_err(|error| Refusal::malformed(error.to_string()))?;
     let inspect::Inspected { named, unknown } = inspect::inspect(&json, purpose, rules)?;
     let counted = named.filter(|_| purpose.names_model).map(|named| Counted {
-        model: named.model.to_owned(),
+        model: named.model,
         glob: named.glob.as_str().to_owned(),
     });
     Ok(Inspected { counted, unknown })

@@ -32,8 +32,9 @@ use vertex_injector_core::contract::git::GitProxy;
 use vertex_injector_core::git::target::{Step, Target};
 use vertex_injector_net::egress::Egress;
 use vertex_injector_net::flow::{Bounded, Movement};
-use vertex_injector_net::listen::{self, TwoLengths};
+use vertex_injector_net::listen::{self, CONNECTION_BYTES, TwoLengths};
 use vertex_injector_net::local;
+use vertex_injector_net::places::Places;
 
 /// Most connections of the agent at a time.
 const CONNECTIONS: usize = 128;
@@ -70,10 +71,15 @@ impl Proxy {
     /// Serves until dropped.
     pub async fn serve(self, listener: TcpListener) {
         let proxy = Arc::new(self);
-        listen::serve(listener, CONNECTIONS, move |request| {
-            let proxy = Arc::clone(&proxy);
-            async move { proxy.answer(request).await }
-        })
+        listen::serve(
+            listener,
+            Places::new(CONNECTIONS * CONNECTION_BYTES),
+            CONNECTION_BYTES,
+            move |request| {
+                let proxy = Arc::clone(&proxy);
+                async move { proxy.answer(request).await }
+            },
+        )
         .await;
     }
 

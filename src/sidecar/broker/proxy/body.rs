@@ -10,39 +10,44 @@ use hyper::body::{Bytes, Incoming};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Most bytes of a body: tens of images.
 pub const MAX_BODY: usize = 32 * 1024 * 1024;
 
-/// Most bytes of all bodies that are held at a time.
-pub const MAX_HELD: usize = 64 * 1024 * 1024;
+/// Bodies up to this many bytes need no room of their own: their connection has it.
+const SMALL: usize = 64 * 1024;
 
-/// How long a body may take to come. Its sender is in the same pod.
+/// How long a body may take to come, from when there is room for it. Its sender is in the same pod.
 const DEADLINE: Duration = Duration::from_mins(1);
+
+/// How long a body waits for room.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// How long the rest of a refused body is read, so that its sender comes to read the answer.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// By how much the room for a body of unknown length grows at least.
-const STEP: usize = 64 * 1024;
-
-/// The room for bodies.
+/// The room for bodies. Who finds none waits, and is served in order.
 #[derive(Debug, Clone)]
-pub struct Room(Arc<Semaphore>);
-
-impl Default for Room {
-    /// Room for [`MAX_HELD`] bytes.
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_HELD)))
-    }
+pub struct Room {
+    free: Arc<Semaphore>,
+    /// Most bytes of one body.
+    most: usize,
 }
 
 impl Room {
+    /// Room for so many bytes.
+    pub fn new(bytes: usize) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))),
+            most: MAX_BODY.min(bytes.max(SMALL)),
+        }
+    }
+
     /// Reads a body. Its room is free again when the last clone of the bytes is dropped.
     ///
     /// # Errors
-    /// When it is too long, too slow, or there is no room.
+    /// When it is too long or too slow, or there is no room for minutes.
     pub async fn read(&self, headers: &HeaderMap, body: &mut Incoming) -> Result<Bytes, Refusal> {
         let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
         let declared = declared.and_then(|length| length.parse().ok()).unwrap_or(0);
@@ -50,20 +55,22 @@ impl Room {
             bytes: Vec::new(),
             room: None,
         };
-        held.reserve(declared, self)?;
-        let filled = timeout(DEADLINE, async {
-            while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(|_| incomplete("the body broke off"))?;
-                if let Some(data) = frame.data_ref() {
-                    held.reserve(data.len(), self)?;
-                    held.bytes.extend_from_slice(data);
-                }
-            }
-            Ok(())
-        });
-        filled
-            .await
-            .map_err(|_| incomplete("the body did not come within a minute"))??;
+        held.reserve(declared, declared, self).await?;
+        // One deadline for what comes while there is room; who waits for it does not read.
+        let mut end = Instant::now() + DEADLINE;
+        loop {
+            let frame = timeout_at(end, body.frame()).await;
+            let frame = frame.map_err(|_| incomplete("the body did not come within a minute"))?;
+            let Some(frame) = frame else { break };
+            let frame = frame.map_err(|_| incomplete("the body broke off"))?;
+            let Some(data) = frame.data_ref() else { continue };
+            let before = Instant::now();
+            // Of unknown length: all that one can take, at once, so that nobody holds some and waits for more.
+            held.reserve(data.len(), self.most, self).await?;
+            end += before.elapsed();
+            held.bytes.extend_from_slice(data);
+        }
+        held.give_back();
         Ok(Bytes::from_owner(held))
     }
 }
@@ -89,36 +96,47 @@ struct Held {
 }
 
 impl Held {
-    fn reserve(&mut self, more: usize, room: &Room) -> Result<(), Refusal> {
+    /// Makes room for `more` bytes: for all that it has if that is small, else for `all` at once.
+    async fn reserve(&mut self, more: usize, all: usize, room: &Room) -> Result<(), Refusal> {
         let wanted = self.bytes.len().saturating_add(more);
-        if wanted > MAX_BODY {
-            return Err(Refusal::new(
-                Reason::TooLarge,
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("the body is longer than {} MiB", MAX_BODY / 1024 / 1024),
-            ));
+        if wanted > room.most {
+            return Err(too_large(room.most));
         }
-        let has = self.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        if wanted <= has {
-            return Ok(());
+        if wanted > SMALL && self.room.is_none() {
+            let permits = u32::try_from(all).unwrap_or(u32::MAX);
+            let waiting = Arc::clone(&room.free).acquire_many_owned(permits);
+            let busy = || Refusal::later(Reason::Busy, "other large requests have all the room; try again", 5);
+            let permit = timeout(PATIENCE, waiting).await.map_err(|_| busy())?;
+            self.room = Some(permit.map_err(|_| busy())?);
         }
-        // Twice as much as before, like the vector itself, so that the number of steps stays small.
-        let take = if has == 0 {
-            wanted
-        } else {
-            (wanted - has).max(has).max(STEP).min(MAX_BODY - has)
-        };
-        let permit = u32::try_from(take)
-            .ok()
-            .and_then(|take| Arc::clone(&room.0).try_acquire_many_owned(take).ok())
-            .ok_or_else(|| Refusal::later(Reason::Busy, "too many large requests at a time; try again", 1))?;
-        match &mut self.room {
-            Some(room) => room.merge(permit),
-            none => *none = Some(permit),
+        if wanted > self.bytes.capacity() {
+            // Twice as much as before, so that the number of steps stays small, but never more than there is room for.
+            let most = if self.room.is_some() { all } else { SMALL };
+            let capacity = wanted.max(2 * self.bytes.capacity()).min(most.max(wanted));
+            self.bytes.reserve_exact(capacity - self.bytes.len());
         }
-        self.bytes.reserve_exact(has + take - self.bytes.len());
         Ok(())
     }
+
+    /// Keeps no more than it needs.
+    fn give_back(&mut self) {
+        self.bytes.shrink_to_fit();
+        if let Some(room) = &mut self.room {
+            drop(room.split(room.num_permits().saturating_sub(self.bytes.len())));
+        }
+    }
+}
+
+fn too_large(most: usize) -> Refusal {
+    let mib = most / 1024 / 1024;
+    let message = if most < MAX_BODY {
+        format!(
+            "the body is longer than {mib} MiB, for which the broker's memory has room: the policy's broker.resources sets its limit"
+        )
+    } else {
+        format!("the body is longer than {mib} MiB")
+    };
+    Refusal::new(Reason::TooLarge, StatusCode::PAYLOAD_TOO_LARGE, message)
 }
 
 impl AsRef<[u8]> for Held {

@@ -9,6 +9,7 @@ use super::refusal::Refusal;
 use super::rules;
 use super::spelling::{Squashed, distinct};
 use super::tools;
+use std::borrow::Cow;
 use vertex_injector_core::contract::proxy::{Feature, Publisher, Rules};
 
 /// A walk through what is not known.
@@ -63,10 +64,10 @@ impl<'b> ByName<'_, 'b> {
             return Err(Refusal::same_key(&self.path.shown()));
         }
         let kind = kind(members);
-        self.kind(kind, role)?;
+        self.kind(kind.as_deref(), role)?;
         for (key, value) in members {
             self.path.key(key);
-            self.member(key, value, kind)?;
+            self.member(key, value, kind.as_deref())?;
             self.path.back();
         }
         Ok(())
@@ -141,7 +142,7 @@ impl<'b> ByName<'_, 'b> {
         let Some(name) = name.name() else { return Ok(()) };
         if name.ends_with(b"model") || matches!(name, b"modelname" | b"modelid") {
             return match value {
-                Value::Text(model) => rules::check_named(self.rules, model, self.publisher).map(|_| ()),
+                Value::Text(model) => rules::check_named(self.rules, &model.read(), self.publisher).map(|_| ()),
                 _ if name == b"model" => Err(Refusal::nameless_model()),
                 _ => Ok(()),
             };
@@ -174,7 +175,7 @@ impl<'b> ByName<'_, 'b> {
             return Ok(());
         };
         members.into_iter().try_for_each(|(_, name)| match name {
-            Value::Text(name) => rules::check_resource(self.rules, name, || self.path.shown()),
+            Value::Text(name) => rules::check_resource(self.rules, &name.read(), || self.path.shown()),
             Value::Null | Value::Other | Value::List(_) | Value::Object(_) => Ok(()),
         })
     }
@@ -185,11 +186,11 @@ impl<'b> ByName<'_, 'b> {
 }
 
 /// What an object says that it is. What is no string is no type that anything can belong to.
-pub fn kind(members: Members<'_>) -> Option<&str> {
+pub fn kind(members: Members<'_>) -> Option<Cow<'_, str>> {
     match members.get("type") {
-        Some(Value::Text(kind)) => Some(kind),
+        Some(Value::Text(kind)) => Some(kind.read()),
         Some(Value::Null) | None => None,
-        Some(Value::Other | Value::List(_) | Value::Object(_)) => Some(""),
+        Some(Value::Other | Value::List(_) | Value::Object(_)) => Some(Cow::Borrowed("")),
     }
 }
 
@@ -200,7 +201,9 @@ pub fn address(uri: Value<'_>) -> Feature {
             .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     };
     match uri {
-        Value::Text(uri) if starts(uri, "http://") || starts(uri, "https://") => Feature::UrlSources,
+        Value::Text(uri) if { ["http://", "https://"].iter() }.any(|scheme| starts(&uri.read(), scheme)) => {
+            Feature::UrlSources
+        }
         _ => Feature::FileSources,
     }
 }

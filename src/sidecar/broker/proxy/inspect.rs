@@ -13,6 +13,7 @@ use super::spelling::distinct;
 use super::tables::{Fields, Member, NOTHING, Place, Type, anthropic, google};
 use super::tools::{self, Tool};
 use super::unknown;
+use std::borrow::Cow;
 use vertex_injector_core::contract::proxy::{Feature, Publisher, Rules};
 use vertex_injector_core::glob::Glob;
 
@@ -26,19 +27,19 @@ pub struct Purpose {
 }
 
 /// What there is to say of a body that passes.
-#[derive(Debug, Clone, Copy)]
-pub struct Inspected<'b, 'r> {
+#[derive(Debug)]
+pub struct Inspected<'r> {
     /// The model that it names at its top.
-    pub named: Option<Named<'b, 'r>>,
+    pub named: Option<Named<'r>>,
     /// How many members and types it has that no table has.
     pub unknown: u32,
 }
 
 /// The model that a body names at its top.
-#[derive(Debug, Clone, Copy)]
-pub struct Named<'b, 'r> {
+#[derive(Debug)]
+pub struct Named<'r> {
     /// Its ID.
-    pub model: &'b str,
+    pub model: String,
     /// The pattern that it matches.
     pub glob: &'r Glob,
 }
@@ -47,7 +48,7 @@ pub struct Named<'b, 'r> {
 ///
 /// # Errors
 /// Says what is not allowed and where it stands.
-pub fn inspect<'b, 'r>(body: &'b Json<'_>, purpose: Purpose, rules: &'r Rules) -> Result<Inspected<'b, 'r>, Refusal> {
+pub fn inspect<'r>(body: &Json<'_>, purpose: Purpose, rules: &'r Rules) -> Result<Inspected<'r>, Refusal> {
     let Value::Object(members) = body.value() else {
         return Err(Refusal::malformed("the body has to be a JSON object"));
     };
@@ -66,8 +67,9 @@ pub fn inspect<'b, 'r>(body: &'b Json<'_>, purpose: Purpose, rules: &'r Rules) -
     let unknown = walk.unknown;
     let named = match members.get("model") {
         Some(Value::Text(name)) => {
-            let glob = rules::check_named(rules, name, publisher)?;
-            let model = name.rsplit('/').next().unwrap_or(name);
+            let name = name.read();
+            let glob = rules::check_named(rules, &name, publisher)?;
+            let model = name.rsplit('/').next().unwrap_or_default().to_owned();
             Some(Named { model, glob })
         }
         _ if purpose.names_model => {
@@ -150,7 +152,7 @@ impl<'b> Walk<'b> {
         if let Some(feature) = of.asks {
             self.feature(feature)?;
         }
-        self.below_type(members, &of.fields, told.then_some(of.name))
+        self.below_type(members, &of.fields, told.then_some(Cow::Borrowed(of.name)))
     }
 
     fn tool(&mut self, members: Members<'b>, told: bool) -> Result<(), Refusal> {
@@ -166,7 +168,7 @@ impl<'b> Walk<'b> {
             Tool::McpToolset => &anthropic::tools::MCP_TOOLSET,
             Tool::Unknown => return self.by_name().object(members, Role::Tool),
         };
-        let name = by_name::kind(members).unwrap_or("custom");
+        let name = by_name::kind(members).unwrap_or(Cow::Borrowed("custom"));
         self.below_type(members, fields, told.then_some(name))
     }
 
@@ -175,7 +177,7 @@ impl<'b> Walk<'b> {
         &mut self,
         members: Members<'b>,
         fields: &'static Fields,
-        told: Option<&'b str>,
+        told: Option<Cow<'b, str>>,
     ) -> Result<(), Refusal> {
         let Some(name) = told else {
             return self.members(members, fields, true);
@@ -241,6 +243,7 @@ impl<'b> Walk<'b> {
     fn of_unknown_type(&mut self, members: Members<'b>, types: &'static [&'static Type]) -> Result<(), Refusal> {
         self.by_name().object(members, Role::Any)?;
         let kind = by_name::kind(members);
+        let kind = kind.as_deref();
         if rules::lets_pass(self.rules, kind.unwrap_or_default()) {
             self.unknown += 1;
             return Ok(());
@@ -258,7 +261,7 @@ impl<'b> Walk<'b> {
                 self.value(value, place)
             }
             Member::Model => match value {
-                Value::Text(model) => rules::check_named(self.rules, model, self.publisher).map(|_| ()),
+                Value::Text(model) => rules::check_named(self.rules, &model.read(), self.publisher).map(|_| ()),
                 Value::Null | Value::Other | Value::List(_) | Value::Object(_) => Err(Refusal::nameless_model()),
             },
             Member::Choice(place) => {
@@ -270,13 +273,17 @@ impl<'b> Walk<'b> {
                 Value::Null | Value::Other | Value::Text(_) => rules::check_any_model(self.rules),
             },
             Member::Resource => {
-                let name = if let Value::Text(name) = value { name } else { "" };
-                self.resource(name)
+                let name = if let Value::Text(name) = value {
+                    name.read()
+                } else {
+                    Cow::default()
+                };
+                self.resource(&name)
             }
             Member::Stored => {
                 self.feature(Feature::CachedContent)?;
                 match value {
-                    Value::Text(name) if name.contains('/') => self.resource(name),
+                    Value::Text(name) if name.read().contains('/') => self.resource(&name.read()),
                     _ => self.value(value, &NOTHING),
                 }
             }

@@ -1,19 +1,27 @@
 //! JSON as two parsers cannot read it differently: no duplicate keys, bounded in depth and count.
 //!
 //! A body is one list of [`Node`]s, each value before what is in it, because it is read once and thrown away: a tree would take
-//! most of its time to allocate. Strings stay where they are in the body unless they have escapes. Numbers are of no interest and
-//! not kept.
+//! most of its time to allocate. Strings stay where they are in the body, escapes and all, until somebody reads them. Numbers are of
+//! no interest and not kept. So what a body takes beside itself is bounded by [`MOST_BYTES`].
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+mod parse;
+
 use std::borrow::Cow;
-use std::collections::HashSet;
-use std::fmt;
 
-/// Most values, members and elements counted alike. The longest conversations have some ten thousand.
-const MAX_VALUES: u32 = 500_000;
+/// Most nodes: values, and the keys of members. The longest conversations have some ten thousand.
+const MAX_NODES: usize = 500_000;
 
-/// Up to so many keys are compared each with each, which is faster than hashing them.
-const FEW: usize = 16;
+/// Most bytes of keys that have escapes, with what it takes to keep each.
+const MAX_DECODED: usize = 4 * 1024 * 1024;
+
+/// What a body of any size takes at most beside itself while it is inspected, in bytes: its nodes, and the keys of its largest
+/// object in order.
+pub const MOST_BYTES: usize = MAX_NODES * (NODE + KEY) + MAX_DECODED;
+const NODE: usize = size_of::<Node<'_>>();
+const KEY: usize = size_of::<&str>();
+
+/// Longest text that is read of one with escapes, in bytes: what is judged by its text is a name or the beginning of an address.
+const READ: usize = 4096;
 
 /// A body.
 #[derive(Debug)]
@@ -23,7 +31,8 @@ pub struct Json<'a>(Vec<Node<'a>>);
 enum Node<'a> {
     Null,
     Other,
-    Text(Cow<'a, str>),
+    Key(Cow<'a, str>),
+    Text(Text<'a>),
     /// With so many nodes, which follow it.
     List(u32),
     /// Each member is a text and a value.
@@ -40,12 +49,19 @@ pub enum Value<'j> {
     Null,
     /// A number or a boolean.
     Other,
-    /// A string, its escapes decoded.
-    Text(&'j str),
+    /// A string.
+    Text(Text<'j>),
     /// An array.
     List(Items<'j>),
     /// An object, whose keys differ.
     Object(Members<'j>),
+}
+
+/// A string as it stands in the body.
+#[derive(Debug, Clone, Copy)]
+pub struct Text<'j> {
+    raw: &'j str,
+    has_escapes: bool,
 }
 
 /// An array.
@@ -71,9 +87,10 @@ pub struct Pairs<'j>(Members<'j>);
 fn first<'j>(nodes: &'j [Node<'j>]) -> Option<(Value<'j>, &'j [Node<'j>])> {
     let (node, after) = nodes.split_first()?;
     Some(match node {
-        Node::Null => (Value::Null, after),
+        // A key stands where no value is looked for.
+        Node::Null | Node::Key(_) => (Value::Null, after),
         Node::Other => (Value::Other, after),
-        Node::Text(text) => (Value::Text(text), after),
+        Node::Text(text) => (Value::Text(*text), after),
         Node::List(nodes) => {
             let (nodes, after) = after.split_at_checked(*nodes as usize)?;
             (Value::List(Items(nodes)), after)
@@ -118,7 +135,7 @@ impl<'j> Iterator for Pairs<'j> {
     type Item = (&'j str, Value<'j>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (Node::Text(key), after) = self.0.nodes.split_first()? else {
+        let (Node::Key(key), after) = self.0.nodes.split_first()? else {
             return None;
         };
         let (value, nodes) = first(after)?;
@@ -146,6 +163,56 @@ impl<'j> Members<'j> {
     }
 }
 
+impl<'j> Text<'j> {
+    /// What it says; of one with escapes its first 4 KiB.
+    pub fn read(self) -> Cow<'j, str> {
+        if self.has_escapes {
+            Cow::Owned(decoded(self.raw, READ))
+        } else {
+            Cow::Borrowed(self.raw)
+        }
+    }
+}
+
+/// A text whose escapes are known to be right, up to so many bytes.
+fn decoded(raw: &str, most: usize) -> String {
+    let mut text = String::with_capacity(raw.len().min(most));
+    let mut rest = raw;
+    while text.len() < most && !rest.is_empty() {
+        let (plain, escape) = rest.split_at(rest.find('\\').unwrap_or(rest.len()));
+        let fits = plain.floor_char_boundary(most - text.len());
+        text.push_str(plain.get(..fits).unwrap_or_default());
+        let (escape, mut after) = escape.split_at_checked(2).unwrap_or_default();
+        text.extend(match escape.as_bytes() {
+            [_, b'b'] => Some('\u{8}'),
+            [_, b'f'] => Some('\u{c}'),
+            [_, b'n'] => Some('\n'),
+            [_, b'r'] => Some('\r'),
+            [_, b't'] => Some('\t'),
+            [_, b'u'] => {
+                let mut code = unit(&mut after);
+                // A pair of surrogates is one character.
+                if (0xd800..0xdc00).contains(&code) {
+                    after = after.strip_prefix("\\u").unwrap_or(after);
+                    code = 0x10000 + ((code & 0x3ff) << 10) + (unit(&mut after) & 0x3ff);
+                }
+                char::from_u32(code)
+            }
+            [_, same] => Some(char::from(*same)),
+            _ => None,
+        });
+        rest = after;
+    }
+    text
+}
+
+/// The four digits at the beginning of a text, which goes on behind them.
+fn unit(text: &mut &str) -> u32 {
+    let (digits, rest) = text.split_at_checked(4).unwrap_or_default();
+    *text = rest;
+    u32::from_str_radix(digits, 16).unwrap_or_default()
+}
+
 impl Value<'_> {
     /// Whether it is `null`.
     pub fn is_null(self) -> bool {
@@ -171,167 +238,16 @@ pub enum NotStrict {
     #[error("the body has an object with the same key twice, at line {0} column {1}")]
     DuplicateKey(usize, usize),
     /// Too many values.
-    #[error("the body has more than {MAX_VALUES} values")]
+    #[error("the body has more than {MAX_NODES} names and values")]
     TooMany,
+    /// Too many keys with escapes.
+    #[error("the body has more than {MAX_DECODED} bytes of names that are written with escapes")]
+    Escaped,
 }
 
-impl<'a> Json<'a> {
-    /// Parses a body as a whole.
-    ///
-    /// # Errors
-    /// Says what is wrong and where, never what stands there.
-    pub fn parse(body: &'a [u8]) -> Result<Self, NotStrict> {
-        let text = std::str::from_utf8(body).map_err(|_| NotStrict::Encoding)?;
-        let mut parsed = Parsed {
-            nodes: Vec::with_capacity((text.len() / BYTES).min(AT_FIRST)),
-            left: MAX_VALUES,
-            duplicate: false,
-        };
-        let mut json = serde_json::Deserializer::from_str(text);
-        let whole = Seed(&mut parsed).deserialize(&mut json).and_then(|()| json.end());
-        match whole {
-            Ok(()) => Ok(Self(parsed.nodes)),
-            Err(_) if parsed.left == 0 => Err(NotStrict::TooMany),
-            Err(error) if parsed.duplicate => Err(NotStrict::DuplicateKey(error.line(), error.column())),
-            Err(error) => Err(NotStrict::Syntax(error.line(), error.column())),
-        }
-    }
-
+impl Json<'_> {
     /// The value that the body is.
     pub fn value(&self) -> Value<'_> {
         first(&self.0).map_or(Value::Null, |(value, _)| value)
     }
-}
-
-/// Bytes of a body for each node, about, and room for how many nodes is made before there are any.
-const BYTES: usize = 24;
-const AT_FIRST: usize = 4096;
-
-struct Parsed<'a> {
-    nodes: Vec<Node<'a>>,
-    left: u32,
-    duplicate: bool,
-}
-
-impl Parsed<'_> {
-    /// Puts what is known of a list or an object before its `nodes`, which are the last.
-    fn close(&mut self, at: usize, node: impl FnOnce(u32) -> Node<'static>) {
-        let nodes = self.nodes.len().saturating_sub(at + 1);
-        if let Some(place) = self.nodes.get_mut(at) {
-            *place = node(u32::try_from(nodes).unwrap_or(u32::MAX));
-        }
-    }
-}
-
-/// Parses a value, or an object's key.
-struct Seed<'p, 'a>(&'p mut Parsed<'a>);
-
-impl<'a> DeserializeSeed<'a> for Seed<'_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, from: D) -> Result<(), D::Error> {
-        match self.0.left.checked_sub(1) {
-            Some(left) if left > 0 => self.0.left = left,
-            _ => {
-                self.0.left = 0;
-                return Err(D::Error::custom("too many values"));
-            }
-        }
-        from.deserialize_any(self)
-    }
-}
-
-impl<'a> Visitor<'a> for Seed<'_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.0.nodes.push(Node::Null);
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        self.0.nodes.push(Node::Other);
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        self.0.nodes.push(Node::Other);
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        self.0.nodes.push(Node::Other);
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        self.0.nodes.push(Node::Other);
-        Ok(())
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<(), E> {
-        self.0.nodes.push(Node::Text(Cow::Borrowed(text)));
-        Ok(())
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.0.nodes.push(Node::Text(Cow::Owned(text.to_owned())));
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut from: A) -> Result<(), A::Error> {
-        let at = self.0.nodes.len();
-        self.0.nodes.push(Node::Null);
-        while from.next_element_seed(Seed(self.0))?.is_some() {}
-        self.0.close(at, Node::List);
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut from: A) -> Result<(), A::Error> {
-        let (at, mut members) = (self.0.nodes.len(), 0);
-        self.0.nodes.push(Node::Null);
-        while from.next_key_seed(Key(self.0))?.is_some() {
-            from.next_value_seed(Seed(self.0))?;
-            members += 1;
-        }
-        self.0.close(at, |nodes| Node::Object { members, nodes });
-        let object = Members {
-            nodes: self.0.nodes.get(at + 1..).unwrap_or_default(),
-            members: members as usize,
-        };
-        if differ(object.keys()) {
-            return Ok(());
-        }
-        self.0.duplicate = true;
-        Err(A::Error::custom("duplicate key"))
-    }
-}
-
-struct Key<'p, 'a>(&'p mut Parsed<'a>);
-
-impl<'a> DeserializeSeed<'a> for Key<'_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, from: D) -> Result<(), D::Error> {
-        from.deserialize_str(Seed(self.0))
-    }
-}
-
-/// Whether all keys differ.
-fn differ<'k>(keys: impl ExactSizeIterator<Item = &'k str> + Clone) -> bool {
-    if keys.len() > FEW {
-        let mut seen = HashSet::with_capacity(keys.len());
-        return keys.into_iter().all(|key| seen.insert(key));
-    }
-    let mut rest = keys;
-    while let Some(key) = rest.next() {
-        if rest.clone().any(|other| other == key) {
-            return false;
-        }
-    }
-    true
 }

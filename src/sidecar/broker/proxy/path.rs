@@ -3,18 +3,19 @@
 //! A key that cannot be a member's name is not repeated: it may be anything.
 
 use super::tables::snake;
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// The way from the body's top.
 #[derive(Debug, Default)]
 pub struct Path<'b>(Vec<Step<'b>>);
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Step<'b> {
     Key(&'b str),
     Index(usize),
     /// Nothing is below it, but Anthropic names the type of an object after its place.
-    Type(&'b str),
+    Type(Cow<'b, str>),
 }
 
 impl<'b> Path<'b> {
@@ -29,7 +30,7 @@ impl<'b> Path<'b> {
     }
 
     /// Notes the type of the object here.
-    pub fn of_type(&mut self, name: &'b str) {
+    pub fn of_type(&mut self, name: Cow<'b, str>) {
         self.0.push(Step::Type(name));
     }
 
@@ -53,7 +54,8 @@ impl<'b> Path<'b> {
                 Step::Index(i) => {
                     let _ = write!(text, "{i}");
                 }
-                Step::Key(name) | Step::Type(name) => text += name_or_dots(name),
+                Step::Key(name) => text += name_or_dots(name),
+                Step::Type(name) => text += name_or_dots(name),
             }
         }
         text

@@ -1,7 +1,5 @@
 //! Keys without their spelling: Google reads `fileUri` and `file_uri` alike, so both are `fileuri` here.
 
-use std::collections::HashSet;
-
 /// Longest name that is looked for.
 const MAX: usize = 32;
 
@@ -49,10 +47,11 @@ impl Squashed {
 /// Whether keys that all differ do so in more than spelling.
 pub fn distinct<'k>(keys: impl ExactSizeIterator<Item = &'k str> + Clone) -> bool {
     if keys.len() > FEW {
-        let mut seen = HashSet::with_capacity(keys.len());
-        return keys
-            .into_iter()
-            .all(|key| seen.insert(squash(key).collect::<Vec<u8>>()));
+        let mut sorted: Vec<&str> = keys.collect();
+        sorted.sort_unstable_by(|one, other| squash(one).cmp(squash(other)));
+        return !sorted
+            .windows(2)
+            .any(|pair| matches!(pair, [one, other] if is_same(one, other)));
     }
     // Of two that are the same when squashed, one is not squashed by itself.
     let others = keys.clone().enumerate();

@@ -41,7 +41,7 @@ impl Tool {
 pub fn of_anthropic(kind: Option<Value<'_>>) -> Tool {
     match kind {
         None | Some(Value::Null) => Tool::Custom,
-        Some(Value::Text(kind)) => of_type(kind),
+        Some(Value::Text(kind)) => of_type(&kind.read()),
         Some(Value::Other | Value::List(_) | Value::Object(_)) => Tool::Unknown,
     }
 }
