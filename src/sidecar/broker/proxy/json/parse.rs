@@ -33,8 +33,8 @@ impl<'a> Json<'a> {
             Ok(()) => Ok(Self(parser.nodes)),
             Err(wrong) => {
                 let before = body.get(..parser.at).unwrap_or(body);
-                let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
-                let column = 1 + before.iter().rev().take_while(|&&byte| byte != b'\n').count();
+                let line = 1 + memchr::memchr_iter(b'\n', before).count();
+                let column = before.len() - memchr::memrchr(b'\n', before).map_or(0, |end| end + 1) + 1;
                 Err(match wrong {
                     Wrong::Syntax => NotStrict::Syntax(line, column),
                     Wrong::DuplicateKey => NotStrict::DuplicateKey(line, column),
