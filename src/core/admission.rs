@@ -11,7 +11,7 @@
 //! the rest is written).
 
 mod baseline;
-mod bounds;
+pub(crate) mod bounds;
 mod by_name;
 mod compiler;
 mod decide;

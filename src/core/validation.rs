@@ -1,6 +1,7 @@
 //! What there is to say to the author of a policy: one answer, for the command line and for the API server, which asks
 //! before it stores one.
 
+use crate::admission::bounds;
 use crate::admission::envelope::{self, Answer, Audit, BadReview, Denial};
 use crate::admission::{Policy, PolicyObject};
 use crate::api::{FieldError, FieldErrors};
@@ -9,6 +10,7 @@ use crate::names::GROUP;
 use crate::operator::Operator;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
 /// Most bytes of a refusal. The API server passes on 4,400 characters, its own words included.
@@ -85,13 +87,12 @@ impl Judgement {
 
     /// Of an object that does not fit its schema, with what else is wrong where it can be read all the same.
     pub fn of_misshapen(mut errors: FieldErrors, object: Option<&PolicyObject>, operator: &Operator) -> Self {
-        for error in object
-            .iter()
-            .flat_map(|object| Self::of_policy(object, operator).errors.0)
-        {
-            if errors.0.iter().all(|known| known.field != error.field) {
-                errors.0.push(error);
-            }
+        if let Some(object) = object {
+            let mut known: BTreeSet<String> = errors.0.iter().map(|error| error.field.clone()).collect();
+            let further = Self::of_policy(object, operator).errors.0.into_iter();
+            errors
+                .0
+                .extend(further.filter(|error| known.insert(error.field.clone())));
         }
         Self {
             errors,
@@ -148,6 +149,9 @@ pub fn review(body: &[u8], operator: &Operator) -> Result<PolicyReview, BadRevie
 }
 
 fn judge(object: &RawValue, namespace: &str, operator: &Operator) -> Judgement {
+    if let Err(problem) = bounds::check_entries(object.get().as_bytes()) {
+        return unreadable(problem);
+    }
     match serde_json::from_str(object.get()) {
         Ok(object) => Judgement::of(&object, namespace, operator),
         Err(_) => unreadable("it is no JSON that can be read".to_owned()),

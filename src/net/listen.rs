@@ -211,7 +211,7 @@ pub async fn accept(
 }
 
 /// The next connection.
-async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+pub async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {

@@ -57,6 +57,11 @@ pub struct Args {
     )]
     pub tls_key_file: Option<PathBuf>,
 
+    /// Serve only clients with a certificate that one of these authorities (PEM) has signed. The API server has one when its
+    /// AdmissionConfiguration says so [default: anybody who can connect]
+    #[arg(long, env = "VERTEX_INJECTOR_CLIENT_CA_FILE", value_name = "FILE")]
+    pub client_ca_file: Option<PathBuf>,
+
     /// The Secret in which the self-made certificate authority and certificate are kept, shared by all replicas
     #[arg(
         long,

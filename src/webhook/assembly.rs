@@ -2,7 +2,6 @@
 
 use super::admin::{self, Admin};
 use super::args::Args;
-use super::body::Bodies;
 use super::certs::{Keeper, Places};
 use super::gke::Reconciler;
 use super::kubernetes::Cluster;
@@ -16,14 +15,16 @@ use super::reviews::{self, Reviews};
 use super::serve::{Limits, Server};
 use super::status::Queue;
 use super::tls::{self, Certificate, HotCert};
-use super::tls_files::TlsFiles;
+use super::tls_files::{self, TlsFiles};
 use super::validate::Validation;
 use super::webhook::{Addresses, Webhook};
+use super::work::Work;
 use crate::metrics::Metrics;
 use anyhow::{Context, anyhow};
 use kube::Client;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
+use rustls::RootCertStore;
 use rustls_pki_types::ServerName;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,16 +35,18 @@ use vertex_injector_core::admission::PolicySet;
 use vertex_injector_core::manifest;
 use vertex_injector_core::operator::Operator;
 
-/// Bounds of the HTTPS port. Every API server of a cluster holds some tens of connections.
+/// Bounds of the HTTPS port. An API server has at most some hundred reviews under way, and holds some tens of connections.
 const HTTPS_LIMITS: Limits = Limits {
     connections: 1024,
+    waiting_of_a_peer: 512,
     idle: Duration::from_mins(2),
     grace: Duration::from_secs(reviews::REQUEST_TIMEOUT.as_secs() + 1),
 };
 
 /// Bounds of the port for probes and metrics.
 const ADMIN_LIMITS: Limits = Limits {
-    connections: 64,
+    connections: 256,
+    waiting_of_a_peer: 64,
     idle: Duration::from_secs(30),
     grace: Duration::from_secs(1),
 };
@@ -56,6 +59,8 @@ struct Assembly {
     args: Args,
     operator: Arc<Operator>,
     certificate: CertificateSource,
+    /// Who may call, if not everybody.
+    clients: Option<Arc<RootCertStore>>,
     policies: PolicySource,
     namespace: String,
 }
@@ -123,9 +128,11 @@ impl Assembly {
                 PolicySource::Cluster(cluster.client)
             }
         };
+        let clients = args.client_ca_file.as_deref().map(tls_files::authorities).transpose()?;
         Ok(Self {
             operator,
             certificate,
+            clients,
             policies,
             namespace: namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()),
             args,
@@ -141,6 +148,7 @@ impl Assembly {
             args,
             operator,
             certificate,
+            clients,
             policies,
             namespace,
         } = self;
@@ -204,31 +212,36 @@ impl Assembly {
             }
         };
 
+        let work = Work::new();
         let reviews = Reviews {
             admission: Admission {
                 policies: Arc::clone(&current),
                 live,
                 metrics: Arc::clone(&metrics),
+                work: work.clone(),
             },
             validation: Validation {
                 operator,
                 metrics: Arc::clone(&metrics),
+                work: work.clone(),
             },
-            bodies: Bodies::new(),
+            work,
             metrics: Arc::clone(&metrics),
         };
         Ok(Webhook {
             https: Server {
                 listener: https,
-                tls: Some(Arc::new(tls::server_config(hot)?)),
+                tls: Some(Arc::new(tls::server_config(hot, clients)?)),
                 router: reviews::router(Arc::new(reviews)),
                 limits: HTTPS_LIMITS,
                 open: metrics.connections.clone(),
+                dropped: metrics.dropped_connections.clone(),
                 handshake_failures: metrics.handshake_failures.clone(),
             },
             admin: Server {
                 listener: admin,
                 tls: None,
+                dropped: metrics.dropped_connections.clone(),
                 router: admin::router(Arc::new(Admin {
                     readiness,
                     metrics,

@@ -1,7 +1,7 @@
 //! The admission server: everything around [`vertex_injector_core::admission::review`] and
 //! [`vertex_injector_core::validation::review`].
 //!
-//! The request path is `serve` (connections) → `reviews` and `body` (bytes) → `mutate` or `validate` (answer), and
+//! The request path is `serve` and `connections` → `reviews`, `body` and `work` (bytes) → `mutate` or `validate` (answer), and
 //! touches nothing but an immutable snapshot of the policies. Everything else runs beside it: `policy_watch` or `policy_dir` make the
 //! snapshots of `policies`, `certs` or `tls_files` the certificate of `tls`; `status` and `gke` tell the cluster.
 
@@ -10,6 +10,7 @@ mod args;
 mod assembly;
 mod body;
 mod certs;
+mod connections;
 mod decode;
 mod gke;
 mod kubernetes;
@@ -30,6 +31,7 @@ mod tls;
 mod tls_files;
 mod validate;
 mod webhook;
+mod work;
 
 use anyhow::{Context, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};

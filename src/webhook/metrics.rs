@@ -42,6 +42,8 @@ pub struct Metrics {
     pub certificate_reload_failures: Counter,
     /// Open HTTPS connections.
     pub connections: Gauge,
+    /// Connections that were closed, while their client owed something, to make room for others.
+    pub dropped_connections: Counter,
     /// TLS handshakes that failed or took too long.
     pub handshake_failures: Counter,
     /// Reviews that ended in a panic: a bug.
@@ -179,6 +181,11 @@ impl Metrics {
                 "Times that changed certificate files were unusable and the earlier certificate stayed",
             ),
             connections: counted(all, "open_connections", "Open HTTPS connections"),
+            dropped_connections: counted(
+                all,
+                "dropped_connections",
+                "Connections closed to make room for others while their client owed something",
+            ),
             handshake_failures: counted(all, "tls_handshake_failures", "TLS handshakes that failed or timed out"),
             panics: counted(all, "panics", "Reviews that panicked; a bug"),
             gke_conflicts: counted(

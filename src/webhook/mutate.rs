@@ -1,9 +1,11 @@
 //! `POST /mutate`: the review of a pod in, the answer out.
 
+use super::body::Content;
 use super::live_list::LiveList;
 use super::policies::Current;
 use super::refusal::{Refusal, guarded};
 use super::shown::name;
+use super::work::Work;
 use crate::metrics::Metrics;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -15,6 +17,7 @@ pub(crate) struct Admission {
     pub(crate) policies: Arc<Current>,
     /// None without a cluster.
     pub(crate) live: Option<LiveList>,
+    pub(crate) work: Work,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -23,20 +26,23 @@ impl Admission {
     ///
     /// # Errors
     /// When the body is no review.
-    pub(crate) async fn answer(&self, body: &[u8], start: Instant) -> Result<Vec<u8>, Refusal> {
-        let mut review = self.review(body, &self.policies.load())?;
+    pub(crate) async fn answer(&self, body: Content, start: Instant) -> Result<Vec<u8>, Refusal> {
+        let body = Arc::new(body);
+        let mut review = self.review(&body, self.policies.load()).await?;
         if review.stale
             && let Some(live) = &self.live
             && let Some(fresh) = live.policies(&review.namespace).await
         {
-            review = self.review(body, &fresh)?;
+            review = self.review(&body, fresh).await?;
         }
         self.show(&review, start);
         Ok(review.response)
     }
 
-    fn review(&self, body: &[u8], policies: &PolicySet) -> Result<Review, Refusal> {
-        guarded(&self.metrics, || admission::review(body, policies))
+    async fn review(&self, body: &Arc<Content>, policies: Arc<PolicySet>) -> Result<Review, Refusal> {
+        let (metrics, body, bytes) = (Arc::clone(&self.metrics), Arc::clone(body), body.len());
+        let look = move || guarded(&metrics, || admission::review(&body, &policies));
+        self.work.run(bytes, look).await?
     }
 
     /// One log event and one count per review. Names and numbers only, never a value of the pod.

@@ -23,6 +23,15 @@ impl Refusal {
             problem: problem.into(),
         }
     }
+
+    /// Of a request that we fail on.
+    pub(crate) fn ours() -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            cause: None,
+            problem: "vertex-injector failed on this object; its log names the place".to_owned(),
+        }
+    }
 }
 
 /// Answers a review. A panic is answered, too, so that the person behind it sees more than a broken connection.
@@ -32,11 +41,7 @@ pub(crate) fn guarded<T>(metrics: &Metrics, review: impl FnOnce() -> Result<T, B
         Ok(Err(BadReview(problem))) => Err(Refusal::new(StatusCode::BAD_REQUEST, BadRequest::NotAReview, problem)),
         Err(_) => {
             metrics.panics.inc();
-            Err(Refusal {
-                status: StatusCode::INTERNAL_SERVER_ERROR,
-                cause: None,
-                problem: "vertex-injector failed on this object; its log names the place".to_owned(),
-            })
+            Err(Refusal::ours())
         }
     }
 }
@@ -46,6 +51,7 @@ impl From<BodyError> for Refusal {
         let (status, cause) = match error {
             BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, BadRequest::TooLarge),
             BodyError::Incomplete => (StatusCode::BAD_REQUEST, BadRequest::Incomplete),
+            BodyError::TooSlow => (StatusCode::REQUEST_TIMEOUT, BadRequest::Timeout),
         };
         Self::new(status, cause, error.to_string())
     }

@@ -1,15 +1,20 @@
 //! The HTTPS port: which review a request is, its bytes within their bounds, and an answer in time.
 
-use super::body::Bodies;
+use super::body;
+use super::connections::Place;
 use super::mutate::Admission;
 use super::refusal::Refusal;
 use super::validate::Validation;
+use super::work::{Room, Work};
 use crate::metrics::{BadRequest, BadRequestLabels, Metrics};
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -22,7 +27,7 @@ pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Reviews {
     pub(crate) admission: Admission,
     pub(crate) validation: Validation,
-    pub(crate) bodies: Bodies,
+    pub(crate) work: Work,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -69,7 +74,7 @@ async fn path(State(reviews): State<Arc<Reviews>>) -> Response {
 impl Reviews {
     async fn respond(&self, subject: Subject, request: Request) -> Response {
         match timeout(REQUEST_TIMEOUT, self.answer(subject, request, Instant::now())).await {
-            Ok(Ok(response)) => json(StatusCode::OK, response),
+            Ok(Ok((response, room))) => json(StatusCode::OK, response, room),
             Ok(Err(refusal)) => self.refuse(&refusal),
             Err(_) => self.refuse(&Refusal::new(
                 StatusCode::REQUEST_TIMEOUT,
@@ -79,7 +84,7 @@ impl Reviews {
         }
     }
 
-    async fn answer(&self, subject: Subject, request: Request, start: Instant) -> Result<Vec<u8>, Refusal> {
+    async fn answer(&self, subject: Subject, request: Request, start: Instant) -> Result<(Vec<u8>, Room), Refusal> {
         let content_type = request.headers().get(header::CONTENT_TYPE);
         if !content_type.is_some_and(is_json) {
             return Err(Refusal::new(
@@ -88,11 +93,17 @@ impl Reviews {
                 "the content type must be application/json",
             ));
         }
-        let body = self.bodies.read(request.into_body()).await?;
-        match subject {
-            Subject::Pod => self.admission.answer(&body, start).await,
-            Subject::Policy => self.validation.answer(&body, start),
-        }
+        let place = request.extensions().get::<Arc<Place>>().cloned();
+        let body = body::read(request.into_body(), &self.work).await?;
+        // From here on the client owes us nothing.
+        let _busy = place.and_then(|place| place.work());
+        let answer = match subject {
+            Subject::Pod => self.admission.answer(body, start).await,
+            Subject::Policy => self.validation.answer(body, start).await,
+        }?;
+        // The body is gone by now, so this cannot wait for its room.
+        let room = self.work.room(answer.len()).await;
+        Ok((answer, room))
     }
 
     fn refuse(&self, refusal: &Refusal) -> Response {
@@ -108,13 +119,18 @@ impl Reviews {
             "refused a request"
         );
         let body = serde_json::json!({ "error": refusal.problem });
-        json(refusal.status, body.to_string().into_bytes())
+        json(refusal.status, body.to_string().into_bytes(), Room::default())
     }
 }
 
-fn json(status: StatusCode, body: Vec<u8>) -> Response {
+/// An answer, which keeps its room until it is written.
+fn json(status: StatusCode, body: Vec<u8>, room: Room) -> Response {
     const JSON: [(HeaderName, HeaderValue); 1] = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    (status, JSON, body).into_response()
+    let body = Full::new(Bytes::from(body)).map_frame(move |frame| {
+        let _ = &room;
+        frame
+    });
+    (status, JSON, Body::new(body)).into_response()
 }
 
 fn is_json(content_type: &HeaderValue) -> bool {

@@ -1,5 +1,6 @@
 //! Connections in, each bounded in every direction, and out again without losing a request.
 
+use super::connections::{Connections, Place};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
@@ -22,13 +23,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tracing::{debug, warn};
-use vertex_injector_net::listen::accept;
+use vertex_injector_net::listen;
 
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a client may not take what we send.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Most bytes of a request's head, and of what is read of a body at a time. Every connection may have as many.
+const MAX_HEAD: usize = 16 << 10;
 
 /// A listener and what is behind it.
 pub(crate) struct Server {
@@ -38,14 +42,18 @@ pub(crate) struct Server {
     pub(crate) router: Router,
     pub(crate) limits: Limits,
     pub(crate) open: Gauge,
+    /// Connections that had to leave.
+    pub(crate) dropped: Counter,
     pub(crate) handshake_failures: Counter,
 }
 
 /// Bounds of a server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Connections at a time; more wait in the kernel's queue.
+    /// Connections at a time.
     pub(crate) connections: usize,
+    /// How many of them may wait for one peer.
+    pub(crate) waiting_of_a_peer: usize,
     /// How long the head of a request may take. It is also hyper's keep-alive time, so it must exceed the 90 s for
     /// which a Go client keeps an idle connection: if we close first, a review can race the close and fail.
     pub(crate) idle: Duration,
@@ -71,6 +79,7 @@ impl Server {
             router,
             limits,
             open,
+            dropped,
             handshake_failures,
         } = self;
         let shared = Arc::new(Shared {
@@ -83,13 +92,25 @@ impl Server {
         });
         let connections = TaskTracker::new();
         let give_up = CancellationToken::new();
-        let accepting = accept(&listener, limits.connections, |stream, peer, place| {
-            let (shared, give_up) = (Arc::clone(&shared), give_up.clone());
-            connections.spawn(async move {
-                give_up.run_until_cancelled(shared.connection(stream, peer)).await;
-                drop(place);
-            });
-        });
+        let places = Connections::new(limits.connections, limits.waiting_of_a_peer);
+        let accepting = async {
+            loop {
+                let (stream, peer) = listen::next(&listener).await;
+                let place = places
+                    .admit(peer.ip(), || {
+                        dropped.inc();
+                    })
+                    .await;
+                let (shared, give_up) = (Arc::clone(&shared), give_up.clone());
+                connections.spawn(async move {
+                    tokio::select! {
+                        () = shared.connection(stream, peer, &place) => {}
+                        () = place.dropped() => {}
+                        () = give_up.cancelled() => {}
+                    }
+                });
+            }
+        };
         drain.closing.run_until_cancelled(accepting).await;
         drop(listener);
         connections.close();
@@ -115,13 +136,13 @@ struct Shared {
 }
 
 impl Shared {
-    async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
+    async fn connection(&self, stream: TcpStream, peer: SocketAddr, place: &Arc<Place>) {
         let _open = Open::count(&self.open);
         let Some(tls) = &self.tls else {
-            return self.http(stream, peer).await;
+            return self.http(stream, peer, place).await;
         };
         match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.http(stream, peer).await,
+            Ok(Ok(stream)) => self.http(stream, peer, place).await,
             Ok(Err(error)) => {
                 // Probes of load balancers connect and leave; that is no failure.
                 if error.kind() != io::ErrorKind::UnexpectedEof {
@@ -137,10 +158,11 @@ impl Shared {
         }
     }
 
-    async fn http(&self, stream: impl AsyncRead + AsyncWrite + Send + 'static, peer: SocketAddr) {
+    async fn http(&self, stream: impl AsyncRead + AsyncWrite + Send + 'static, peer: SocketAddr, place: &Arc<Place>) {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
-        let service = hyper::service::service_fn(|request: hyper::Request<hyper::body::Incoming>| {
+        let service = hyper::service::service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(Arc::clone(place));
             let answer = self.router.clone().oneshot(request.map(Body::new));
             let leaving = self.drain.leaving.clone();
             async move {
@@ -170,7 +192,9 @@ impl Shared {
 
 fn http(idle: Duration) -> http1::Builder {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(idle);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(idle)
+        .max_buf_size(MAX_HEAD);
     http
 }
 
@@ -220,10 +244,12 @@ mod tests {
                 .route("/panic", get(panics)),
             limits: Limits {
                 connections,
+                waiting_of_a_peer: connections,
                 idle: Duration::from_secs(1),
                 grace: Duration::from_secs(1),
             },
             open: Gauge::default(),
+            dropped: Counter::default(),
             handshake_failures: Counter::default(),
         };
         tokio::spawn(server.run(Drain::default()));
@@ -240,13 +266,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_over_the_limit_wait_for_a_place() {
-        let address = serving(1).await;
-        let idle = TcpStream::connect(address).await.unwrap();
-        let early = timeout(Duration::from_millis(300), ask(address, "/")).await;
-        assert!(early.is_err(), "served although there was no place");
-        drop(idle);
-        assert!(ask(address, "/").await.ends_with("fine"));
+    async fn a_connection_over_the_limit_takes_the_place_of_the_one_that_waited_longest() {
+        let address = serving(2).await;
+        let mut idle = Vec::new();
+        for _ in 0..10 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: ").await.unwrap();
+            idle.push(stream);
+        }
+        let answer = timeout(Duration::from_millis(500), ask(address, "/")).await;
+        assert!(answer.expect("an answer").ends_with("fine"));
+        let mut longest = idle.remove(0);
+        let read = timeout(Duration::from_millis(500), longest.read(&mut [0; 1])).await;
+        assert!(matches!(read.expect("closed"), Ok(0) | Err(_)));
     }
 
     #[tokio::test]

@@ -3,10 +3,10 @@
 use anyhow::{Context, bail};
 use arc_swap::ArcSwapOption;
 use prometheus_client::metrics::gauge::Gauge;
-use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
@@ -86,16 +86,27 @@ impl ResolvesServerCert for HotCert {
     }
 }
 
-/// TLS 1.2 and 1.3 with the certificate of the moment, HTTP/1.1 only.
+/// TLS 1.2 and 1.3 with the certificate of the moment, HTTP/1.1 only, for everybody or for clients of these authorities.
 ///
 /// # Errors
 /// When the TLS library refuses its own defaults, which is a bug.
-pub(crate) fn server_config(certificate: Arc<HotCert>) -> anyhow::Result<ServerConfig> {
-    let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
+pub(crate) fn server_config(
+    certificate: Arc<HotCert>,
+    clients: Option<Arc<RootCertStore>>,
+) -> anyhow::Result<ServerConfig> {
+    const PROBLEM: &str = "cannot set up TLS";
+    let provider = Arc::new(provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .context("cannot set up TLS")?
-        .with_no_client_auth()
-        .with_cert_resolver(certificate);
+        .context(PROBLEM)?;
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(roots) => {
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+            builder.with_client_cert_verifier(verifier.build().context(PROBLEM)?)
+        }
+    };
+    let mut config = builder.with_cert_resolver(certificate);
     config.alpn_protocols = vec![ALPN.to_vec()];
     Ok(config)
 }

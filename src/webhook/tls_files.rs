@@ -7,6 +7,9 @@ use super::ready::Part;
 use super::tls::{Certificate, HotCert};
 use anyhow::{Context, ensure};
 use prometheus_client::metrics::counter::Counter;
+use rustls::RootCertStore;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
@@ -123,6 +126,29 @@ impl Look {
         private.hash(hasher);
         Certificate::from_pem(&chain, &private, &certificate.to_string_lossy(), &key.to_string_lossy())
     }
+}
+
+/// The authorities whose clients may call.
+///
+/// # Errors
+/// When the file cannot be read, or holds no certificate of an authority.
+pub(crate) fn authorities(path: &Path) -> anyhow::Result<Arc<RootCertStore>> {
+    const FLAG: &str = "cannot use the file of --client-ca-file";
+    let name = path.display();
+    let content = read(path).context(FLAG)?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&content) {
+        let added = certificate.map(|certificate| roots.add(certificate));
+        ensure!(
+            matches!(added, Ok(Ok(()))),
+            "{FLAG}: {name} is not a PEM file of certificate authorities"
+        );
+    }
+    ensure!(
+        !roots.is_empty(),
+        "{FLAG}: {name} holds no certificate: expected a PEM block `BEGIN CERTIFICATE`"
+    );
+    Ok(Arc::new(roots))
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

@@ -1,7 +1,9 @@
 //! `POST /validate`: the review of a policy in, everything that is wrong with it out.
 
+use super::body::Content;
 use super::refusal::{Refusal, guarded};
 use super::shown::name;
+use super::work::Work;
 use crate::metrics::Metrics;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -13,6 +15,7 @@ use vertex_injector_core::validation::{self, PolicyReview};
 pub(crate) struct Validation {
     pub(crate) operator: Arc<Operator>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) work: Work,
 }
 
 impl Validation {
@@ -20,8 +23,11 @@ impl Validation {
     ///
     /// # Errors
     /// When the body is no review.
-    pub(crate) fn answer(&self, body: &[u8], start: Instant) -> Result<Vec<u8>, Refusal> {
-        let review = guarded(&self.metrics, || validation::review(body, &self.operator))?;
+    pub(crate) async fn answer(&self, body: Content, start: Instant) -> Result<Vec<u8>, Refusal> {
+        let (metrics, operator) = (Arc::clone(&self.metrics), Arc::clone(&self.operator));
+        let bytes = body.len();
+        let look = move || guarded(&metrics, || validation::review(&body, &operator));
+        let review = self.work.run(bytes, look).await??;
         self.show(&review, start);
         Ok(review.response)
     }

@@ -20,7 +20,7 @@ const MAX_ANNOTATIONS: usize = 256 << 10;
 ///
 /// # Errors
 /// Says so, as the end of a sentence about the whole.
-pub(super) fn check_entries(json: &[u8]) -> Result<(), String> {
+pub(crate) fn check_entries(json: &[u8]) -> Result<(), String> {
     let (mut entries, mut quoted, mut escaped) = (0_usize, false, false);
     for byte in json {
         if escaped {

@@ -12,6 +12,8 @@ const MAX_EXPANSION: usize = 256 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Environment<'p> {
     entries: Vec<Entry<'p>>,
+    /// Positions of the entries that count.
+    latest: HashMap<Cow<'p, str>, usize>,
 }
 
 #[derive(Debug)]
@@ -89,12 +91,12 @@ impl<'p> Environment<'p> {
             latest.insert(name.clone(), entries.len());
             entries.push(Entry { name, given, known });
         }
-        Self { entries }
+        Self { entries, latest }
     }
 
     /// Position of the entry that counts.
     pub(super) fn position(&self, name: &str) -> Option<usize> {
-        self.entries.iter().rposition(|entry| entry.name == name)
+        self.latest.get(name).copied()
     }
 
     /// Positions of all entries of a name, ascending.

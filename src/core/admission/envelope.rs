@@ -75,6 +75,9 @@ pub(crate) struct Audit<'d> {
 const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
 
+/// Longest `uid`; Kubernetes' are UUIDs.
+const MAX_UID: usize = 253;
+
 /// Reads the request of a review.
 ///
 /// # Errors
@@ -95,6 +98,12 @@ pub(crate) fn read(body: &[u8]) -> Result<Request<'_>, BadReview> {
         .ok_or_else(|| BadReview("the AdmissionReview has no request".to_owned()))?;
     if request.uid.is_empty() {
         return Err(BadReview("the AdmissionReview's request has no uid".to_owned()));
+    }
+    // The answer repeats it.
+    if request.uid.len() > MAX_UID {
+        return Err(BadReview(format!(
+            "the uid of the AdmissionReview's request has more than {MAX_UID} characters"
+        )));
     }
     Ok(request)
 }

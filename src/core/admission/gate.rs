@@ -12,6 +12,9 @@ use crate::names;
 use crate::path::is_within;
 use crate::policy::{Access, Google};
 
+/// Most sources of variables in one sentence.
+const MAX_SOURCES: usize = 8;
+
 /// Why both are left out.
 pub(super) struct Shut {
     /// The code.
@@ -172,11 +175,16 @@ fn note_hidden_sources(target: &ContainerDraft<'_>, conflicts: &Conflicts, broke
         let of_kind = |kind, name: &str| format!("{kind} {name}");
         sources.extend(source.config_map_ref.as_ref().map(|it| of_kind("ConfigMap", &it.name)));
         sources.extend(source.secret_ref.as_ref().map(|it| of_kind("Secret", &it.name)));
+        if sources.len() > MAX_SOURCES {
+            break;
+        }
     }
     if sources.is_empty() {
         return;
     }
-    let (name, sources) = (target.name(), sources.join(", "));
+    let more = if sources.len() > MAX_SOURCES { ", …" } else { "" };
+    sources.truncate(MAX_SOURCES);
+    let (name, sources) = (target.name(), sources.join(", ") + more);
     if brokered && conflicts.values == OnValue::Deny {
         let problem = format!(
             "container {name:?} takes variables from {sources} with envFrom, which may hold {CREDENTIALS} or another way past the broker; conflicts.values is Deny, so list the variables one by one"

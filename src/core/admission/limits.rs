@@ -10,6 +10,9 @@ use crate::clients::{MODEL_REGION_PREFIX, Setting};
 use crate::contract::proxy::{Rules, shown};
 use crate::policy::Vertex;
 
+/// Longest name of a model that any pattern is held against.
+const MAX_MODEL: usize = 253;
+
 /// Denies what a chosen container keeps of its own and the proxy does not let through.
 pub(super) fn check(target: &ContainerDraft<'_>, vertex: &Vertex, rules: &Rules, on_value: OnValue, notes: &mut Notes) {
     let container = target.name();
@@ -80,7 +83,8 @@ impl Judged {
             Self::Model => {
                 // `opus` and its like are aliases, which other settings resolve; `[1m]` asks for a longer context.
                 let model = value.strip_suffix("[1m]").unwrap_or(value);
-                !model.contains('-') || rules.models.iter().any(|glob| glob.matches(model))
+                !model.contains('-')
+                    || (model.len() <= MAX_MODEL && rules.models.iter().any(|glob| glob.matches(model)))
             }
         }
     }

@@ -76,13 +76,20 @@ fn broker_of(kind: &Kind) -> Option<&Broker> {
     }
 }
 
+/// Most bytes of the environments of all containers of an OpenShell pod.
+const MAX_OPENSHELL: usize = 256 << 10;
+
 /// Points the environment of each chosen container at OpenShell's JSON.
 fn enter_open_shell(draft: &mut Draft<'_>) {
+    let mut room = MAX_OPENSHELL;
     for target in &mut draft.containers {
         let name = target.name();
         let position = target.environment.position(OPENSHELL_USER_ENVIRONMENT);
         let entry = position.and_then(|i| target.chosen.container.env.as_ref()?.get(i));
-        let literal = entry.and_then(|env| env.value.as_deref());
+        let literal = entry
+            .and_then(|env| env.value.as_deref())
+            .filter(|text| text.len() <= room);
+        room -= literal.map_or(0, str::len);
         let object = literal.and_then(|text| serde_json::from_str::<serde_json::Map<String, Value>>(text).ok());
         match (position, object) {
             (Some(position), Some(object)) if object.values().all(Value::is_string) => {
@@ -90,7 +97,8 @@ fn enter_open_shell(draft: &mut Draft<'_>) {
                 target.json = Some((position, object));
             }
             _ => draft.notes.deny(Some(name), OPENSHELL_USER_ENVIRONMENT, format!(
-                "container {name:?} has no {OPENSHELL_USER_ENVIRONMENT} with a literal JSON object of strings, the only environment that processes in an OpenShell sandbox see; set openShell: Skip"
+                "container {name:?} has no {OPENSHELL_USER_ENVIRONMENT} with a literal JSON object of strings (of all containers at most {} KiB), the only environment that processes in an OpenShell sandbox see; set openShell: Skip",
+                MAX_OPENSHELL >> 10
             )),
         }
     }

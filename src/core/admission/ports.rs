@@ -156,9 +156,17 @@ impl Free<'_, '_> {
     }
 
     fn take(&mut self, wish: Option<Port>, first: u16) -> u16 {
-        let is_free = |port: &u16| !self.taken.contains(port);
         let port = wish.map(Port::number);
-        let port = port.unwrap_or_else(|| (first..=u16::MAX).find(is_free).unwrap_or(first));
+        // The first gap among those that are taken.
+        let gap = || { (first..=u16::MAX).zip(self.taken.range(first..)) }.find(|(port, taken)| port != *taken);
+        let behind = || {
+            self.taken
+                .range(first..)
+                .count()
+                .try_into()
+                .map_or(u16::MAX, |taken: u16| first.saturating_add(taken))
+        };
+        let port = port.unwrap_or_else(|| gap().map_or_else(behind, |(port, _)| port));
         self.taken.insert(port);
         port
     }

@@ -4,6 +4,7 @@ use super::draft::{ContainerDraft, Notes};
 use super::env::{Given, Known};
 use super::finding::Class;
 use crate::policy::render;
+use std::collections::BTreeSet;
 
 /// Variables that name a proxy.
 const PROXIES: [&str; 6] = [
@@ -17,6 +18,9 @@ const PROXIES: [&str; 6] = [
 
 /// Variables that name what goes past it. Clients differ in which they read, and the lower-case one hides the other.
 const EXCEPTIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
+/// Longest text of exceptions (Linux' `MAX_ARG_STRLEN`).
+const MAX_EXCEPTIONS: usize = 128 << 10;
 
 /// The hosts of our endpoints.
 const LOOPBACK: [&str; 2] = ["127.0.0.1", "localhost"];
@@ -58,17 +62,32 @@ pub(super) fn for_sidecar(target: &ContainerDraft<'_>) -> Vec<(String, String)> 
     for name in own {
         let ours = target.previous_within(name);
         let seen = text(name).unwrap_or_default();
-        let mut hosts: Vec<&str> = seen.split(',').filter(|host| !ours.contains(host.trim())).collect();
-        hosts.retain(|host| !host.trim().is_empty());
-        let everything = hosts.iter().any(|host| host.trim() == "*");
-        for host in LOOPBACK {
-            if !everything && !hosts.iter().any(|other| other.trim() == host) {
-                hosts.push(host);
-            }
-        }
-        env.push((name.to_owned(), hosts.join(",")));
+        let hosts = || others(&seen, &ours);
+        let missing = |host: &&str| !hosts().any(|other| matches!(other.trim(), "*") || other.trim() == *host);
+        env.push((
+            name.to_owned(),
+            joined(hosts().chain(LOOPBACK.into_iter().filter(missing))),
+        ));
     }
     env
+}
+
+/// The exceptions in a text that are not ours.
+fn others<'t>(text: &'t str, ours: &BTreeSet<String>) -> impl Iterator<Item = &'t str> {
+    let all = text.split(',').filter(|host| !host.trim().is_empty());
+    all.filter(|host| !ours.contains(host.trim()))
+}
+
+/// One text of all, without a list of them: whoever wrote the pod chose how many there are.
+fn joined<'t>(hosts: impl Iterator<Item = &'t str>) -> String {
+    let mut text = String::new();
+    for host in hosts {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(host);
+    }
+    text
 }
 
 /// Whether exceptions are the container's own, be it that we have extended them.
@@ -90,7 +109,14 @@ fn extend(target: &mut ContainerDraft<'_>, name: &'static str, needed: bool, not
         }
         return;
     };
-    let own: Vec<&str> = text.split(',').filter(|host| !ours.contains(host.trim())).collect();
+    if text.len() > MAX_EXCEPTIONS {
+        let (container, kib) = (target.name(), MAX_EXCEPTIONS >> 10);
+        let problem = format!(
+            "{name} of container {container:?} has more than {kib} KiB, with which no process starts; shorten it"
+        );
+        notes.deny(Some(container), name, problem);
+        return;
+    }
     // What references resolve to counts too.
     let seen = match target.environment.known(name) {
         Some(Known::Text(seen)) => seen.to_string(),
@@ -107,13 +133,7 @@ fn extend(target: &mut ContainerDraft<'_>, name: &'static str, needed: bool, not
     if missing.is_empty() && ours.is_empty() {
         return;
     }
-    let all: Vec<&str> = own
-        .iter()
-        .copied()
-        .filter(|host| !host.trim().is_empty())
-        .chain(missing.iter().copied())
-        .collect();
-    let entry = render::literal(name, &all.join(","));
+    let entry = render::literal(name, &joined(others(text, &ours).chain(missing.iter().copied())));
     if missing.is_empty() {
         target.restore_env(name, entry, notes);
     } else {

@@ -54,7 +54,7 @@ fn register(target: &mut ContainerDraft<'_>, endpoints: &[(String, String)], not
     let mut urls = match &found {
         None => Map::new(),
         Some(text) => strings(text).ok_or_else(|| {
-            let text = format!("{MCP_URLS} of container {name:?} is not a JSON object of strings, so nothing can be added to it; correct or remove it");
+            let text = format!("{MCP_URLS} of container {name:?} is not a JSON object of strings (of at most 32 KiB), so nothing can be added to it; correct or remove it");
             problem(MCP_URLS, text)
         })?,
     };
@@ -91,7 +91,7 @@ fn register(target: &mut ContainerDraft<'_>, endpoints: &[(String, String)], not
     if let Some(text) = literal(CREDENTIAL_IDS)? {
         let bound = strings(&text).ok_or_else(|| {
             let text =
-                format!("{CREDENTIAL_IDS} of container {name:?} is not a JSON object of strings; correct or remove it");
+                format!("{CREDENTIAL_IDS} of container {name:?} is not a JSON object of strings (of at most 32 KiB); correct or remove it");
             problem(CREDENTIAL_IDS, text)
         })?;
         let rest: Vec<&str> = bound
@@ -113,8 +113,14 @@ fn register(target: &mut ContainerDraft<'_>, endpoints: &[(String, String)], not
     Ok(())
 }
 
+/// Longest text that is read as an object.
+const MAX_OBJECT: usize = 32 << 10;
+
 /// A JSON object of strings.
 pub(super) fn strings(text: &str) -> Option<Map<String, Value>> {
+    if text.len() > MAX_OBJECT {
+        return None;
+    }
     match serde_json::from_str(text) {
         Ok(Value::Object(object)) if object.values().all(Value::is_string) => Some(object),
         _ => None,

@@ -22,6 +22,9 @@ const EXCHANGE: [(&str, &[&str]); 4] = [
     ("AMBIENT_CP_TOKEN_PUBLIC_KEY", &["AMBIENT_CP_TOKEN_PUBLIC_KEY"]),
 ];
 
+/// Most bytes of all that one sidecar takes over. Each has its own copy.
+const MAX_TEXT: usize = 64 << 10;
+
 /// Entries for the sidecar's container.
 #[derive(Default)]
 pub(super) struct TakenOver {
@@ -49,6 +52,16 @@ pub(super) fn take_over(agent: &ContainerDraft<'_>, sidecar: &Sidecar, notes: &m
         if !is_own(&name) {
             taken.env.push(render::literal(&name, &escaped(&value)));
         }
+    }
+    let texts = taken.env.iter().filter_map(|entry| entry.get("value")?.as_str());
+    if texts.map(str::len).sum::<usize>() > MAX_TEXT {
+        let (container, kib) = (agent.name(), MAX_TEXT >> 10);
+        let problem = format!(
+            "sidecar {:?} would take over more than {kib} KiB of variables from container {container:?} (proxies, certificates, its session); shorten them",
+            sidecar.name
+        );
+        notes.deny(Some(container), "env", problem);
+        return TakenOver::default();
     }
     taken
 }
@@ -109,7 +122,7 @@ fn exchange(
         Some(None) => deny(
             CREDENTIAL_IDS,
             format!(
-                "{CREDENTIAL_IDS} of container {container:?} is not a JSON object of strings; correct or remove it"
+                "{CREDENTIAL_IDS} of container {container:?} is not a JSON object of strings (of at most 32 KiB); correct or remove it"
             ),
         ),
         None => missing.push(CREDENTIAL_IDS.to_owned()),
