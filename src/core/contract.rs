@@ -12,6 +12,9 @@ pub mod probe;
 pub mod proxy;
 pub mod setting;
 
+/// The variable with files of certificates (PEM), separated by commas, that broker and wrapper trust beside the system's.
+pub const CA_FILES: &str = "VERTEX_INJECTOR_CA_FILES";
+
 /// The verb that copies the program into a directory.
 pub const COPY: &str = "copy";
 

@@ -77,10 +77,14 @@ pub const MCP_CONFIGURATION: &str = "vertex-injector.dev/mcp-configuration";
 /// The volume with the MCP configuration.
 pub const MCP_VOLUME: &str = "vertex-injector-mcp";
 
-/// The volume with the CA certificates that the operator gives the broker.
+/// Where files of certificates are mounted that a sidecar takes over from the pod, each in a directory named after the variable
+/// that names it.
+pub const POD_TRUST_DIRECTORY: &str = "/run/vertex-injector/trust";
+
+/// The volume with the CA certificates that the operator gives our containers.
 pub const TRUST_VOLUME: &str = "vertex-injector-trust";
 
-/// Where [`TRUST_VOLUME`] is mounted in the broker.
+/// Where [`TRUST_VOLUME`] is mounted.
 pub const TRUST_DIRECTORY: &str = "/etc/vertex-injector/trust";
 
 /// File name of the certificates in [`TRUST_VOLUME`].

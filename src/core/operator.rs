@@ -44,7 +44,7 @@ pub struct Broker {
     /// in the pods' namespaces.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub image_pull_secrets: Vec<String>,
-    /// Certificates that the broker trusts in place of the image's, for endpoints behind a private CA.
+    /// Certificates that broker and credential sidecars trust beside those of their images, for endpoints behind a private CA.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_config_map: Option<CaConfigMap>,
     /// The HTTP proxy by which it reaches Google, where nothing else leads out of the cluster.

@@ -11,6 +11,7 @@ mod broker;
 mod env;
 mod errors;
 mod google;
+mod guarded;
 mod identity;
 mod paths;
 mod pieces;
@@ -153,6 +154,7 @@ fn parts(
     let mcp_config = mcp_config(spec, &mut mounts, errors);
     let kinds = agents::compile(spec, means, env, &mounts, errors);
     check_open_shell(spec, errors);
+    guarded::check(spec, errors);
     if let Ok(sidecars) = &sidecars {
         let warnings = sidecars.servers.iter().flat_map(Sidecar::warnings);
         notes.extend(warnings.map(|warning| format!("{warning}; the policy allows it with isolation: BestEffort")));

@@ -1,4 +1,4 @@
-//! The way out of networks that let programs out by an HTTP proxy only.
+//! The way out: by an HTTP proxy where networks let programs out by one only, and to whom certificates of a private CA are shown.
 
 use anyhow::Context;
 use futures::future::{BoxFuture, TryFutureExt};
@@ -8,10 +8,12 @@ use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioIo;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::{Context as Task, Poll};
 use tokio::net::TcpStream;
 use tower::Service;
+use vertex_injector_core::contract::CA_FILES;
 use vertex_injector_core::host::{Host, proxy_address};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -21,7 +23,10 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Only TLS goes by the proxy (CONNECT, RFC 9110 section 9.3.6), which learns a host and a port and no more. Loopback is never reached
 /// by it.
 #[derive(Clone, Default)]
-pub struct Egress(Option<Arc<Proxy>>);
+pub struct Egress {
+    proxy: Option<Arc<Proxy>>,
+    ca_files: Vec<PathBuf>,
+}
 
 struct Proxy {
     matcher: Matcher,
@@ -38,7 +43,7 @@ impl Egress {
         Self::of(|name| std::env::var(name).ok())
     }
 
-    /// Reads `HTTPS_PROXY` and `NO_PROXY`, or the same in lower case. Entries of the latter are domains, which stand for their
+    /// Reads [`CA_FILES`], and `HTTPS_PROXY` and `NO_PROXY`, or the same in lower case. Entries of the latter are domains, which stand for their
     /// subdomains, too, addresses, networks, or `*`.
     ///
     /// # Errors
@@ -49,8 +54,11 @@ impl Egress {
                 .or_else(|| variable(lower))
                 .filter(|value| !value.is_empty())
         };
+        let ca_files = variable(CA_FILES).unwrap_or_default();
+        let ca_files = ca_files.split(',').filter(|file| !file.is_empty()).map(PathBuf::from);
+        let ca_files = ca_files.collect();
         let Some(url) = either("HTTPS_PROXY", "https_proxy") else {
-            return Ok(Self::default());
+            return Ok(Self { proxy: None, ca_files });
         };
         let address = proxy_address(&url).context(
             "HTTPS_PROXY has to be http://HOST:PORT, with USER:PASSWORD@ before the host if the proxy wants them; TLS to a proxy, and SOCKS, are not spoken",
@@ -58,12 +66,18 @@ impl Egress {
         let excepted = either("NO_PROXY", "no_proxy").unwrap_or_default();
         let address = address.to_string();
         let matcher = Matcher::builder().https(url).no(excepted).build();
-        Ok(Self(Some(Arc::new(Proxy { matcher, address }))))
+        let proxy = Some(Arc::new(Proxy { matcher, address }));
+        Ok(Self { proxy, ca_files })
     }
 
     /// The proxy as `HOST:PORT`, for the log.
     pub fn proxy(&self) -> Option<&str> {
-        self.0.as_deref().map(|proxy| proxy.address.as_str())
+        self.proxy.as_deref().map(|proxy| proxy.address.as_str())
+    }
+
+    /// Files of certificates that are trusted beside the system's.
+    pub fn ca_files(&self) -> &[PathBuf] {
+        &self.ca_files
     }
 
     /// What makes the connections.
@@ -99,7 +113,11 @@ impl Service<Uri> for Route {
 
     fn call(&mut self, to: Uri) -> Self::Future {
         let is_loopback = |host: &str| host.parse().is_ok_and(|host: Host| host.is_loopback());
-        let proxy = self.egress.0.as_deref().filter(|_| !to.host().is_some_and(is_loopback));
+        let proxy = self
+            .egress
+            .proxy
+            .as_deref()
+            .filter(|_| !to.host().is_some_and(is_loopback));
         let Some(proxy) = proxy.and_then(|proxy| proxy.matcher.intercept(&to)) else {
             return Box::pin(self.http.call(to).map_err(Into::into));
         };

@@ -2,6 +2,7 @@
 
 use super::egress::{Egress, Route};
 use crate::secret::Secret;
+use crate::trust::Trust;
 use aws_lc_rs::rand;
 use futures::future::BoxFuture;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
@@ -42,7 +43,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long a connection is kept for the next call of the same exchange.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// The transport to Google: TLS with the system's certificates, or those of `SSL_CERT_FILE`, on the way that `egress` gives.
+/// The transport to Google: TLS with the system's certificates and those that `egress` adds, on the way that it gives.
 ///
 /// # Errors
 /// When there are no trusted certificates at all.
@@ -51,7 +52,7 @@ pub fn google(egress: &Egress) -> std::io::Result<Patient<HttpsConnector<Route>>
     http.enforce_http(false);
     Ok(Patient(
         HttpsConnectorBuilder::new()
-            .with_native_roots()?
+            .with_tls_config(Trust::of(egress.ca_files())?.config()?)
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(egress.route(http)),
@@ -68,7 +69,7 @@ pub fn https1(egress: &Egress) -> std::io::Result<Patient<HttpsConnector<Route>>
     http.enforce_http(false);
     Ok(Patient(
         HttpsConnectorBuilder::new()
-            .with_native_roots()?
+            .with_tls_config(Trust::of(egress.ca_files())?.config()?)
             .https_only()
             .enable_http1()
             .wrap_connector(egress.route(http)),

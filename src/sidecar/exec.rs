@@ -1,7 +1,7 @@
 //! The credential wrapper: `vertex-injector exec` holds a sidecar's credential and runs its server.
 //!
 //! [`source`] fetches a credential, [`refresh`] keeps it fresh and publishes its [`fields`]. [`supervise`] runs the [`child`] with
-//! what [`mapping`] gives it of them, and [`signals`] tells it of everything else that happens. [`control`] shows how all this
+//! what [`mapping`] gives it of them and [`trust`] of certificates, and [`signals`] tells it of everything else that happens. [`control`] shows how all this
 //! goes, to [`probe`] for one. [`git`] uses the credential for the agent's git. [`args`] makes it all from flags.
 //!
 //! What it cannot do: all containers of a pod share its loopback, so the agent can use the server, though it cannot see the
@@ -18,6 +18,7 @@ pub mod refresh;
 pub mod signals;
 pub mod source;
 pub mod supervise;
+pub mod trust;
 
 use crate::flags::Told;
 use anyhow::Context;
@@ -76,7 +77,9 @@ async fn serve(args: Args) -> anyhow::Result<u8> {
     let signals = signals::listen().context("cannot handle signals")?;
     telemetry::init(logging.log_format, &logging.log)?;
     // All of the configuration, before anything else happens.
-    let launch = Launch::of(&command, &told.source, std::env::vars_os())?;
+    let mut launch = Launch::of(&command, &told.source, std::env::vars_os())?;
+    let egress = Egress::from_env()?;
+    trust::extend(&mut launch, &egress)?;
     let mapping = Mapping {
         variables: told.variables,
         files: told.files,
@@ -116,7 +119,7 @@ async fn serve(args: Args) -> anyhow::Result<u8> {
     let (needs, login) = (mapping.clone(), git.clone());
     let proxy = match git {
         Some(git) => Some(
-            git::Proxy::new(git, credential.clone(), asking, &Egress::from_env()?)
+            git::Proxy::new(git, credential.clone(), asking, &egress)
                 .context("cannot find the system's trusted certificates")?,
         ),
         None => None,
@@ -188,6 +191,6 @@ async fn proxy_git(listener: Option<TcpListener>, proxy: Option<git::Proxy>) {
 fn provider(source: &Source) -> Option<&str> {
     match source {
         Source::Ambient(ambient) => Some(ambient.provider()),
-        Source::File(_) | Source::Http(_) => None,
+        Source::File(_) | Source::Http(_) | Source::Environment => None,
     }
 }

@@ -34,6 +34,16 @@ pub struct Args {
     #[arg(long, env = "VERTEX_INJECTOR_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 
+    /// Our own ServiceAccount token: beside apiServerAudiences, no policy may project a token for its audiences. Without such a
+    /// file, as outside of a cluster, there are none
+    #[arg(
+        long,
+        env = "VERTEX_INJECTOR_SERVICE_ACCOUNT_TOKEN_FILE",
+        value_name = "FILE",
+        default_value = super::audiences::TOKEN
+    )]
+    pub service_account_token_file: PathBuf,
+
     /// Take policies and namespaces from the YAML and JSON files of this directory instead of from the cluster;
     /// changed files are read again within a second or two, and while one is broken the last good policies stay
     #[arg(long, env = "VERTEX_INJECTOR_POLICY_DIR", value_name = "DIR")]

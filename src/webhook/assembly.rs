@@ -2,6 +2,7 @@
 
 use super::admin::{self, Admin};
 use super::args::Args;
+use super::audiences;
 use super::certs::{Keeper, Places};
 use super::gke::Reconciler;
 use super::kubernetes::Cluster;
@@ -94,13 +95,16 @@ impl Assembly {
     /// # Errors
     /// At the first thing that cannot be used.
     async fn read(args: Args) -> anyhow::Result<Self> {
-        let operator = match &args.config {
+        let mut operator = match &args.config {
             Some(path) => manifest::operator(path).map_err(|errors| {
                 let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
                 anyhow!("cannot use the file of --config: {}", errors.join("\n"))
             })?,
             None => Operator::default(),
         };
+        operator
+            .api_server_audiences
+            .extend(audiences::own(&args.service_account_token_file)?);
         let operator = Arc::new(operator);
         let kubeconfig = args.kubeconfig.as_deref();
         let mut namespace = args.namespace.clone();

@@ -8,6 +8,7 @@
 mod admin;
 mod args;
 mod assembly;
+mod audiences;
 mod body;
 mod certs;
 mod connections;

@@ -169,7 +169,7 @@ fn every_variable_of_the_broker_is_one_that_it_reads() {
             .container(BROKER)
             .literals()
             .into_iter()
-            .partition(|(name, _)| ["SSL_CERT_FILE", "HTTPS_PROXY", "NO_PROXY"].contains(name));
+            .partition(|(name, _)| ["VERTEX_INJECTOR_CA_FILES", "HTTPS_PROXY", "NO_PROXY"].contains(name));
         let given = |setting: Setting| {
             let own = told.iter().filter(|(name, _)| Some(*name) == setting.variable);
             own.map(|(_, value)| (*value).to_owned()).collect()
@@ -195,7 +195,7 @@ fn the_operators_image_secrets_certificates_and_proxy_reach_the_broker_and_nobod
         injected.pod()["spec"]["imagePullSecrets"],
         json!([{"name": "registry"}])
     );
-    let file = broker.env("SSL_CERT_FILE");
+    let file = broker.env("VERTEX_INJECTOR_CA_FILES");
     let expected = Provided::Key {
         kind: "ConfigMap",
         name: "acme-trust".to_owned(),
@@ -206,7 +206,7 @@ fn the_operators_image_secrets_certificates_and_proxy_reach_the_broker_and_nobod
     assert_eq!(broker.env("NO_PROXY"), ".example.com,10.0.0.0/8");
     injected
         .container("agent-runtime")
-        .lacks(&["SSL_CERT_FILE", "HTTPS_PROXY"]);
+        .lacks(&["VERTEX_INJECTOR_CA_FILES", "SSL_CERT_FILE", "HTTPS_PROXY"]);
     assert!(
         admission
             .decision

@@ -137,7 +137,11 @@ fn source(hosts: &[Listed]) -> BoxedStrategy<Source> {
         })
         .collect::<Result<_, _>>()
         .expect("listed");
-    let others = prop_oneof![path().prop_map(Source::File), Just(Source::Ambient)];
+    let others = prop_oneof![
+        path().prop_map(Source::File),
+        Just(Source::Ambient),
+        Just(Source::Environment)
+    ];
     if urls.is_empty() {
         return others.boxed();
     }

@@ -15,3 +15,4 @@ mod mcp;
 mod process;
 mod program;
 mod signals;
+mod trust;

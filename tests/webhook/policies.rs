@@ -2,7 +2,9 @@
 
 use crate::client::agent_review;
 use crate::log::Log;
-use crate::server::{POLICY, Running, eventually};
+use crate::server::{Files, POLICY, Running, eventually};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 const FAILURES: &str = "vertex_injector_policy_reload_failures_total";
 
@@ -81,4 +83,47 @@ async fn a_policy_that_does_not_work_denies_its_pods_with_the_field() {
 /// Whether pods get what the policy with this text says.
 async fn serves(webhook: &Running, text: &str) -> bool {
     webhook.client().review(&agent_review()).await.patch().contains(text)
+}
+
+/// The policy with a token of this audience.
+fn with_token(audience: &str) -> String {
+    let token = format!("  tokens: [{{name: t, audience: '{audience}', mountPath: /t}}]\n---");
+    POLICY.replacen("---", &token, 1)
+}
+
+#[tokio::test]
+async fn no_policy_projects_a_token_for_an_audience_of_our_own_token() {
+    for claim in [
+        r#""https://issuer.example/c""#,
+        r#"["other", "https://issuer.example/c"]"#,
+    ] {
+        let files = Files::new();
+        let payload = BASE64_URL_SAFE_NO_PAD.encode(format!(r#"{{"aud": {claim}}}"#));
+        files.write("token", &format!("e30.{payload}.c2lnbmF0dXJl"));
+        files.write("policies/policy.yaml", &with_token("https://issuer.example/c"));
+        let token = files.path("token").into_os_string().into_string().unwrap();
+        let webhook = Running::with(files, &["--service-account-token-file", &token]).await;
+        let answer = webhook.client().review(&agent_review()).await;
+        assert!(
+            answer.body.contains("is an audience of the API server"),
+            "{}",
+            answer.body
+        );
+    }
+    let files = Files::new();
+    files.write("policies/policy.yaml", &with_token("https://issuer.example/c"));
+    let webhook = Running::with(files, &[]).await;
+    assert!(webhook.client().review(&agent_review()).await.patch().contains("first"));
+}
+
+#[tokio::test]
+async fn a_token_of_our_own_that_says_nothing_of_audiences_is_told_and_never_quoted() {
+    for text in ["s3cr3t", "e30.e30.s3cr3t", "e30.czNjcjN0.s3cr3t"] {
+        let files = Files::new();
+        files.write("token", text);
+        let token = files.path("token").into_os_string().into_string().unwrap();
+        let error = files.refused(&["--service-account-token-file", &token]).await;
+        assert!(error.contains(&token) && error.contains("aud"), "{error}");
+        assert!(!error.contains("s3cr3t"), "{error}");
+    }
 }

@@ -11,7 +11,7 @@ use super::guarded::Guarded;
 use super::ports::Ports;
 use super::recognise::OPENSHELL_USER_ENVIRONMENT;
 use super::resulting::Resulting;
-use super::sidecar::{self, Choice};
+use super::sidecar::{self, Choice, Trusted};
 use super::{isolation, proxies, settings};
 use crate::api::{Isolation, OnValue};
 use crate::policy::{Access, Broker, Compiled, Kind, Piece, Variable, Volumes, render};
@@ -31,8 +31,9 @@ pub(super) fn plan_policy(draft: &mut Draft<'_>, policy: &Compiled, kind: &Kind,
         &policy.sidecars,
         &choice.served,
     );
+    let trusted = Trusted::of(draft, policy.sidecars.trust.as_ref(), kind);
     // Before everything else of ours.
-    if choice.served.iter().any(|sidecar| sidecar.wrapper().is_some()) {
+    if { ports.sidecars.iter() }.any(|placed| trusted.runs(placed.sidecar, placed.port)) {
         sidecar::plan_program(draft, &policy.sidecars.program);
     }
     let brokered = identity::plan_identity(draft, policy, kind, ports.broker.as_ref());
@@ -47,7 +48,7 @@ pub(super) fn plan_policy(draft: &mut Draft<'_>, policy: &Compiled, kind: &Kind,
     if !policy.volumes.own.is_empty() || !policy.volumes.mounts.is_empty() {
         draft.unit("volumes", "", |draft| plan_volumes(draft, &policy.volumes));
     }
-    let any_sidecar = sidecar::plan_sidecars(draft, policy, choice, &ports.sidecars);
+    let any_sidecar = sidecar::plan_sidecars(draft, policy, choice, &ports.sidecars, &trusted);
     for target in &mut draft.containers {
         proxies::except_loopback(target, brokered || any_sidecar, &mut draft.notes);
     }

@@ -257,6 +257,9 @@ pub(super) struct Volume<'a> {
     /// `projected`.
     #[serde(borrow, default)]
     pub(super) projected: Option<Projected<'a>>,
+    /// `downwardAPI`.
+    #[serde(default, rename = "downwardAPI")]
+    pub(super) downward_api: Option<Present>,
     /// `hostPath`.
     #[serde(default)]
     pub(super) host_path: Option<Present>,
@@ -411,6 +414,13 @@ impl<'a> Pod<'a> {
             (_, Some(prefix)) => format!("{}*", prefix.0),
             _ => String::new(),
         }
+    }
+}
+
+impl Volume<'_> {
+    /// Whether only the kubelet writes it: it mounts volumes of these kinds read-only, whatever a mount says.
+    pub(super) fn is_the_kubelets(&self) -> bool {
+        self.config_map.is_some() || self.secret.is_some() || self.projected.is_some() || self.downward_api.is_some()
     }
 }
 

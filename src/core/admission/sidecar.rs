@@ -1,6 +1,6 @@
 //! Credential sidecars: native sidecars under rules that keep the pod's own behaviour as it was.
 //!
-//! [`choice`] is which of a policy's a pod gets. [`container`] renders one, with what [`session`] takes over from the agent. The agent learns of them through [`registry`], [`mcp`] and [`git`].
+//! [`choice`] is which of a policy's a pod gets. [`container`] renders one, with what [`session`] and [`trust`] take over from the agent. The agent learns of them through [`registry`], [`mcp`] and [`git`].
 
 mod choice;
 mod container;
@@ -8,9 +8,11 @@ mod git;
 mod mcp;
 mod registry;
 mod session;
+mod trust;
 
 pub(super) use choice::Choice;
 pub(super) use container::plan_program;
+pub(super) use trust::Trusted;
 
 use super::draft::{Draft, Notes};
 use super::finding::Finding;
@@ -24,12 +26,18 @@ pub(super) fn plan_sidecars(
     policy: &Compiled,
     choice: Choice<'_>,
     placed: &[PlacedSidecar<'_>],
+    trusted: &Trusted,
 ) -> bool {
     for (sidecar, reason, detail) in choice.left_out {
         draft.notes.skip(&unit(sidecar), reason, detail);
     }
     for placed in placed {
         draft.notes.problems.extend(placed.conflicts.iter().cloned());
+    }
+    let hides = placed.iter().any(|placed| placed.sidecar.credential.is_some());
+    if let Some(trust) = policy.sidecars.trust.as_ref().filter(|_| hides) {
+        draft.notes.need([trust.needed.clone()]);
+        draft.add_volume(names::TRUST_VOLUME, &trust.volume);
     }
     for placed in placed {
         let sidecar = placed.sidecar;
@@ -39,7 +47,9 @@ pub(super) fn plan_sidecars(
             sidecar.name,
             placed.port
         );
-        draft.unit(&unit(sidecar), detail, |draft| container::plan_sidecar(draft, placed));
+        draft.unit(&unit(sidecar), detail, |draft| {
+            container::plan_sidecar(draft, placed, trusted)
+        });
         let exposed = sidecar.warnings().into_iter();
         let exposed = exposed.map(|text| Finding::exposure(None, &unit(sidecar), text).admitted());
         draft.notes.warnings.extend(exposed);

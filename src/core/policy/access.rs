@@ -2,7 +2,7 @@
 
 use super::broker::{self, Broker};
 use super::errors::{Checked, Errors, all, parsed};
-use super::identity::{CredentialFile, Identity, audiences};
+use super::identity::{CredentialFile, Identity};
 use super::paths::MountPath;
 use super::proxy;
 use super::vertex::Vertex;
@@ -190,36 +190,6 @@ fn check_broker_mode(spec: &PolicySpec, errors: &mut Errors) {
                 "spec.isolation",
                 "gkeWorkloadIdentity with a broker needs BestEffort: the node's metadata server gives the identity to every container of the pod",
             );
-        }
-        check_other_tokens(spec, errors);
-    }
-}
-
-/// A policy that hands the identity's token to the agent by another field would make its own broker pointless.
-fn check_other_tokens(spec: &PolicySpec, errors: &mut Errors) {
-    let identity = spec.identity.as_ref();
-    let Some(federation) = identity.and_then(|identity| identity.workload_identity_federation.as_ref()) else {
-        return;
-    };
-    let audiences = audiences(&federation.provider, federation.audience.as_deref());
-    let mut check = |audience: &String, field: String| {
-        if audiences.contains(audience) {
-            errors.add(
-                field,
-                format!("{audience:?} is the identity's audience: such a token is what the broker keeps from the agent; use another, or isolation: BestEffort"),
-            );
-        }
-    };
-    for (i, token) in spec.tokens.iter().enumerate() {
-        check(&token.audience, format!("spec.tokens[{i}].audience"));
-    }
-    for (i, volume) in spec.volumes.iter().enumerate() {
-        let sources = volume.projected.iter().flat_map(|projected| &projected.sources);
-        for (j, source) in sources.enumerate() {
-            if let Some(token) = &source.service_account_token {
-                let field = format!("spec.volumes[{i}].projected.sources[{j}].serviceAccountToken.audience");
-                check(&token.audience, field);
-            }
         }
     }
 }

@@ -6,7 +6,7 @@ use super::render::{Needed, literal};
 use super::resources;
 use super::text::Port;
 use crate::api::{self, Access, PolicySpec, Resources};
-use crate::contract::broker as told;
+use crate::contract::{CA_FILES, broker as told};
 use crate::names;
 use crate::operator::{self, CaConfigMap, Operator};
 use crate::quantity;
@@ -33,7 +33,7 @@ pub struct Broker {
     pub container: Container,
 }
 
-/// Certificates that a broker trusts in place of its image's.
+/// The operator's certificates, which our containers trust beside those of their images.
 #[derive(Debug)]
 pub struct Trust {
     /// The volume, without its name.
@@ -92,7 +92,12 @@ impl Broker {
 }
 
 impl Trust {
-    fn of(CaConfigMap { name, key }: &CaConfigMap) -> Self {
+    /// Its file in a container.
+    pub fn file() -> String {
+        format!("{}/{}", names::TRUST_DIRECTORY, names::TRUST_FILE)
+    }
+
+    pub(super) fn of(CaConfigMap { name, key }: &CaConfigMap) -> Self {
         let items = json!([{"key": key, "path": names::TRUST_FILE}]);
         Self {
             volume: json!({"configMap": {"name": name, "defaultMode": 0o444, "items": items}}),
@@ -156,8 +161,7 @@ fn memory(container: &Container) -> Option<u64> {
 fn way_out(operator: &operator::Broker) -> Vec<Value> {
     let mut env = Vec::new();
     if operator.ca_config_map.is_some() {
-        let file = format!("{}/{}", names::TRUST_DIRECTORY, names::TRUST_FILE);
-        env.push(literal("SSL_CERT_FILE", &file));
+        env.push(literal(CA_FILES, &Trust::file()));
     }
     if let Some(proxy) = &operator.https_proxy {
         env.push(literal("HTTPS_PROXY", proxy.url()));

@@ -116,12 +116,17 @@ pub(super) fn compile(spec: &PolicySpec, operator: &Operator, errors: &mut Error
 
 /// Audiences of tokens that a provider takes: the policy's, and the provider's own name in both spellings.
 pub(super) fn audiences(provider: &str, audience: Option<&str>) -> Vec<String> {
-    let own = Audience::of_provider(provider).as_str().to_owned();
+    let own = own_audience(provider);
     vec![
         audience.map_or_else(|| own.clone(), str::to_owned),
         own,
         format!("//iam.googleapis.com/{provider}"),
     ]
+}
+
+/// The audience of a provider that names none.
+fn own_audience(provider: &str) -> String {
+    format!("https://iam.googleapis.com/{provider}")
 }
 
 impl Identity {
@@ -204,7 +209,7 @@ impl Federation {
         }
         let audience = match audience {
             Some(audience) => Audience::parse(audience, &format!("{FIELD}.audience"), operator, errors),
-            None => Ok(Audience::of_provider(provider)),
+            None => Audience::parse(&own_audience(provider), &format!("{FIELD}.provider"), operator, errors),
         };
         let api::Endpoints { sts, iam_credentials } = endpoints.clone().unwrap_or_default();
         let mut root = |url: Option<String>, service, name: &str, default: &str| match url {

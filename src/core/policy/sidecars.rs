@@ -5,6 +5,7 @@ mod filled;
 mod git;
 mod image;
 
+use super::broker::Trust;
 use super::env::{self, Names, Variable};
 use super::errors::{Checked, Errors, all};
 use super::resources;
@@ -28,6 +29,8 @@ pub struct Sidecars {
     pub servers: Vec<Sidecar>,
     /// Where our program comes from, for those that it starts.
     pub program: Program,
+    /// The operator's certificates.
+    pub trust: Option<Trust>,
 }
 
 /// The image with our program.
@@ -178,9 +181,11 @@ pub(super) fn compile(spec: &PolicySpec, operator: &Operator, errors: &mut Error
         image,
         image_pull_policy,
         image_pull_secrets,
+        ca_config_map,
         ..
     } = &operator.broker;
     Ok(Sidecars {
+        trust: ca_config_map.as_ref().map(Trust::of),
         servers: servers?,
         program: Program {
             image: image.clone(),

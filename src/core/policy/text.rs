@@ -5,6 +5,9 @@ use crate::operator::Operator;
 use crate::reserved;
 use std::fmt;
 
+/// What the issuers of GKE's clusters begin with, which are the audiences of their API servers.
+const GKE: &str = "https://container.googleapis.com/v1/projects/";
+
 /// The name of a ConfigMap, Secret, claim or ServiceAccount: a DNS subdomain (RFC 1123).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ObjectName(String);
@@ -40,7 +43,7 @@ impl Audience {
     pub(super) fn parse(text: &str, field: &str, operator: &Operator, errors: &mut Errors) -> Checked<Self> {
         let plain = text.trim_end_matches('/');
         let mut refused = operator.api_server_audiences.iter();
-        if refused.any(|api| api.trim_end_matches('/') == plain) {
+        if refused.any(|api| api.trim_end_matches('/') == plain) || plain.starts_with(GKE) {
             return Err(errors.add(
                 field,
                 format!(
@@ -49,11 +52,6 @@ impl Audience {
             ));
         }
         Ok(Self(text.to_owned()))
-    }
-
-    /// The audience of a provider that names none.
-    pub(super) fn of_provider(provider: &str) -> Self {
-        Self(format!("https://iam.googleapis.com/{provider}"))
     }
 
     /// The audience.

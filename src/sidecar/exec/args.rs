@@ -29,6 +29,8 @@ use vertex_injector_net::telemetry::Logging;
 /// exit code 2. SIGTERM ends COMMAND and then itself, with exit code 0.
 ///
 /// What is fetched over https, and git's hosts, are reached by the HTTP proxy that HTTPS_PROXY names, but for the hosts in NO_PROXY.
+/// Certificates are the system's, or those in SSL_CERT_FILE, and those in the files that VERTEX_INJECTOR_CA_FILES lists, separated
+/// by commas. Where it lists some, COMMAND finds a bundle of all of them by SSL_CERT_FILE and its like.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// All that it is told.
@@ -52,8 +54,9 @@ impl Contract for Exec {
                 "SOURCE",
                 "Where the credential comes from: file:PATH (a file, JSON or one token; or a directory with a file for each field, \
                  such as a mounted Secret), https://URL (asked with the token of --token-file; answers a JSON object of fields, \
-                 with expires_in or expires_at), or ambient (the token exchange of the Ambient Code platform, described by \
-                 SESSION_ID, AMBIENT_API_URL, AMBIENT_CP_TOKEN_URL, AMBIENT_CP_TOKEN_PUBLIC_KEY and CREDENTIAL_IDS)",
+                 with expires_in or expires_at), ambient (the token exchange of the Ambient Code platform, described by \
+                 SESSION_ID, AMBIENT_API_URL, AMBIENT_CP_TOKEN_URL, AMBIENT_CP_TOKEN_PUBLIC_KEY and CREDENTIAL_IDS), or environment \
+                 (COMMAND has it in its environment already; nothing is fetched)",
             ),
             one(
                 TOKEN_FILE,

@@ -91,7 +91,10 @@ fn a_credential_that_lacks_what_git_needs_ends_it_and_is_named() {
     std::fs::write(&credential, r#"{"kubeconfig":"canary"}"#).expect("a credential");
     let arguments = arguments(&credential, &forge, &["acme/app:fetch"]);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let ended = run(&arguments, &[("SSL_CERT_FILE", forge.ca().to_str().expect("a path"))]);
+    let ended = run(
+        &arguments,
+        &[("VERTEX_INJECTOR_CA_FILES", forge.ca().to_str().expect("a path"))],
+    );
     let said = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(2), "{said}");
     let words = "--git-port: the credential has no field token or password or apiToken; its fields are: kubeconfig";

@@ -44,7 +44,7 @@ impl Sidecar {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let trusted = forge.ca().to_str().expect("a path");
         Self {
-            wrapper: Wrapper::start(&arguments, &[("SSL_CERT_FILE", trusted)]),
+            wrapper: Wrapper::start(&arguments, &[("VERTEX_INJECTOR_CA_FILES", trusted)]),
             credential,
         }
     }

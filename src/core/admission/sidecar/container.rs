@@ -1,7 +1,9 @@
 //! The container of one sidecar, and of the program that some need.
 
 use super::session;
+use super::trust::Trusted;
 use crate::admission::draft::Draft;
+use crate::admission::finding::{Class, Finding};
 use crate::admission::injected_container::{Defaults, InjectedContainer};
 use crate::admission::ports::PlacedSidecar;
 use crate::allowed::Listed;
@@ -54,7 +56,7 @@ pub(in crate::admission) fn plan_program(draft: &mut Draft<'_>, program: &Progra
 }
 
 /// Plans a sidecar's container with its volumes.
-pub(super) fn plan_sidecar(draft: &mut Draft<'_>, placed: &PlacedSidecar<'_>) {
+pub(super) fn plan_sidecar(draft: &mut Draft<'_>, placed: &PlacedSidecar<'_>, trusted: &Trusted) {
     let sidecar: &Sidecar = placed.sidecar;
     let name = format!("{}{}", names::PIECE_PREFIX, sidecar.name);
     let temporary = volume_name("tmp", sidecar);
@@ -69,9 +71,25 @@ pub(super) fn plan_sidecar(draft: &mut Draft<'_>, placed: &PlacedSidecar<'_>) {
         let taken_over = agent.map(|agent| session::take_over(agent, sidecar, &mut draft.notes));
         let taken_over = taken_over.unwrap_or_default();
         variables.extend(taken_over.env);
-        mounts.extend(taken_over.mounts);
+        mounts.extend(trusted.mounts());
+        let ours = trusted.runs(sidecar, placed.port);
+        variables.extend(if ours {
+            trusted.for_our_program()
+        } else {
+            trusted.for_a_server_alone()
+        });
         match (credential, placed.control) {
-            (Credential::Kubelet { env, .. }, _) => variables.extend(env.iter().cloned()),
+            (Credential::Kubelet { env, .. }, _) => {
+                variables.extend(env.iter().cloned());
+                if ours {
+                    mounts.push(render::read_only_mount(names::PROGRAM_VOLUME, names::PROGRAM_DIRECTORY));
+                    command = { run(Exec::environment_alone().arguments()).into_iter() }
+                        .chain(command)
+                        .collect();
+                } else if !trusted.is_empty() {
+                    draft.notes.warnings.push(half_trusting(sidecar));
+                }
+            }
             (Credential::Wrapped(_), None) => {}
             (Credential::Wrapped(wrapper), Some(control)) => {
                 plan_wrapper(draft, sidecar, wrapper, &mut mounts);
@@ -115,6 +133,15 @@ fn plan_wrapper(draft: &mut Draft<'_>, sidecar: &Sidecar, wrapper: &Wrapper, mou
         mounts.push(json!({"name": files, "mountPath": directory}));
     }
     mounts.push(render::read_only_mount(names::PROGRAM_VOLUME, names::PROGRAM_DIRECTORY));
+}
+
+/// Without its command our program cannot run a server, and no variable but Node's adds to what is trusted.
+fn half_trusting(sidecar: &Sidecar) -> Finding {
+    let name = &sidecar.name;
+    let text = format!(
+        "sidecar {name:?} runs its image's own command, so of the certificates that the pod or the operator adds only Node's programs learn; name its command, and all do"
+    );
+    Finding::new(Class::LeftOut, None, &format!("sidecars[{name}].command"), text)
 }
 
 fn volume_name(kind: &str, sidecar: &Sidecar) -> String {

@@ -1,4 +1,4 @@
-//! What a credential sidecar takes over from the agent: how to reach the world (proxies, certificates), and for Ambient's
+//! What a credential sidecar takes over from the agent: how to reach the world (proxies), and for Ambient's
 //! exchange who this session is. An incomplete set is denied, because a sidecar without it could only fail.
 
 use super::registry::{CREDENTIAL_IDS, strings};
@@ -7,12 +7,8 @@ use crate::admission::env::Known;
 use crate::admission::proxies;
 use crate::allowed::{Listed, PlainHttp};
 use crate::host::Url;
-use crate::path::is_within;
 use crate::policy::{Sidecar, Source, render};
 use serde_json::{Value, json};
-
-/// Files of certificates that a process trusts.
-const TRUST: [&str; 3] = ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"];
 
 /// Variables of the exchange and those of the agent that hold their values, the first that is there.
 const EXCHANGE: [(&str, &[&str]); 4] = [
@@ -29,7 +25,6 @@ const MAX_TEXT: usize = 64 << 10;
 #[derive(Default)]
 pub(super) struct TakenOver {
     pub(super) env: Vec<Value>,
-    pub(super) mounts: Vec<Value>,
     /// Hosts that may have a token, `HOST:PORT`.
     pub(super) hosts: Vec<Listed>,
 }
@@ -45,9 +40,6 @@ pub(super) fn take_over(agent: &ContainerDraft<'_>, sidecar: &Sidecar, notes: &m
         }
     }
     let is_own = |name: &str| sidecar.env.iter().any(|own| own.name == name);
-    for name in TRUST.into_iter().filter(|name| !is_own(name)) {
-        certificates(agent, name, &mut taken);
-    }
     for (name, value) in proxies::for_sidecar(agent) {
         if !is_own(&name) {
             taken.env.push(render::literal(&name, &escaped(&value)));
@@ -138,34 +130,12 @@ fn exchange(
     }
 }
 
-/// A file of certificates with the mount that it is in; one of the agent's image is not in the sidecar's.
-fn certificates(agent: &ContainerDraft<'_>, name: &str, taken: &mut TakenOver) {
-    let Some(Known::Text(file)) = agent.environment.known(name) else {
-        return;
-    };
-    let mounts = agent.chosen.container.volume_mounts.iter().flatten();
-    let Some(mount) = mounts
-        .filter(|mount| mount.sub_path_expr.is_none() && is_within(file, &mount.mount_path))
-        .max_by_key(|mount| mount.mount_path.len())
-    else {
-        return;
-    };
-    let mut entry = json!({"name": &*mount.name, "mountPath": &*mount.mount_path, "readOnly": true});
-    if let (Some(sub_path), Some(entry)) = (&mount.sub_path, entry.as_object_mut()) {
-        entry.insert("subPath".into(), sub_path.to_string().into());
-    }
-    if !taken.mounts.contains(&entry) {
-        taken.mounts.push(entry);
-    }
-    taken.env.push(render::literal(name, &escaped(file)));
-}
-
 /// `HOST:PORT`, whatever the URL leaves out.
 fn host_of(url: &Url) -> String {
     format!("{}:{}", url.host(), url.port())
 }
 
 /// A literal that the kubelet does not expand: the references in it are resolved already.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('$', "$$")
 }
