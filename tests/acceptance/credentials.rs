@@ -26,7 +26,7 @@ fn world(spec: &str) -> World {
     serving("agent", spec)
 }
 
-fn of_sidecars(sidecars: &str) -> World {
+pub fn of_sidecars(sidecars: &str) -> World {
     world(&format!("  sidecars: {sidecars}"))
 }
 
@@ -252,7 +252,7 @@ fn what_the_policy_says_wins_over_the_preset() {
 }
 
 #[test]
-fn proxies_and_certificates_are_the_agents_with_the_mount_that_they_are_in() {
+fn proxies_and_certificates_are_the_agents_and_replace_nothing() {
     let spec = format!("  sidecars: [{{preset: github, {HTTP}}}, {{preset: jira, {HTTP}, mcpKey: jira2}}]");
     let mut runner = example("ambient-cp-runner");
     runner["spec"]["containers"][0]["env"].as_array_mut().unwrap().extend([
@@ -267,8 +267,9 @@ fn proxies_and_certificates_are_the_agents_with_the_mount_that_they_are_in() {
         let sidecar = pod.container(name);
         assert_eq!(sidecar.env("HTTPS_PROXY"), "http://proxy:3128");
         assert_eq!(sidecar.env("NO_PROXY"), ".svc,127.0.0.1,localhost");
-        let file = "/etc/pki/ca-trust/extracted/pem/service-ca.crt";
-        assert_eq!(sidecar.env("SSL_CERT_FILE"), file);
+        sidecar.lacks(&["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"]);
+        let file = "/run/vertex-injector/trust/SSL_CERT_FILE/service-ca.crt";
+        assert_eq!(sidecar.env("VERTEX_INJECTOR_CA_FILES"), file);
         let mount = sidecar.mount(file);
         assert_eq!(
             (&mount["name"], &mount["readOnly"], &mount["subPath"]),

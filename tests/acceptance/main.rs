@@ -23,3 +23,4 @@ mod pieces;
 mod selection;
 mod settings;
 mod sidecars;
+mod trust;

@@ -1,6 +1,6 @@
 //! Certificates of a private CA are trusted beside the system's, by the wrapper and by the server that it runs.
 
-use super::process::{Directory, run};
+use super::process::{Directory, program};
 use rcgen::generate_simple_self_signed;
 
 /// Writes where it is to find certificates, and what is there.
@@ -29,7 +29,18 @@ fn served(directory: &Directory, system: &str, files: &[String]) -> (String, Str
         ("TMPDIR", &directory.path("")),
         ("OUT", &out),
     ];
-    let ended = run(&["--source", "environment", "--", "sh", "-c", SERVER], &env);
+    let mut wrapper = program();
+    wrapper.args(["exec", "--source", "environment", "--", "sh", "-c", SERVER]);
+    // This machine may have some.
+    for name in [
+        "CURL_CA_BUNDLE",
+        "GIT_SSL_CAINFO",
+        "NODE_EXTRA_CA_CERTS",
+        "SSL_CERT_DIR",
+    ] {
+        wrapper.env_remove(name);
+    }
+    let ended = wrapper.envs(env).output().expect("it runs");
     assert_eq!(
         ended.status.code(),
         Some(0),

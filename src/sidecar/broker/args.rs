@@ -32,7 +32,7 @@ use vertex_injector_net::telemetry::Logging;
 /// ends because of that. SIGTERM ends it at once with exit code 0.
 ///
 /// Where Google is reached by an HTTP proxy only, HTTPS_PROXY=http://HOST:PORT names it, and NO_PROXY the hosts that are reached
-/// without it. Certificates are the system's, or those in SSL_CERT_FILE.
+/// without it. Certificates are the system's, or those in SSL_CERT_FILE, and those in the files that VERTEX_INJECTOR_CA_FILES lists.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// All that it is told.

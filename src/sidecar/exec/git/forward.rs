@@ -37,7 +37,7 @@ const REQUEST: [HeaderName; 3] = [ACCEPT_ENCODING, ACCEPT_LANGUAGE, USER_AGENT];
 pub struct Hosts(Client<Patient<HttpsConnector<Route>>, Body>);
 
 impl Hosts {
-    /// A client that trusts the system's certificates, or those of `SSL_CERT_FILE`.
+    /// A client that trusts the system's certificates, and those that `egress` adds.
     ///
     /// # Errors
     /// When there are none.

@@ -1,0 +1,83 @@
+//! Whose certificates credential sidecars trust: those of their images, the operator's, and the agent's where nothing in the pod
+//! writes them. They add to each other. What is not taken over is among the attacks of `tests/attack`.
+
+use crate::credentials::{of_sidecars, wrapped};
+use serde_json::{Value, json};
+use support::{Provided, World, agent_with};
+
+/// An agent that trusts a private CA.
+fn trusting() -> Value {
+    let mut pod = agent_with(
+        "[{name: SSL_CERT_FILE, value: /trust/ca.pem}, {name: NODE_EXTRA_CA_CERTS, value: /trust/more/ca.pem}]",
+    );
+    let container = &mut pod["spec"]["containers"][0];
+    container["volumeMounts"] = json!([{"name": "trust", "mountPath": "/trust", "subPath": "of"}]);
+    pod["spec"]["volumes"] = json!([{"name": "trust", "projected": {"sources": [{"configMap": {"name": "ca"}}]}}]);
+    pod
+}
+
+const FROM_SECRET: &str = "credential: {secret: {secretName: s}}";
+
+#[test]
+fn a_server_whose_credential_the_kubelet_brings_is_run_by_our_program_where_it_has_to_trust_more() {
+    let spec = format!("[{{preset: github, {FROM_SECRET}}}]");
+    let plain = of_sidecars(&spec).admit(&agent_with("[]"));
+    let github = plain.injected().container("vertex-injector-github").value();
+    assert_eq!(github["command"][0], "mcp-proxy");
+    let admission = of_sidecars(&spec).admit(&trusting());
+    let (flags, command) = wrapped(&admission, "vertex-injector-github");
+    assert_eq!(flags, ["--source", "environment", "--on-refresh", "none"]);
+    assert_eq!(command[0], "mcp-proxy");
+    let pod = admission.injected();
+    let github = pod.container("vertex-injector-github");
+    assert_eq!(
+        github.env("VERTEX_INJECTOR_CA_FILES"),
+        "/run/vertex-injector/trust/SSL_CERT_FILE/ca.pem,/run/vertex-injector/trust/NODE_EXTRA_CA_CERTS/ca.pem"
+    );
+    let mount = github.mount("/run/vertex-injector/trust/NODE_EXTRA_CA_CERTS/ca.pem");
+    assert_eq!(mount["subPath"], "of/more/ca.pem");
+    assert_eq!(
+        github.entry("GITHUB_PERSONAL_ACCESS_TOKEN")["valueFrom"]["secretKeyRef"]["name"],
+        "s"
+    );
+}
+
+#[test]
+fn an_image_that_runs_its_own_command_learns_of_more_certificates_by_nodes_variable_and_says_so() {
+    let spec = format!(
+        "[{{name: tool, image: 'ghcr.io/acme/tool:1', port: 9000, {FROM_SECRET}, credentialEnv: [{{name: T, field: t}}]}}]"
+    );
+    let admission = of_sidecars(&spec).admit(&trusting());
+    let tool = admission.injected().container("vertex-injector-tool");
+    assert_eq!(
+        tool.env("NODE_EXTRA_CA_CERTS"),
+        "/run/vertex-injector/trust/NODE_EXTRA_CA_CERTS/ca.pem"
+    );
+    tool.lacks(&["SSL_CERT_FILE", "VERTEX_INJECTOR_CA_FILES"]);
+    let warnings = admission.decision.warnings.join("\n");
+    assert!(
+        warnings.contains("sidecar \"tool\" runs its image's own command"),
+        "{warnings}"
+    );
+}
+
+#[test]
+fn the_operators_certificates_are_every_credential_sidecars() {
+    let operator = "{sidecarImages: ['*'], presetImages: {github: 'g:1'}, broker: {image: 'i:1', caConfigMap: {name: acme, key: ca.pem}}}";
+    let spec = format!("  agents: [{{podSelector: {{}}}}]\n  sidecars: [{{preset: github, {FROM_SECRET}}}]");
+    let admission = World::serving_under(operator, &spec).admit(&agent_with("[]"));
+    let github = admission.injected().container("vertex-injector-github");
+    let expected = Provided::Key {
+        kind: "ConfigMap",
+        name: "acme".to_owned(),
+        key: "ca.pem".to_owned(),
+    };
+    assert_eq!(github.file(github.env("VERTEX_INJECTOR_CA_FILES")), (expected, 0o444));
+    assert!(
+        admission
+            .decision
+            .needs
+            .iter()
+            .any(|need| need.kind == "ConfigMap" && need.name == "acme")
+    );
+}
