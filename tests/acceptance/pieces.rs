@@ -451,7 +451,7 @@ fn a_stale_or_forged_sidecar_is_replaced_by_our_rendering() {
     is_restored(|pod| sidecar(pod)["terminationMessagePath"] = "/tmp/x".into());
     is_restored(|pod| sidecar(pod)["securityContext"]["seLinuxOptions"] = json!({"type": "spc_t"}));
     is_restored(|pod| {
-        sidecar(pod)["resizePolicy"] = json!([{"resourceName": "cpu", "restartPolicy": "RestartContainer"}])
+        sidecar(pod)["resizePolicy"] = json!([{"resourceName": "cpu", "restartPolicy": "RestartContainer"}]);
     });
     is_restored(|pod| sidecar(pod)["unknown"] = json!({"of": "tomorrow"}));
 }

@@ -57,11 +57,12 @@ pub(super) fn plan_policy(draft: &mut Draft<'_>, policy: &Compiled, kind: &Kind,
     let problems = isolation::foreign_mounts(resulting);
     let broker = broker.filter(|_| brokered);
     let mut guarded = Guarded::default();
-    broker.into_iter().for_each(|broker| guarded.add_broker(broker));
-    ports
-        .sidecars
-        .iter()
-        .for_each(|placed| guarded.add_sidecar(placed.sidecar));
+    if let Some(broker) = broker {
+        guarded.add_broker(broker);
+    }
+    for placed in &ports.sidecars {
+        guarded.add_sidecar(placed.sidecar);
+    }
     let exposures = isolation::exposures(resulting, broker, &guarded);
     draft.notes.problems.append(problems);
     match policy.isolation {

@@ -48,7 +48,7 @@ pub(super) fn plan_sidecars(
             placed.port
         );
         draft.unit(&unit(sidecar), detail, |draft| {
-            container::plan_sidecar(draft, placed, trusted)
+            container::plan_sidecar(draft, placed, trusted);
         });
         let exposed = sidecar.warnings().into_iter();
         let exposed = exposed.map(|text| Finding::exposure(None, &unit(sidecar), text).admitted());

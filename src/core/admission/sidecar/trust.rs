@@ -4,7 +4,7 @@
 use super::session::escaped;
 use crate::admission::draft::{ContainerDraft, Draft};
 use crate::admission::env::Known;
-use crate::admission::pod::Mount;
+use crate::admission::pod::{Mount, Volume};
 use crate::admission::select::List;
 use crate::contract::CA_FILES;
 use crate::names;
@@ -92,10 +92,8 @@ impl Trusted {
         let Some((mount, sub_path)) = innermost.and_then(|mount| Some((mount, sub_path(file, mount)?))) else {
             return;
         };
-        let kept = draft
-            .volumes
-            .get(&mount.name)
-            .is_some_and(|volume| volume.is_the_kubelets());
+        let volume = draft.volumes.get(&mount.name);
+        let kept = volume.is_some_and(Volume::is_the_kubelets);
         let base = file.rsplit('/').next().unwrap_or_default();
         if !kept || mount.name.starts_with(names::PIECE_PREFIX) || file.contains(',') {
             return;
