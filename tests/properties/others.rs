@@ -67,14 +67,10 @@ pub fn add(pod: &mut Value, tape: &mut Tape<'_>, chosen: &[String]) {
             container["terminationMessagePolicy"] = "File".into();
         }
         if tape.chance(50) {
-            push(
-                container,
-                "env",
-                json!({"name": "HTTPS_PROXY", "value": "http://proxy:3128"}),
-            );
+            container["imagePullPolicy"] = "Always".into();
         }
         if tape.chance(50) {
-            push(container, "volumeMounts", json!({"name": "mesh", "mountPath": "/mesh"}));
+            container["securityContext"]["capabilities"]["drop"] = json!(["ALL", "KILL", "MKNOD"]);
         }
     }
     for container in items(pod, "/spec/containers").filter(|container| chosen.iter().any(|own| own == name(container)))

@@ -140,6 +140,8 @@ fn where_a_sidecars_credential_may_come_from() {
         only(github(http("https://tokens.example.com.evil.com/x"))),
         only(github(http("http://tokens.example.com/x"))),
         only(github(http("http://tokens.agents.svc/x"))),
+        only(github(http("http://tokens.agents.svc:8080/x"))),
+        json!({"isolation": "BestEffort", "sidecars": [github(http("http://tokens.example.com/x"))]}),
         only(github(
             json!({"credential": {"http": {"url": "https://tokens.example.com/x", "audience": "api"}}}),
         )),
@@ -158,7 +160,7 @@ fn where_a_sidecars_credential_may_come_from() {
         only(github(json!({}))),
         only(github(http("https://tokens.example.com/x"))),
         only(github(http("https://tokens.example.com:443/x"))),
-        only(github(http("http://tokens.agents.svc:8080/x"))),
+        json!({"isolation": "BestEffort", "sidecars": [github(http("http://tokens.agents.svc:8080/x"))]}),
         only(github(git)),
         json!({"isolation": "BestEffort", "sidecars": [github(json!({"credential": {"ambientExchange": {}}}))]}),
         json!({"mcpConfig": {"mountPath": "/etc/mcp"}, "sidecars": [github(json!({})), github(json!({"name": "other", "mcpKey": "other"}))]}),
