@@ -37,6 +37,10 @@ docs: ## Write the reference below docs/reference from the code
 bench: ## Measure one admission review, the webhook with up to 100,000 policies, and the Vertex proxy against direct calls (builds a release)
 	hack/bench/run
 
+.PHONY: fuzz
+fuzz: ## Compare what is read and written with what others make of it, a million generated inputs for each oracle (needs go)
+	cargo run --locked --profile fuzz --package vertex-injector-fuzz -- all 1000000
+
 .PHONY: image
 image: ## Build the container image (buildah, no registry) as an OCI archive below target/
 	hack/image/build release

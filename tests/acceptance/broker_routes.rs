@@ -39,6 +39,22 @@ fn a_port_that_the_policy_names_is_not_moved_and_the_denial_names_both() {
 }
 
 #[test]
+fn a_pod_that_was_copied_from_a_running_one_without_its_annotations_keeps_the_route_to_its_broker() {
+    let policies = world(PROXY);
+    let first = policies.admit(&pod("{containers: [{name: agent, image: a}]}"));
+    let mut copy = first.after.clone();
+    copy["metadata"] = serde_json::json!({"name": "copy"});
+    let again = policies.admit(&copy);
+    let agent = again.injected().container("agent");
+    assert_eq!(agent.env("ANTHROPIC_VERTEX_BASE_URL"), "http://127.0.0.1:8471/v1");
+    // One that leads elsewhere goes, as ever.
+    let other = policies.admit(&pod(
+        "{containers: [{name: agent, image: a, env: [{name: VERTEXAI_API_BASE, value: 'http://127.0.0.1:8471/v2'}]}]}",
+    ));
+    other.injected().container("agent").lacks(&["VERTEXAI_API_BASE"]);
+}
+
+#[test]
 fn the_pods_own_routes_and_credentials_never_stay() {
     let admission = Case::named("broker-routes-of-the-pod-go").admit();
     let agent = admission.injected().container("agent");

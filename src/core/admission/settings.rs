@@ -226,7 +226,7 @@ fn references_to(
 }
 
 /// Whether a variable of the pod already says what the policy says.
-fn agrees(target: &ContainerDraft<'_>, variable: &Variable, value: &str) -> bool {
+pub(super) fn agrees(target: &ContainerDraft<'_>, variable: &Variable, value: &str) -> bool {
     match target.environment.known(variable.name) {
         Some(Known::Text(text)) => match variable.form {
             Form::On(_) => variable.says_on(text),

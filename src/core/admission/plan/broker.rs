@@ -6,6 +6,7 @@ use crate::admission::env::Known;
 use crate::admission::finding::Class;
 use crate::admission::injected_container::{Defaults, InjectedContainer};
 use crate::admission::ports::PlacedBroker;
+use crate::admission::settings;
 use crate::api::OnValue;
 use crate::clients::{
     CREDENTIAL_SOURCES, CREDENTIALS, DETECTION, METADATA_ADDRESSES, METADATA_FENCES, ROUTES, Setting,
@@ -83,10 +84,20 @@ pub(super) fn plan_broker(
     }
 }
 
-/// Removes variables that would lead the agent's clients past the broker, except those that are planned by now.
-pub(super) fn forbid_other_routes(target: &mut ContainerDraft<'_>, on_value: OnValue, notes: &mut Notes) {
-    let endpoints = Setting::Endpoint.variables().map(|variable| variable.name);
-    for name in endpoints.chain(ROUTES.iter().copied()) {
+/// Removes variables that would lead the agent's clients past the broker: not those that are planned by now, nor those of the pod
+/// that lead to its `proxy` anyway, as in a pod that was copied from one that is running.
+pub(super) fn forbid_other_routes(
+    target: &mut ContainerDraft<'_>,
+    proxy: Option<&str>,
+    on_value: OnValue,
+    notes: &mut Notes,
+) {
+    let endpoints = Setting::Endpoint.variables();
+    let endpoints: Vec<_> = endpoints
+        .filter(|variable| !proxy.is_some_and(|proxy| settings::agrees(target, variable, proxy)))
+        .map(|variable| variable.name)
+        .collect();
+    for name in endpoints.into_iter().chain(ROUTES.iter().copied()) {
         forbid(target, name, on_value, notes);
     }
 }

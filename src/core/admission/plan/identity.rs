@@ -94,7 +94,7 @@ fn plan_vertex(
             }
             settings::plan_settings(target, vertex, route, on_value, notes);
             if route.imposed {
-                broker::forbid_other_routes(target, on_value, notes);
+                broker::forbid_other_routes(target, route.proxy.as_deref(), on_value, notes);
             }
             if vertex.clients.iter().any(|client| client.traits().read_only_home) {
                 plan_home(target, access, kind, on_value, notes);
