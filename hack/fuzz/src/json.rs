@@ -136,7 +136,7 @@ fn string(rng: &mut Rng) -> String {
 fn same(ours: Ours<'_>, theirs: &Theirs) -> bool {
     match (ours, theirs) {
         (Ours::Null, Theirs::Null) | (Ours::Other, Theirs::Bool(_) | Theirs::Number(_)) => true,
-        (Ours::Text(ours), Theirs::String(theirs)) => ours == theirs,
+        (Ours::Text(ours), Theirs::String(theirs)) => ours.read() == theirs.as_str(),
         (Ours::List(ours), Theirs::Array(theirs)) => {
             let ours: Vec<_> = ours.into_iter().collect();
             ours.len() == theirs.len() && ours.into_iter().zip(theirs).all(|(ours, theirs)| same(ours, theirs))
