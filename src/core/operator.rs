@@ -4,6 +4,7 @@ use crate::allowed::Listed;
 use crate::api::{Preset, Selector};
 use crate::contract::proxy::FieldName;
 use crate::host::{HostPort, Url};
+use crate::names;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -11,6 +12,9 @@ use std::collections::BTreeMap;
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Operator {
+    /// The namespaces that opted in: of others the API server sends us no pods. None: nobody has said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace_selector: Option<Selector>,
     /// What marks a pod as an agent in the webhook configuration. A policy whose selector implies none of these is
     /// never asked about: the API server does not send us its pods.
     pub agent_selectors: Vec<AgentSelector>,
@@ -29,6 +33,32 @@ pub struct Operator {
     pub api_server_audiences: Vec<String>,
     /// The broker's container, as far as it is not the policy's.
     pub broker: Broker,
+}
+
+impl Operator {
+    /// Why the API server sends us no pods of a namespace with these labels, if so.
+    pub fn not_opted_in(&self, namespace: &str, labels: &BTreeMap<String, String>) -> Option<String> {
+        let selector = self.namespace_selector.as_ref()?;
+        let label = |key: &str| match key {
+            names::NAMESPACE_NAME => Some(namespace),
+            _ => labels.get(key).map(String::as_str),
+        };
+        if selector.matches(label) {
+            return None;
+        }
+        let by_label = selector
+            .match_labels
+            .get(names::NAMESPACE_INJECTION)
+            .map(String::as_str);
+        let remedy = if by_label == Some(names::INJECTION_ENABLED) && label(names::NAMESPACE_INJECTION) != by_label {
+            format!("label it {}={}", names::NAMESPACE_INJECTION, names::INJECTION_ENABLED)
+        } else {
+            "the chart's namespaceSelector says which do".to_owned()
+        };
+        Some(format!(
+            "namespace {namespace} has not opted in, so the API server sends none of its pods to the webhook, and no agent pod is served by this policy; {remedy}"
+        ))
+    }
 }
 
 /// Where the broker comes from and whom it trusts.
@@ -128,6 +158,7 @@ impl Default for Operator {
     /// broker's image as it is built here.
     fn default() -> Self {
         Self {
+            namespace_selector: None,
             agent_selectors: Vec::new(),
             sidecar_images: Vec::new(),
             preset_images: BTreeMap::new(),

@@ -167,7 +167,7 @@ impl Assembly {
         let readiness = Arc::new(Readiness::default());
         let waiting = |name| readiness.part(name, "waiting for the first answer of the API server");
         let accepting = readiness.part("server", "starting");
-        let current = Arc::new(Current::new(Arc::clone(&metrics)));
+        let current = Arc::new(Current::new(Arc::clone(&operator), Arc::clone(&metrics)));
         let hot = Arc::new(HotCert::new(metrics.certificate_expiry.clone()));
         let mut tasks = JoinSet::new();
 

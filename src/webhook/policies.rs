@@ -5,20 +5,23 @@ use arc_swap::ArcSwap;
 use std::sync::Arc;
 use tokio::sync::watch;
 use vertex_injector_core::admission::{Policy, PolicySet};
+use vertex_injector_core::operator::Operator;
 
 /// The snapshot, and who waits for the next one.
 pub(crate) struct Current {
     set: ArcSwap<PolicySet>,
     changes: watch::Sender<()>,
+    operator: Arc<Operator>,
     metrics: Arc<Metrics>,
 }
 
 impl Current {
     /// No policies.
-    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(operator: Arc<Operator>, metrics: Arc<Metrics>) -> Self {
         Self {
             set: ArcSwap::default(),
             changes: watch::Sender::new(()),
+            operator,
             metrics,
         }
     }
@@ -41,7 +44,9 @@ impl Current {
         for state in [PolicyState::Ready, PolicyState::Unusable, PolicyState::Unreachable] {
             self.gauge(
                 state,
-                set.policies().filter(|policy| self::state(policy) == state).count(),
+                set.policies()
+                    .filter(|policy| self::state(policy, &set, &self.operator) == state)
+                    .count(),
             );
         }
     }
@@ -57,13 +62,19 @@ impl Current {
     }
 }
 
-/// Whether a policy works.
-pub(crate) fn state(policy: &Policy) -> PolicyState {
+/// Whether a policy works, beside the namespaces of a set.
+pub(crate) fn state(policy: &Policy, set: &PolicySet, operator: &Operator) -> PolicyState {
     if !policy.errors().0.is_empty() {
         PolicyState::Unusable
-    } else if policy.unreachable().is_some() {
+    } else if policy.unreachable().is_some() || not_opted_in(policy, set, operator).is_some() {
         PolicyState::Unreachable
     } else {
         PolicyState::Ready
     }
+}
+
+/// Why the API server sends us no pods of a policy's namespace, if so. A namespace that is not known is not judged.
+pub(crate) fn not_opted_in(policy: &Policy, set: &PolicySet, operator: &Operator) -> Option<String> {
+    let namespace = policy.name().namespace.as_deref()?;
+    operator.not_opted_in(namespace, set.labels(namespace)?)
 }

@@ -32,8 +32,11 @@ pub(crate) struct Watch {
     client: Client,
     current: Arc<Current>,
     status: Arc<Queue>,
+    operator: Arc<Operator>,
     compiler: Compiler,
     set: PolicySet,
+    /// What is shown of policies whose namespaces are not known yet, so that nobody is told what may not be true.
+    early: HashMap<PolicyName, Option<PolicyStatus>>,
     /// Policies that cannot be decoded, with their generations.
     unreadable: HashMap<PolicyName, i64>,
     policies: Source<PolicyName>,
@@ -69,8 +72,10 @@ impl Watch {
             client,
             current,
             status,
-            compiler: Compiler::new(operator),
+            compiler: Compiler::new(Arc::clone(&operator)),
+            operator,
             set: PolicySet::default(),
+            early: HashMap::new(),
             unreadable: HashMap::new(),
             policies: Source::new("injectionpolicies.vertex-injector.dev", &part),
             cluster_policies: Source::new("clusterinjectionpolicies.vertex-injector.dev", &part),
@@ -157,7 +162,11 @@ impl Watch {
             Change::Nothing => false,
             Change::Put(namespace, object) => {
                 let labels = self.compiler.labels(object.metadata.labels.unwrap_or_default());
-                self.set.put_namespace(&namespace, labels)
+                let changed = self.set.put_namespace(&namespace, labels);
+                if changed {
+                    self.judge_again(&namespace);
+                }
+                changed
             }
             Change::Remove(namespace) => self.set.remove_namespace(&namespace),
             Change::Listed(gone) => {
@@ -184,7 +193,7 @@ impl Watch {
         let (verdict, changed) = match decode(object) {
             Ok(policy) => {
                 let policy = self.compiler.policy(&kind(policy));
-                let verdict = Verdict::of(&policy);
+                let verdict = Verdict::of(&policy, &self.set, &self.operator);
                 let was_unreadable = self.unreadable.remove(name).is_some();
                 (verdict, self.set.put(policy) || was_unreadable)
             }
@@ -202,13 +211,33 @@ impl Watch {
                 }
             }
         }
-        self.status.offer(name, generation, verdict, shown.as_ref());
+        let known = { name.namespace.as_ref() }.is_none_or(|namespace| self.set.labels(namespace).is_some());
+        if known || self.operator.namespace_selector.is_none() || verdict.state != PolicyState::Ready {
+            self.early.remove(name);
+            self.status.offer(name, generation, verdict, shown.as_ref());
+        } else {
+            self.early.insert(name.clone(), shown);
+        }
         changed
+    }
+
+    /// Tells the authors of a namespace's policies what its labels make of them.
+    fn judge_again(&mut self, namespace: &str) {
+        if self.operator.namespace_selector.is_none() {
+            return;
+        }
+        for policy in self.set.of_namespace(namespace) {
+            let verdict = Verdict::of(policy, &self.set, &self.operator);
+            let shown = self.early.remove(policy.name()).flatten();
+            self.status
+                .offer(policy.name(), policy.generation(), verdict, shown.as_ref());
+        }
     }
 
     /// The policy is gone. Whether it was there.
     fn forget(&mut self, name: &PolicyName) -> bool {
         self.status.forget(name);
+        self.early.remove(name);
         let was_unreadable = self.unreadable.remove(name).is_some();
         self.set.remove(name) || was_unreadable
     }

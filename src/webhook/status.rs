@@ -1,7 +1,7 @@
 //! What the author of a policy is told: the `Ready` condition, written only when it changes.
 
 use super::kubernetes::{CallError, Pause, Trouble, call};
-use super::policies::state;
+use super::policies::{not_opted_in, state};
 use crate::metrics::PolicyState;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -15,9 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
-use vertex_injector_core::admission::{Policy, PolicyName};
+use vertex_injector_core::admission::{Policy, PolicyName, PolicySet};
 use vertex_injector_core::api::{ClusterInjectionPolicy, InjectionPolicy, PolicyStatus};
 use vertex_injector_core::names::FIELD_MANAGER;
+use vertex_injector_core::operator::Operator;
 
 /// Type of the only condition.
 const READY: &str = "Ready";
@@ -66,13 +67,22 @@ struct Task {
 }
 
 impl Verdict {
-    /// The verdict on a policy that could be decoded.
-    pub(crate) fn of(policy: &Policy) -> Self {
-        let state = state(policy);
+    /// The verdict on a policy that could be decoded, beside the namespaces of a set.
+    pub(crate) fn of(policy: &Policy, set: &PolicySet, operator: &Operator) -> Self {
+        let state = state(policy, set, operator);
+        let unreachable = || policy.unreachable().map(str::to_owned);
         let message = match state {
+            PolicyState::Ready if policy.name().namespace.is_none() && operator.namespace_selector.is_some() => {
+                let first = "agent pods of namespaces that opted in are served by this policy".to_owned();
+                let notes = policy.notes().iter().cloned();
+                [first].into_iter().chain(notes).collect::<Vec<_>>().join("\n").into()
+            }
             PolicyState::Ready if policy.notes().is_empty() => "agent pods are served by this policy".into(),
             PolicyState::Ready => policy.notes().join("\n").into(),
-            PolicyState::Unreachable => policy.unreachable().unwrap_or_default().to_owned().into(),
+            PolicyState::Unreachable => unreachable()
+                .or_else(|| not_opted_in(policy, set, operator))
+                .unwrap_or_default()
+                .into(),
             PolicyState::Unusable | PolicyState::Unreadable => {
                 let errors: Vec<_> = policy.errors().0.iter().map(ToString::to_string).collect();
                 errors.join("\n").into()

@@ -22,6 +22,7 @@ fn with_the_image_alone_everything_needed_is_installed_and_nothing_that_needs_ot
             "CustomResourceDefinition",
             "Deployment",
             "MutatingWebhookConfiguration",
+            "NetworkPolicy",
             "PodDisruptionBudget",
             "Role",
             "RoleBinding",
@@ -31,6 +32,10 @@ fn with_the_image_alone_everything_needed_is_installed_and_nothing_that_needs_ot
             "ValidatingAdmissionPolicy",
             "ValidatingAdmissionPolicy",
             "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicyBinding",
+            "ValidatingAdmissionPolicyBinding",
             "ValidatingAdmissionPolicyBinding",
             "ValidatingAdmissionPolicyBinding",
             "ValidatingAdmissionPolicyBinding",
@@ -38,6 +43,48 @@ fn with_the_image_alone_everything_needed_is_installed_and_nothing_that_needs_ot
             "ValidatingWebhookConfiguration",
         ]
     );
+}
+
+#[test]
+fn probes_and_reviews_are_let_in_and_nobody_else_unless_he_is_named() {
+    let Some(helm) = helm() else { return };
+    let spec = |more: &[&str]| {
+        let objects = objects(helm, &[&IMAGE[..], more].concat());
+        object(&objects, "NetworkPolicy", "injector")["spec"].clone()
+    };
+    let https = json!({"ports": [{"port": "https"}]});
+    let default = spec(&[]);
+    // Where the API server is, nobody knows; its probes' node is let in by every network plugin.
+    assert_eq!(
+        (&default["policyTypes"], &default["ingress"], &default["egress"]),
+        (&json!(["Ingress"]), &json!([https]), &Value::Null)
+    );
+    let monitored = spec(&["--set", "serviceMonitor.enabled=true"]);
+    let every_pod = json!({"ports": [{"port": "admin"}], "from": [{"namespaceSelector": {}}]});
+    assert_eq!(monitored["ingress"], json!([https, every_pod]));
+    let known = spec(&["--set", "networkPolicy.apiServer[0].ipBlock.cidr=10.0.0.1/32"]);
+    let api_server = json!([{"ipBlock": {"cidr": "10.0.0.1/32"}}]);
+    assert_eq!(known["policyTypes"], json!(["Ingress", "Egress"]));
+    assert_eq!(
+        (&known["ingress"][0]["from"], &known["egress"][0]["to"]),
+        (&api_server, &api_server)
+    );
+}
+
+#[test]
+fn with_a_client_ca_the_webhook_is_told_its_file() {
+    let Some(helm) = helm() else { return };
+    let objects = objects(helm, &EVERY);
+    let data = &object(&objects, "ConfigMap", "injector")["data"];
+    assert!(
+        data["client-ca.crt"]
+            .as_str()
+            .is_some_and(|ca| ca.starts_with("-----BEGIN")),
+        "{data}"
+    );
+    let container = &object(&objects, "Deployment", "injector")["spec"]["template"]["spec"]["containers"][0];
+    let flag = json!("--client-ca-file=/etc/vertex-injector/client-ca.crt");
+    assert!(container["args"].as_array().expect("arguments").contains(&flag));
 }
 
 #[test]

@@ -120,8 +120,20 @@ fn the_webhook_reads_the_operators_settings_as_the_chart_writes_them() {
         settings
     };
     let default = settings(IMAGE);
+    let opted_in = |settings: &Operator, labels: &[(&str, &str)]| {
+        let labels = labels
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        settings.not_opted_in("team", &labels.collect()).is_none()
+    };
+    assert!(opted_in(
+        &default,
+        &[(names::NAMESPACE_INJECTION, names::INJECTION_ENABLED)]
+    ));
+    assert!(!opted_in(&default, &[(names::NAMESPACE_INJECTION, "no")]));
     assert_eq!(
         Operator {
+            namespace_selector: None,
             agent_selectors: Vec::new(),
             broker: Broker::default(),
             ..default.clone()
@@ -316,9 +328,7 @@ fn only_names_of_the_code_are_used() {
         );
     }
     let guard = object(&rendered, "ValidatingAdmissionPolicy", "-broker").to_string();
-    for guarded in [names::BROKER_CONTAINER, names::CREDENTIALS_VOLUME] {
-        assert!(guard.contains(guarded), "{guarded}");
-    }
+    assert!(guard.contains(names::PIECE_PREFIX), "{guard}");
     let asked = &object(&rendered, "ValidatingWebhookConfiguration", "injector")["webhooks"][0]["rules"][0];
     let guard = object(&rendered, "ValidatingAdmissionPolicy", "-authors");
     for rules in [asked, &guard["spec"]["matchConstraints"]["resourceRules"][0]] {

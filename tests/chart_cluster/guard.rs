@@ -163,33 +163,70 @@ fn everything_else_about_pods_works_as_before() {
     }
 }
 
-#[test]
-fn a_running_broker_keeps_its_image_and_no_debug_container_reaches_what_it_keeps() {
-    let Some(release) = &*RELEASE else { return };
-    let namespace = "guard-broker";
+/// A pod with a broker and a credential sidecar.
+fn served<'a>(release: &Release, namespace: &'a str) -> &'a str {
     release.cluster.create_namespace(namespace, &[]);
     let mut agent = pod(namespace, "agent", json!({}));
+    let resources = json!({"limits": {"cpu": "1", "memory": "64Mi"}});
+    let token = json!([{"name": "T", "valueFrom": {"secretKeyRef": {"name": "variable", "key": "k"}}}]);
     agent["spec"]["initContainers"] = json!([
-        {"name": "vertex-injector-broker", "image": "example.com/broker:1", "restartPolicy": "Always"},
-        {"name": "vertex-injector-github", "image": "example.com/github:1", "restartPolicy": "Always"},
+        {"name": "vertex-injector-broker", "image": "example.com/broker:1", "restartPolicy": "Always", "resources": resources},
+        {"name": "vertex-injector-tool", "image": "example.com/tool:1", "restartPolicy": "Always", "env": token},
     ]);
-    agent["spec"]["volumes"] =
-        json!([{"name": "vertex-injector-credentials", "emptyDir": {}}, {"name": "work", "emptyDir": {}}]);
+    agent["spec"]["containers"][0]["resources"] = resources;
+    agent["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "work", "mountPath": "/work"}]);
+    agent["spec"]["volumes"] = json!([
+        {"name": "vertex-injector-credentials", "emptyDir": {}},
+        {"name": "vertex-injector-cred-tool", "secret": {"secretName": "file"}},
+        {"name": "work", "emptyDir": {}},
+        {"name": "unjudged", "projected": {"sources": [{"serviceAccountToken": {"path": "t", "audience": "a"}}]}},
+    ]);
     release.cluster.apply(&agent.to_string());
+    namespace
+}
 
-    let image =
-        |container: &str| json!({"spec": {"initContainers": [{"name": container, "image": "evil.example/x:1"}]}});
-    let error = patched(release, namespace, "agent", &[], &image("vertex-injector-broker")).expect_err("refused");
+#[test]
+fn broker_and_sidecars_keep_image_and_resources_while_they_run() {
+    let Some(release) = &*RELEASE else { return };
+    let namespace = served(release, "guard-image");
+    let init = |container: Value| json!({"spec": {"initContainers": [container]}});
+    for name in ["vertex-injector-broker", "vertex-injector-tool"] {
+        let image = init(json!({"name": name, "image": "evil.example/x:1"}));
+        let error = patched(release, namespace, "agent", &[], &image).expect_err("refused");
+        let said = format!("the image of {name} cannot be changed");
+        assert!(
+            error.contains("injector-vertex-injector-broker") && error.contains(&said),
+            "{error}"
+        );
+    }
+    let less = json!({"limits": {"memory": "1Mi"}, "requests": {"memory": "1Mi"}});
+    let resize = init(json!({"name": "vertex-injector-broker", "resources": less}));
+    let error = patched(release, namespace, "agent", &["--subresource=resize"], &resize).expect_err("refused");
     assert!(
-        error.contains("injector-vertex-injector-broker")
-            && error.contains("the image of vertex-injector-broker cannot be changed"),
+        error.contains("the resources of vertex-injector-broker cannot be changed"),
         "{error}"
     );
-    patched(release, namespace, "agent", &[], &image("vertex-injector-github")).expect("another image");
+
+    let own = |field: &str, value: Value| json!({"spec": {"containers": [{"name": "agent", field: value}]}});
+    patched(
+        release,
+        namespace,
+        "agent",
+        &[],
+        &own("image", json!("example.com/agent:2")),
+    )
+    .expect("its own image");
+    let more = own("resources", json!({"limits": {"cpu": "2"}, "requests": {"cpu": "2"}}));
+    patched(release, namespace, "agent", &["--subresource=resize"], &more).expect("its own resources");
     release
         .cluster
         .kubectl(&["--namespace", namespace, "label", "pod", "agent", "team=a"]);
+}
 
+#[test]
+fn no_debug_container_reaches_what_broker_and_sidecars_keep() {
+    let Some(release) = &*RELEASE else { return };
+    let namespace = served(release, "guard-debug");
     let debug = |name: &str, more: Value| {
         let mut container = json!({"name": name, "image": "example.com/debug", "terminationMessagePolicy": "File"});
         container
@@ -205,17 +242,43 @@ fn a_running_broker_keeps_its_image_and_no_debug_container_reaches_what_it_keeps
             &patch,
         )
     };
-    for more in [
-        json!({"targetContainerName": "vertex-injector-broker"}),
-        json!({"volumeMounts": [{"name": "vertex-injector-credentials", "mountPath": "/c"}]}),
+    let context = |context: Value| json!({"securityContext": context});
+    let variable =
+        |secret: &str| json!({"env": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": secret, "key": "k"}}}]});
+    let reaches = "spec.ephemeralContainers: spy would reach what vertex-injector-broker, vertex-injector-tool keep";
+    let unconfined =
+        "spec.ephemeralContainers: the securityContext of spy is beyond the Pod Security Standard baseline";
+    let reads = "spec.ephemeralContainers: spy takes variables from a Secret that vertex-injector-broker, vertex-injector-tool keep";
+    for (more, said) in [
+        (json!({"targetContainerName": "vertex-injector-broker"}), reaches),
+        (json!({"targetContainerName": "vertex-injector-tool"}), reaches),
+        (
+            json!({"volumeMounts": [{"name": "vertex-injector-credentials", "mountPath": "/c"}]}),
+            reaches,
+        ),
+        (
+            json!({"volumeMounts": [{"name": "vertex-injector-cred-tool", "mountPath": "/c"}]}),
+            reaches,
+        ),
+        (
+            json!({"volumeMounts": [{"name": "unjudged", "mountPath": "/c"}]}),
+            reaches,
+        ),
+        (context(json!({"privileged": true})), unconfined),
+        (context(json!({"capabilities": {"add": ["SYS_PTRACE"]}})), unconfined),
+        (context(json!({"seccompProfile": {"type": "Unconfined"}})), unconfined),
+        (context(json!({"appArmorProfile": {"type": "Unconfined"}})), unconfined),
+        (context(json!({"seLinuxOptions": {"type": "spc_t"}})), unconfined),
+        (variable("variable"), reads),
+        (variable("file"), reads),
+        (json!({"envFrom": [{"secretRef": {"name": "file"}}]}), reads),
     ] {
-        let error = debug("spy", more).expect_err("refused");
-        assert!(
-            error.contains("spec.ephemeralContainers: spy would reach what vertex-injector-broker keeps"),
-            "{error}"
-        );
+        let error = debug("spy", more.clone()).expect_err("refused");
+        assert!(error.contains(said), "{more}: {error}");
     }
-    let fine = json!({"targetContainerName": "agent", "volumeMounts": [{"name": "work", "mountPath": "/w"}]});
+    let mut fine = json!({"targetContainerName": "agent", "volumeMounts": [{"name": "work", "mountPath": "/w"}]});
+    fine["env"] = variable("other")["env"].clone();
+    fine["securityContext"] = json!({"capabilities": {"add": ["CHOWN"]}});
     debug("debugger", fine).expect("a debug container of the agent");
 }
 

@@ -7,6 +7,7 @@
 )]
 
 mod authors;
+mod elsewhere;
 mod guard;
 mod install;
 mod judge;

@@ -1,4 +1,4 @@
-//! Pods that ask for injection are injected whole or not created, also while no webhook is configured.
+//! Pods that ask for injection are injected whole or not created, also while no webhook is configured for them.
 
 use crate::judge::{Verdicts, api_server};
 use crate::release::{RELEASE, Release, eventually, helm, pod, upgrade};
@@ -9,7 +9,7 @@ use support::golden::Case;
 use vertex_injector_core::admission::Outcome;
 use vertex_injector_core::names::{INJECT, PIECE_PREFIX, POLICY_REF, RENDERED_ENV, SKIPPED};
 
-/// The namespace that opted in to a release whose webhook configuration somebody has deleted.
+/// The namespace that opted in to a release whose webhook configuration somebody has changed: it selects no pod any more.
 const NAMESPACE: &str = "whole";
 
 /// Cases with fields of later versions, or with more ways around the broker than one pod may have.
@@ -35,9 +35,21 @@ static GUARDED: LazyLock<Option<&Release>> = LazyLock::new(|| {
         "admissionPolicies.annotationGuard=false,admissionPolicies.brokerGuard=false,admissionPolicies.authorGuard=false",
     ];
     helm(&release.cluster, &upgrade("whole", "whole-system", &values));
-    release
-        .cluster
-        .kubectl(&["delete", "mutatingwebhookconfiguration", "whole-vertex-injector"]);
+    let nobody = json!([{
+        "op": "replace", "path": "/webhooks", "value": [{
+            "name": "nobody.vertex-injector.dev", "admissionReviewVersions": ["v1"], "sideEffects": "None",
+            "clientConfig": {"url": "https://127.0.0.1:9/mutate"}, "objectSelector": {"matchLabels": {"nobody": "here"}},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+        }],
+    }]);
+    release.cluster.kubectl(&[
+        "patch",
+        "mutatingwebhookconfiguration",
+        "whole-vertex-injector",
+        "--type=json",
+        "--patch",
+        &nobody.to_string(),
+    ]);
     release.cluster.create_namespace(NAMESPACE, &[("whole", "yes")]);
     let bare = in_namespace(pod(NAMESPACE, "bare", json!({INJECT: "true"})), "bare");
     eventually("the guard", || {

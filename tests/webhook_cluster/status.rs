@@ -1,7 +1,7 @@
 //! What the author of a policy reads in its status.
 
 use crate::replica::Replica;
-use crate::world::{World, eventually, greeting};
+use crate::world::{TEAM, World, eventually, greeting};
 use serde_json::json;
 use std::io::Write;
 use std::time::Duration;
@@ -63,6 +63,39 @@ async fn a_policy_whose_pods_are_never_sent_to_the_webhook_is_unreachable() {
         replica.metric(r#"vertex_injector_policies{state="unreachable"}"#).await,
         1
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_whose_namespace_has_not_opted_in_says_that_nobody_is_served() {
+    let Some(world) = World::start().await else { return };
+    let mut config = tempfile::NamedTempFile::new().unwrap();
+    let selector = json!({"namespaceSelector": {"matchLabels": {"vertex-injector.dev/injection": "enabled"}}});
+    config.write_all(selector.to_string().as_bytes()).unwrap();
+    world.policy("agents", greeting("hello")).await;
+    let label = |label: &str| {
+        world
+            .cluster
+            .kubectl(&["label", "--overwrite", "namespace", TEAM, label])
+    };
+    label("vertex-injector.dev/injection-");
+    let replica = Replica::serving(&world, &["--config", config.path().to_str().unwrap()]).await;
+    let (status, reason, message) = world.ready("agents").await;
+    assert_eq!(
+        (status.as_str(), reason.as_str()),
+        ("False", "Unreachable"),
+        "{message}"
+    );
+    assert!(
+        message.contains("has not opted in") && message.ends_with("label it vertex-injector.dev/injection=enabled"),
+        "{message}"
+    );
+    let unreachable = r#"vertex_injector_policies{state="unreachable"}"#;
+    assert_eq!(replica.metric(unreachable).await, 1);
+    label("vertex-injector.dev/injection=enabled");
+    eventually("ready", async || world.ready("agents").await.0 == "True").await;
+    assert_eq!(replica.metric(unreachable).await, 0);
+    label("vertex-injector.dev/injection=no");
+    eventually("not ready", async || world.ready("agents").await.0 == "False").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -96,6 +96,40 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- toYaml $selector }}
 {{- end }}
 
+{{- /* Whether the label of namespaces opts in. */ -}}
+{{- define "vertex-injector.optsInByLabel" -}}
+{{- if not (or .Values.namespaceSelector.matchLabels .Values.namespaceSelector.matchExpressions) }}true{{ end }}
+{{- end }}
+
+{{- /* The same namespaces in CEL, of variables.labels. */ -}}
+{{- define "vertex-injector.optedIn" -}}
+{{- $selector := include "vertex-injector.namespaceSelector" . | fromYaml }}
+{{- $terms := list }}
+{{- range $key, $value := default dict $selector.matchLabels }}
+{{- $terms = append $terms (printf "variables.labels[?%s].orValue(\"\") == %s" (toJson $key) (toJson $value)) }}
+{{- end }}
+{{- range default list $selector.matchExpressions }}
+{{- $key := toJson .key }}
+{{- if eq .operator "In" }}
+{{- $terms = append $terms (printf "(%s in variables.labels && variables.labels[%s] in %s)" $key $key (toJson .values)) }}
+{{- else if eq .operator "NotIn" }}
+{{- $terms = append $terms (printf "!(%s in variables.labels && variables.labels[%s] in %s)" $key $key (toJson .values)) }}
+{{- else if eq .operator "Exists" }}
+{{- $terms = append $terms (printf "%s in variables.labels" $key) }}
+{{- else }}
+{{- $terms = append $terms (printf "!(%s in variables.labels)" $key) }}
+{{- end }}
+{{- end }}
+{{- join " &&\n" $terms }}
+{{- end }}
+
+{{- /* The pods that ask: by any value that is not "false". */ -}}
+{{- define "vertex-injector.asks" -}}
+matchExpressions:
+  - {key: vertex-injector.dev/inject, operator: Exists}
+  - {key: vertex-injector.dev/inject, operator: NotIn, values: ["false"]}
+{{- end }}
+
 {{- /* How the API server calls the webhook: dict root, path. */ -}}
 {{- define "vertex-injector.clientConfig" -}}
 {{- with .root.Values.webhook.url }}

@@ -107,6 +107,16 @@ impl PolicySet {
         self.cluster.iter().chain(namespaced)
     }
 
+    /// The labels of a namespace, if it is known.
+    pub fn labels(&self, namespace: &str) -> Option<&Labels> {
+        self.namespaces.get(namespace).map(AsRef::as_ref)
+    }
+
+    /// The policies of one namespace, usable or not.
+    pub fn of_namespace(&self, namespace: &str) -> &[Arc<Policy>] {
+        self.namespaced.get(namespace).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// The known namespaces.
     pub fn namespaces(&self) -> impl Iterator<Item = &str> {
         self.namespaces.iter().map(|(namespace, _)| namespace)
