@@ -8,7 +8,7 @@ use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::{Value, json};
 use std::io;
 use std::net::SocketAddr;
@@ -20,6 +20,7 @@ use tokio_rustls::client::TlsStream;
 /// Who trusts one authority.
 pub struct Client {
     address: SocketAddr,
+    roots: RootCertStore,
     tls: ClientConfig,
 }
 
@@ -45,14 +46,23 @@ impl Client {
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots)
+            .with_root_certificates(roots.clone())
             .with_no_client_auth();
-        Self { address, tls }
+        Self { address, roots, tls }
     }
 
     /// Offers these protocols in the handshake.
     pub fn offering(mut self, protocols: &[&[u8]]) -> Self {
         self.tls.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        self
+    }
+
+    /// Shows this certificate.
+    pub fn presenting(mut self, certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> Self {
+        let builder = ClientConfig::builder_with_provider(Arc::clone(self.tls.crypto_provider()));
+        let builder = builder.with_safe_default_protocol_versions().unwrap();
+        let builder = builder.with_root_certificates(self.roots.clone());
+        self.tls = builder.with_client_auth_cert(vec![certificate], key).unwrap();
         self
     }
 

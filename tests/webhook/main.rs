@@ -4,6 +4,7 @@
 mod certificates;
 mod client;
 mod drain;
+mod hostile;
 mod log;
 mod mistakes;
 mod policies;
