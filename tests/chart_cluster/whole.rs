@@ -3,7 +3,7 @@
 use crate::judge::{Verdicts, api_server};
 use crate::release::{RELEASE, Release, eventually, helm, pod, upgrade};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 use support::golden::Case;
 use vertex_injector_core::admission::Outcome;
@@ -211,21 +211,39 @@ fn lacking(whole: &Value) -> Vec<(&'static str, String, Value)> {
     }
     for container in whole["spec"]["initContainers"].as_array().into_iter().flatten() {
         let name = container["name"].as_str().expect("a name");
-        if !rendered.contains(&format!("{name}/")) || !name.starts_with(PIECE_PREFIX) {
+        // It is missed by a volume that it alone mounts.
+        let Some(volume) = own_volume(whole, name).filter(|_| name.starts_with(PIECE_PREFIX)) else {
             continue;
-        }
+        };
         let mut pod = whole.clone();
         let containers = pod["spec"]["initContainers"].as_array_mut().expect("containers");
         containers.retain(|known| known["name"] != name);
-        lacking.push(("container", format!("{name}/"), pod));
+        lacking.push(("container", volume, pod));
     }
     lacking
 }
 
-fn edit(pod: &mut Value, change: impl Fn(&mut Value)) {
+/// A volume that a container mounts and no other does.
+fn own_volume(pod: &Value, container: &str) -> Option<String> {
+    let mut users: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    edit(&mut pod.clone(), |fields| {
+        for mount in fields["volumeMounts"].as_array().into_iter().flatten() {
+            let volume = mount["name"].as_str().expect("a name").to_owned();
+            users.entry(volume).or_default().push(name_of_container(fields));
+        }
+    });
+    let of = |names: &Vec<String>| names.iter().all(|name| name == container);
+    users.into_iter().find(|(_, names)| of(names)).map(|(volume, _)| volume)
+}
+
+fn name_of_container(fields: &Value) -> String {
+    fields["name"].as_str().expect("a name").to_owned()
+}
+
+fn edit(pod: &mut Value, mut change: impl FnMut(&mut Value)) {
     for list in ["initContainers", "containers"] {
         let containers = pod["spec"].get_mut(list).and_then(Value::as_array_mut);
-        containers.into_iter().flatten().for_each(&change);
+        containers.into_iter().flatten().for_each(&mut change);
     }
 }
 
