@@ -54,8 +54,17 @@ fn main() {
         lasts: Duration::from_secs(20),
     };
     let outcome = load::run(&mut target, &load);
-    println!("8 of the dearest at a time, 2,048 idle TLS connections, 600 unfinished requests: {outcome:?}");
-    println!("most resident memory: {:.1} MiB", mib(outcome.peak));
+    println!("8 of the dearest at a time, 2,048 idle TLS connections, 600 unfinished requests:");
+    println!(
+        "  honest reviews: {}, {} failed, median {:?}, p99 {:?}",
+        outcome.honest, outcome.failed, outcome.p50, outcome.p99
+    );
+    println!(
+        "  dear reviews answered: {}; slowest /livez: {:?}; most resident memory: {:.1} MiB",
+        outcome.dear,
+        outcome.livez,
+        mib(outcome.peak)
+    );
 }
 
 /// The cost of each shape of a size.

@@ -24,21 +24,17 @@ fn start() -> Target {
 #[test]
 fn the_dearest_reviews_that_anybody_can_write_are_answered_in_bounded_memory() {
     let mut target = start();
-    let base = target.kib("VmRSS");
     for (i, shape) in SHAPES.iter().enumerate() {
         let namespace = NAMESPACES[i % NAMESPACES.len()];
-        target.forget_peak();
         let body = shape.review(namespace, 3 << 20);
-        let began = Instant::now();
+        target.forget_peak();
+        let base = target.kib("VmRSS");
+        let before = target.processor();
         let (status, answer) = target.connect().unwrap().review(&body).unwrap();
         assert!(matches!(status, 200 | 400), "{}: {status} {answer:.200}", shape.name);
-        // A debug build on a busy machine; a release build takes a tenth.
-        assert!(
-            began.elapsed() < Duration::from_secs(10),
-            "{} took {:?}",
-            shape.name,
-            began.elapsed()
-        );
+        // A debug build; a release build takes a tenth.
+        let processor = target.processor().saturating_sub(before);
+        assert!(processor < Duration::from_secs(3), "{} took {processor:?}", shape.name);
         let taken = target.kib("VmHWM").saturating_sub(base) >> 10;
         assert!(taken < 64, "{} took {taken} MiB", shape.name);
     }
@@ -125,5 +121,5 @@ fn everything_at_once_neither_ends_it_nor_keeps_honest_reviews_out() {
         outcome.p99 < Duration::from_secs(1) && outcome.livez < Duration::from_secs(1),
         "{outcome:?}"
     );
-    assert!(outcome.peak < LIMIT, "{outcome:?}");
+    assert!(outcome.peak < LIMIT && outcome.p50 <= outcome.p99, "{outcome:?}");
 }

@@ -102,7 +102,7 @@ impl Target {
                 .ok()?
                 .split(' ')
                 .next()?
-                .parse()
+                .parse::<u64>()
                 .ok()
         };
         let times = tasks.filter_map(|task| of(task.ok()?.path()));
