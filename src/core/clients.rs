@@ -159,7 +159,8 @@ pub const VARIABLES: &[Variable] = &[
     plain("GOOGLE_CLOUD_QUOTA_PROJECT", Setting::QuotaProject, EVERY),
     url("ANTHROPIC_VERTEX_BASE_URL", "/v1", CLAUDE),
     url("GOOGLE_VERTEX_BASE_URL", "", &[GoogleGenAI]),
-    url("VERTEXAI_API_BASE", "/v1", &[LiteLLM]),
+    // It appends the version itself.
+    url("VERTEXAI_API_BASE", "", &[LiteLLM]),
     plain("ANTHROPIC_MODEL", Setting::DefaultModel, &[ClaudeCode, Kartograph]),
     plain("LLM_MODEL_VERTEX_ID", Setting::DefaultModel, &[Ambient]),
     plain("GEMINI_MODEL", Setting::DefaultModel, &[GoogleGenAI]),

@@ -131,7 +131,7 @@ fn in_proxy_mode_every_client_is_sent_to_the_proxy_and_the_broker_is_told_what_i
     let agent = admission.injected().container("agent-runtime");
     assert_eq!(agent.env("ANTHROPIC_VERTEX_BASE_URL"), "http://127.0.0.1:8601/v1");
     assert_eq!(agent.env("GOOGLE_VERTEX_BASE_URL"), "http://127.0.0.1:8601");
-    assert_eq!(agent.env("VERTEXAI_API_BASE"), "http://127.0.0.1:8601/v1");
+    assert_eq!(agent.env("VERTEXAI_API_BASE"), "http://127.0.0.1:8601");
     assert_eq!(agent.env("GCE_METADATA_HOST"), "127.0.0.1:8470");
     assert_eq!(agent.env("ANTHROPIC_MODEL"), "claude-opus-4-8@default");
     assert_eq!(agent.env("HOME"), "/tmp");
@@ -516,4 +516,19 @@ fn members_of_bodies_that_are_not_known_pass_where_the_policy_or_the_operator_sa
     ] {
         assert_eq!(said(operator, more), expected, "{operator} {more}");
     }
+}
+
+#[test]
+fn kinds_of_calls_that_are_not_usual_are_told_the_broker_where_the_policy_allows_them() {
+    let said = |more: &str| {
+        let admission = World::serving_under("{}", &spec(more)).admit(&pod(PLAIN));
+        let environment = admission.injected().container(BROKER).literals().into_iter();
+        let methods = environment.filter(|(name, _)| *name == "VERTEX_INJECTOR_METHODS");
+        methods.map(|(_, value)| value.to_owned()).collect::<Vec<_>>()
+    };
+    let with = |methods: &str| said(&format!("  access: Proxy\n  proxy: {{methods: [{methods}]}}"));
+    assert_eq!(said(PROXY), [""; 0]);
+    assert_eq!(with("Generate, CountTokens"), [""; 0]);
+    assert_eq!(with("Embed"), ["Embed"]);
+    assert_eq!(with("Generate, ChatCompletions"), ["Generate,ChatCompletions"]);
 }

@@ -164,7 +164,7 @@ fn a_private_endpoint_is_written_as_each_client_wants_it() {
         "https://psc.my-company.example/v1"
     );
     assert_eq!(agent.env("GOOGLE_VERTEX_BASE_URL"), "https://psc.my-company.example");
-    assert_eq!(agent.env("VERTEXAI_API_BASE"), "https://psc.my-company.example/v1");
+    assert_eq!(agent.env("VERTEXAI_API_BASE"), "https://psc.my-company.example");
 }
 
 #[test]

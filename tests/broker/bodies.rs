@@ -7,11 +7,12 @@ use vertex_injector_core::contract::proxy::{Feature, Publisher, Rules};
 use vertex_injector_sidecar::broker::proxy::inspect::{Purpose, inspect};
 use vertex_injector_sidecar::broker::proxy::json::Json;
 use vertex_injector_sidecar::broker::proxy::refusal::{Reason, Refusal};
+use vertex_injector_sidecar::broker::proxy::target::Api;
 
 /// What is said of a body by these rules; how many of its members passed without being known.
 pub fn judged(publisher: Publisher, body: &Value, rules: &Rules) -> Result<u32, Refusal> {
     let purpose = Purpose {
-        publisher,
+        api: Api::of(publisher),
         names_model: false,
     };
     let text = body.to_string();

@@ -1,9 +1,10 @@
 //! What bodies may hold: the agent's own tools and data pass, whatever they are called; each feature is told apart from the others.
 
 use serde_json::{Value, json};
-use vertex_injector_core::contract::proxy::{Feature, Publisher, Rules, Unknown};
+use vertex_injector_core::contract::proxy::{Feature, Method, Publisher, Rules, Unknown};
 use vertex_injector_sidecar::broker::proxy::inspect::{Purpose, inspect};
 use vertex_injector_sidecar::broker::proxy::json::Json;
+use vertex_injector_sidecar::broker::proxy::target::Api;
 
 pub fn rules(allow: &[Feature]) -> Rules {
     Rules {
@@ -11,6 +12,7 @@ pub fn rules(allow: &[Feature]) -> Rules {
         publishers: Publisher::ALL.to_vec(),
         regions: vec!["us-east5".parse().unwrap()],
         models: vec!["claude-*".parse().unwrap(), "gemini-*".parse().unwrap()],
+        methods: Method::USUAL.to_vec(),
         allow: allow.to_vec(),
         unknown: Unknown::Deny { known: Vec::new() },
         project_number: None,
@@ -20,7 +22,7 @@ pub fn rules(allow: &[Feature]) -> Rules {
 /// Inspects; the refusal's feature and message.
 pub fn inspected(publisher: Publisher, body: &str, allow: &[Feature]) -> Result<(), (Option<Feature>, String)> {
     let purpose = Purpose {
-        publisher,
+        api: Api::of(publisher),
         names_model: false,
     };
     let json = Json::parse(body.as_bytes()).map_err(|error| (None, error.to_string()))?;
@@ -286,7 +288,7 @@ fn a_model_that_google_chooses_needs_all_models_allowed() {
     let body = json!({"generationConfig": {"routingConfig": {"autoMode": {}}}}).to_string();
     let json = Json::parse(body.as_bytes()).expect("JSON");
     let purpose = Purpose {
-        publisher: Publisher::Google,
+        api: Api::of(Publisher::Google),
         names_model: false,
     };
     assert!(inspect(&json, purpose, &rules(&[])).is_err());

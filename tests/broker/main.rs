@@ -17,6 +17,8 @@ mod inspection;
 mod loopback;
 mod manners;
 mod metadata;
+mod methods;
+mod nearest;
 mod process;
 mod program;
 mod proxy_program;

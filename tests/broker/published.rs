@@ -8,6 +8,7 @@ use vertex_injector_core::contract::proxy::{Feature, Publisher, Rules};
 use vertex_injector_sidecar::broker::proxy::inspect::{Purpose, inspect};
 use vertex_injector_sidecar::broker::proxy::json::Json;
 use vertex_injector_sidecar::broker::proxy::refusal::{Reason, Refusal};
+use vertex_injector_sidecar::broker::proxy::target::Api;
 
 /// Tools of the provider's that have been judged to be none that a policy can allow by a name of their own.
 const NAMELESS: [&str; 3] = ["advisor_20260301", "exaAiSearch", "parallelAiSearch"];
@@ -114,7 +115,7 @@ fn unjudged(samples: &[Value]) -> Vec<String> {
         };
         let judge = |rules: &Rules| -> Option<Refusal> {
             let purpose = Purpose {
-                publisher,
+                api: Api::of(publisher),
                 names_model: false,
             };
             inspect(&Json::parse(body.as_bytes()).unwrap(), purpose, rules).err()

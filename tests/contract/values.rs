@@ -13,7 +13,7 @@ use vertex_injector_core::contract::broker::{Broker, Credential, Mode, Proxy};
 use vertex_injector_core::contract::choice::Choice;
 use vertex_injector_core::contract::exec::{Control, Exec, OnRefresh, Source};
 use vertex_injector_core::contract::git::{GitCredentials, GitProxy, Login, Username};
-use vertex_injector_core::contract::proxy::{Feature, Publisher, Rules};
+use vertex_injector_core::contract::proxy::{Feature, Method, Publisher, Rules};
 use vertex_injector_core::endpoint::Endpoint;
 use vertex_injector_core::git::config::GitHost;
 
@@ -46,10 +46,12 @@ fn rules() -> impl Strategy<Value = Rules> {
         vec(text("[a-z0-9][a-z0-9-]{0,20}"), 1..4),
         subsequence(Publisher::ALL.to_vec(), 0..=2),
         vec(text("[!-+\\--~]{1,20}"), 0..4),
+        subsequence(Method::ALL.to_vec(), 1..=5),
         subsequence(Feature::ALL.to_vec(), 0..=10),
     )
-        .prop_map(|(project, regions, publishers, models, allow)| {
-            Rules::new(project, regions, publishers, models, allow)
+        .prop_map(|(project, regions, publishers, models, methods, allow)| Rules {
+            methods,
+            ..Rules::new(project, regions, publishers, models, allow)
         })
 }
 

@@ -1,6 +1,6 @@
 //! What the Vertex proxy lets through.
 
-use crate::contract::proxy::{Feature, Publisher, UnknownFields};
+use crate::contract::proxy::{Feature, Method, Publisher, UnknownFields};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,12 @@ pub struct Proxy {
     )]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub regions: Vec<String>,
+
+    /// Which kinds of calls. Default: `Generate` and `CountTokens`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub methods: Vec<Method>,
 
     /// What a model call may make Google or Anthropic do on the agent's behalf beyond answering. Default: nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,6 +1,6 @@
 //! What the broker is told.
 
-use super::proxy::{Feature, Project, Publisher, Rules, Unknown, UnknownFields};
+use super::proxy::{Feature, Method, Project, Publisher, Rules, Unknown, UnknownFields};
 use super::setting::{Given, Setting, Written, Wrong, by_name};
 use crate::endpoint::Endpoint;
 use std::fmt::{self, Display};
@@ -33,6 +33,8 @@ pub const PUBLISHERS: Setting = Setting::variable("publishers", "VERTEX_INJECTOR
 pub const MODELS: Setting = Setting::variable("models", "VERTEX_INJECTOR_MODELS");
 /// [`Rules::regions`].
 pub const REGIONS: Setting = Setting::variable("regions", "VERTEX_INJECTOR_REGIONS");
+/// [`Rules::methods`].
+pub const METHODS: Setting = Setting::variable("methods", "VERTEX_INJECTOR_METHODS");
 /// [`Rules::allow`].
 pub const ALLOW: Setting = Setting::variable("allow", "VERTEX_INJECTOR_ALLOW");
 /// [`Rules::unknown`].
@@ -170,6 +172,8 @@ impl Broker {
             add(PUBLISHERS, list(&rules.publishers));
             add(MODELS, list(&rules.models));
             add(REGIONS, list(&rules.regions));
+            let methods = Some(&rules.methods).filter(|methods| *methods != Method::USUAL);
+            add(METHODS, methods.and_then(|methods| list(methods)));
             add(ALLOW, list(&rules.allow));
             let unknown = Some(rules.unknown.fields()).filter(|fields| *fields != UnknownFields::default());
             add(UNKNOWN_FIELDS, unknown.map(|fields| fields.to_string()));
@@ -221,7 +225,8 @@ impl Broker {
 }
 
 /// What only a proxy has a use for.
-const PROXY_ONLY: [Setting; 8] = [
+const PROXY_ONLY: [Setting; 9] = [
+    METHODS,
     PROXY_PORT,
     REGIONS,
     MODELS,
@@ -243,6 +248,10 @@ impl Proxy {
         }
         let publishers: Vec<Publisher> = given.list(PUBLISHERS)?;
         let allow: Vec<Feature> = given.list(ALLOW)?;
+        let mut methods: Vec<Method> = given.list(METHODS)?;
+        if methods.is_empty() {
+            methods = Method::USUAL.to_vec();
+        }
         Ok(Self {
             port: given.port(PROXY_PORT)?.unwrap_or(DEFAULT_PROXY_PORT),
             rules: Rules {
@@ -250,6 +259,7 @@ impl Proxy {
                     given.one(UNKNOWN_FIELDS)?.unwrap_or_default(),
                     given.list(KNOWN_FIELDS)?,
                 ),
+                methods,
                 ..Rules::new(project, regions, publishers, given.list(MODELS)?, allow)
             },
             endpoint: given.one(VERTEX_ENDPOINT)?,

@@ -18,6 +18,8 @@ pub struct Rules {
     pub regions: Vec<Region>,
     /// Which models.
     pub models: Vec<Glob>,
+    /// Which kinds of calls.
+    pub methods: Vec<Method>,
     /// What calls may make the provider do on the agent's behalf beyond answering.
     pub allow: Vec<Feature>,
     /// What becomes of members of a body that this version does not know.
@@ -85,6 +87,7 @@ impl Rules {
             publishers,
             regions,
             models,
+            methods: Method::USUAL.to_vec(),
             allow,
             unknown: Unknown::Deny { known: Vec::new() },
             project_number: None,
@@ -99,6 +102,7 @@ impl fmt::Display for Rules {
             publishers,
             regions,
             models,
+            methods,
             allow,
             unknown,
             project_number: _,
@@ -115,6 +119,9 @@ impl fmt::Display for Rules {
             shown(models),
             shown(regions)
         )?;
+        if *methods != Method::USUAL {
+            write!(f, "; methods {}", shown(methods))?;
+        }
         match unknown {
             Unknown::Allow => f.write_str("; unknown fields"),
             Unknown::Deny { known } if known.is_empty() => Ok(()),
@@ -196,6 +203,41 @@ impl Publisher {
     }
 }
 
+/// A kind of calls of models.
+#[derive(VariantArray, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "injector", derive(schemars::JsonSchema))]
+pub enum Method {
+    /// Answers: `rawPredict` and `streamRawPredict`, `generateContent` and `streamGenerateContent`.
+    Generate,
+    /// Counts the tokens of a request: the model `count-tokens`, `countTokens`.
+    CountTokens,
+    /// Embeds texts: `embedContent`, `batchEmbedContents`, and `predict` of text embedding models.
+    Embed,
+    /// Lists the tokens of a request: `computeTokens`.
+    ComputeTokens,
+    /// Answers in OpenAI's form: `endpoints/openapi/chat/completions`.
+    ChatCompletions,
+}
+
+impl Method {
+    /// All of them.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
+    /// Those that are allowed unless a policy says otherwise.
+    pub const USUAL: &'static [Self] = &[Self::Generate, Self::CountTokens];
+
+    /// As policies and flags write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Generate => "Generate",
+            Self::CountTokens => "CountTokens",
+            Self::Embed => "Embed",
+            Self::ComputeTokens => "ComputeTokens",
+            Self::ChatCompletions => "ChatCompletions",
+        }
+    }
+}
+
 /// Something that a model call can make Google or Anthropic do on the agent's behalf beyond answering: fetch, search, run or call
 /// out, with an identity or a network that the agent does not have. Refused unless allowed by name.
 #[derive(VariantArray, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -269,7 +311,7 @@ impl UnknownFields {
     }
 }
 
-by_name!(Publisher, Feature, UnknownFields);
+by_name!(Publisher, Method, Feature, UnknownFields);
 
 /// The name of a member of a request's body, or of a type of its objects: letters, digits, `_`, `-` and `.`.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]

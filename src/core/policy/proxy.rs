@@ -3,7 +3,7 @@
 use super::errors::{Checked, Errors, all, parsed};
 use crate::api::{Client, PolicySpec, Proxy, Vertex};
 use crate::clients::Setting;
-use crate::contract::proxy::{Feature, FieldName, Publisher, Region, Rules, Unknown};
+use crate::contract::proxy::{Feature, FieldName, Method, Publisher, Region, Rules, Unknown};
 use crate::glob::Glob;
 use std::collections::BTreeSet;
 
@@ -13,6 +13,7 @@ pub(super) struct Wanted {
     publishers: Vec<Publisher>,
     regions: Vec<Region>,
     models: Vec<Glob>,
+    methods: Vec<Method>,
     features: Vec<Feature>,
     unknown: Unknown,
 }
@@ -24,14 +25,19 @@ impl Wanted {
             publishers,
             mut regions,
             models,
+            mut methods,
             features,
             unknown,
         } = self;
+        if methods.is_empty() {
+            methods = Method::USUAL.to_vec();
+        }
         if regions.is_empty() {
             let own: BTreeSet<&Region> = vertex.model_regions.values().chain([&vertex.region]).collect();
             regions = own.into_iter().cloned().collect();
         }
         Rules {
+            methods,
             unknown,
             ..Rules::new(vertex.project.clone(), regions, publishers, models, features)
         }
@@ -44,6 +50,7 @@ pub(super) fn compile(spec: &PolicySpec, known: &[FieldName], errors: &mut Error
         publishers,
         models,
         regions,
+        methods,
         allow,
         unknown_fields,
     } = spec.proxy.clone().unwrap_or_default();
@@ -63,6 +70,7 @@ pub(super) fn compile(spec: &PolicySpec, known: &[FieldName], errors: &mut Error
         publishers,
         regions: locations?,
         models: globs?,
+        methods,
         features: allow,
         unknown: Unknown::new(unknown_fields, known.to_vec()),
     })

@@ -5,10 +5,10 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Arg, ValueHint};
 use vertex_injector_core::contract::broker::{
     ALLOW, Broker, CREDENTIALS, CREDENTIALS_JSON, DEFAULT_METADATA_PORT, DEFAULT_PROXY_PORT, ID_TOKEN_AUDIENCES,
-    KNOWN_FIELDS, MEMORY_LIMIT, METADATA_PORT, METRICS_LISTEN, MODE, MODELS, ModeName, NODE_METADATA_SERVER, PROJECT,
-    PROJECT_NUMBER, PROXY_PORT, PUBLISHERS, REGIONS, UNKNOWN_FIELDS, VERTEX_ENDPOINT,
+    KNOWN_FIELDS, MEMORY_LIMIT, METADATA_PORT, METHODS, METRICS_LISTEN, MODE, MODELS, ModeName, NODE_METADATA_SERVER,
+    PROJECT, PROJECT_NUMBER, PROXY_PORT, PUBLISHERS, REGIONS, UNKNOWN_FIELDS, VERTEX_ENDPOINT,
 };
-use vertex_injector_core::contract::proxy::{Feature, Publisher, UnknownFields};
+use vertex_injector_core::contract::proxy::{Feature, Method, Publisher, UnknownFields};
 use vertex_injector_core::contract::setting::{Given, Setting, Wrong};
 use vertex_injector_core::endpoint::NODE_METADATA;
 use vertex_injector_net::telemetry::Logging;
@@ -126,6 +126,12 @@ impl Contract for Broker {
                 "Whose models may be called. Only in mode proxy [default: anthropic,google]",
             )
             .value_parser(of(Publisher::names())),
+            list(
+                METHODS,
+                "METHOD",
+                "Which kinds of calls may be made. Only in mode proxy [default: Generate,CountTokens]",
+            )
+            .value_parser(of(Method::names())),
             list(
                 ALLOW,
                 "FEATURE",

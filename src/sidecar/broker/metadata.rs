@@ -10,7 +10,7 @@ mod tree;
 use super::metrics::{Counters, Handout};
 use super::token::{IdTokens, NoIdToken, Supply, TokenError, Tokens};
 use axum::body::Body;
-use http::header::{CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER, SERVER};
+use http::header::{CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER, SERVER, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use serde_json::Value;
@@ -32,6 +32,8 @@ const OLD_FLAVOR: HeaderName = HeaderName::from_static("x-google-metadata-reques
 /// How many calls may wait for a change at a time.
 const WAITING: usize = 32;
 
+const NO_USE: &str = "vertex-injector: with access: Proxy the agent gets no access token, so gcloud cannot call Google; models are \
+                      called through the proxy, and with access: Metadata gcloud works";
 const NO_TOKEN: &str = "no token at the moment; try again";
 
 /// Longest that a call waits for a change, whatever it asks for: then it is told what there is, and may ask again.
@@ -100,8 +102,19 @@ impl Metadata {
             (None, _) => not_found(),
             (Some(Found::Slashless), _) => moved(path, query),
             (Some(Found::Node(_)), Err(wrong)) => error(StatusCode::BAD_REQUEST, wrong),
+            (Some(Found::Node(Node::Token)), Ok(_)) if self.is_of_no_use_to(request) => {
+                error(StatusCode::FORBIDDEN, NO_USE)
+            }
             (Some(Found::Node(node)), Ok(query)) => self.tell(node, &query).await,
         }
+    }
+
+    /// Whether this client would only learn from Google that a placeholder is no token, and say that the person has to log in:
+    /// gcloud, but for what it does with its account alone.
+    fn is_of_no_use_to(&self, request: &Parts) -> bool {
+        let agent = request.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+        let calls = |agent: &str| agent.starts_with("google-cloud-sdk ") && !agent.contains(" command/gcloud.auth.");
+        matches!(self.tokens, Tokens::Placeholder) && agent.is_some_and(calls)
     }
 
     /// What there is at a node, at once or when it has changed.

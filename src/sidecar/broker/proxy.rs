@@ -10,6 +10,7 @@ pub mod by_name;
 pub mod head;
 pub mod inspect;
 pub mod json;
+pub mod nearest;
 pub mod path;
 pub mod record;
 pub mod refusal;
@@ -76,7 +77,7 @@ impl Proxy {
     pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, mut body) = request.into_parts();
         if head::is_probe(&head) {
-            return no_call().response();
+            return nearest::refusal(&head, &self.rules).response();
         }
         let mut record = Record::begin(Arc::clone(&self.counters));
         match self.forward(&head, &mut body, &mut record).await {
@@ -84,7 +85,10 @@ impl Proxy {
                 record.answered(forwarded.answer.status());
                 forwarded.pass_on(record).await
             }
-            Err(refusal) => {
+            Err(mut refusal) => {
+                if head::blames_credentials(&head.headers) {
+                    refusal = refusal.without_forbidden();
+                }
                 record.refused(&refusal);
                 let mut response = refusal.response();
                 if head.headers.contains_key(EXPECT) {
@@ -102,7 +106,7 @@ impl Proxy {
 
     async fn forward(&self, head: &Parts, body: &mut Incoming, record: &mut Record) -> Result<Forwarded, Refusal> {
         head::check(head)?;
-        let target = Target::parse(head.uri.path()).ok_or_else(no_call)?;
+        let target = Target::parse(head.uri.path()).ok_or_else(|| nearest::refusal(head, &self.rules))?;
         record.target(&target);
         let query = Query::parse(head.uri.query().unwrap_or_default())
             .ok_or_else(|| Refusal::denied(Reason::MethodOverride, "the method cannot be overridden"))?;
@@ -113,8 +117,8 @@ impl Proxy {
         let body = self.room.read(&head.headers, body).await?;
         record.counts.request_bytes = body.len() as u64;
         let purpose = Purpose {
-            publisher: target.publisher,
-            names_model: target.counts_tokens_of_another(),
+            api: target.call.api(),
+            names_model: target.is_named_in_body(),
         };
         let Inspected { counted, unknown } = self.inspect(&body, purpose).await?;
         record.has_unknown(unknown);
@@ -208,15 +212,6 @@ fn inspect(body: &[u8], purpose: Purpose, rules: &Rules) -> Result<Inspected, Re
         glob: named.glob.as_str().to_owned(),
     });
     Ok(Inspected { counted, unknown })
-}
-
-fn no_call() -> Refusal {
-    Refusal::denied(
-        Reason::Target,
-        "only model calls are answered: POST /v1/projects/PROJECT/locations/REGION/publishers/anthropic/models/MODEL:rawPredict \
-         (or streamRawPredict), and POST /v1/… or /v1beta1/…/publishers/google/models/MODEL:generateContent \
-         (or streamGenerateContent, countTokens)",
-    )
 }
 
 fn no_token() -> Refusal {

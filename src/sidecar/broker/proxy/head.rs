@@ -98,7 +98,8 @@ pub fn check(request: &Parts) -> Result<(), Refusal> {
     if request.method != Method::POST {
         return Err(denied(
             Reason::Method,
-            "this is the proxy of model calls to Vertex AI: only POST is answered",
+            "this is the proxy of model calls to Vertex AI: only POST is answered; what lists or changes something, as gcloud does, \
+             needs access: Metadata",
         ));
     }
     Ok(())
@@ -129,6 +130,13 @@ pub fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
         (None | Some(true), None) => Ok(()),
         _ => refused("the body has to be JSON: Content-Type: application/json, in UTF-8"),
     }
+}
+
+/// Whether a client takes every 403 for trouble with its own credentials: Claude Code tells people to log in, or to contact their
+/// administrator, and puts what was answered behind that.
+pub fn blames_credentials(headers: &HeaderMap) -> bool {
+    let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes);
+    agent.is_some_and(|agent| agent.starts_with(b"claude-cli/"))
 }
 
 /// The headers that a call is sent on with, without the token.

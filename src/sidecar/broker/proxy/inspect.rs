@@ -10,7 +10,8 @@ use super::path::Path;
 use super::refusal::{Reason, Refusal};
 use super::rules;
 use super::spelling::distinct;
-use super::tables::{Fields, Member, NOTHING, Place, Type, anthropic, google};
+use super::tables::{Fields, Member, NOTHING, Place, Type, anthropic, google, openai};
+use super::target::Api;
 use super::tools::{self, Tool};
 use super::unknown;
 use std::borrow::Cow;
@@ -20,8 +21,8 @@ use vertex_injector_core::glob::Glob;
 /// What a body is for.
 #[derive(Debug, Clone, Copy)]
 pub struct Purpose {
-    /// Whose API reads it.
-    pub publisher: Publisher,
+    /// What reads it.
+    pub api: Api,
     /// Whether the body has to name the model, because the path does not.
     pub names_model: bool,
 }
@@ -52,16 +53,20 @@ pub fn inspect<'r>(body: &Json<'_>, purpose: Purpose, rules: &'r Rules) -> Resul
     let Value::Object(members) = body.value() else {
         return Err(Refusal::malformed("the body has to be a JSON object"));
     };
-    let publisher = purpose.publisher;
+    let publisher = purpose.api.publisher();
     let mut walk = Walk {
         rules,
         publisher,
         path: Path::default(),
         unknown: 0,
     };
-    let root = match publisher {
-        Publisher::Anthropic => &anthropic::ROOT,
-        Publisher::Google => &google::ROOT,
+    let root = match purpose.api {
+        Api::Messages => &anthropic::ROOT,
+        Api::Gemini => &google::ROOT,
+        Api::Embed => &google::EMBED,
+        Api::Predict => &google::PREDICT,
+        Api::ComputeTokens => &google::COMPUTE_TOKENS,
+        Api::ChatCompletions => &openai::ROOT,
     };
     walk.object(members, root)?;
     let unknown = walk.unknown;
@@ -73,7 +78,7 @@ pub fn inspect<'r>(body: &Json<'_>, purpose: Purpose, rules: &'r Rules) -> Resul
             Some(Named { model, glob })
         }
         _ if purpose.names_model => {
-            let message = "the body has to name the model whose tokens are counted";
+            let message = "the body has to name the model";
             return Err(Refusal::denied(Reason::Model, message));
         }
         _ => None,
@@ -248,7 +253,7 @@ impl<'b> Walk<'b> {
             self.unknown += 1;
             return Ok(());
         }
-        Err(unknown::of_type(&self.path, kind, types))
+        Err(unknown::of_type(self.publisher, &self.path, kind, types))
     }
 
     fn member(&mut self, member: Member, value: Value<'b>) -> Result<(), Refusal> {
@@ -297,6 +302,20 @@ impl<'b> Walk<'b> {
                 self.feature(by_name::address(value))?;
                 self.value(value, &NOTHING)
             }
+            Member::Link(place) => match value {
+                Value::Text(text) if is_data(&text.read()) => Ok(()),
+                Value::Text(_) | Value::Other => self.feature(by_name::address(value)),
+                Value::Null | Value::List(_) | Value::Object(_) => self.value(value, place),
+            },
+            Member::Payload => match value {
+                // Bytes in base64 have no colon, addresses have.
+                Value::Text(text) if !is_data(&text.read()) && text.read().contains(':') => {
+                    self.feature(by_name::address(value))
+                }
+                Value::Null | Value::Other | Value::Text(_) | Value::List(_) | Value::Object(_) => {
+                    self.value(value, &NOTHING)
+                }
+            },
         }
     }
 
@@ -315,6 +334,13 @@ impl<'b> Walk<'b> {
             path: &mut self.path,
         }
     }
+}
+
+/// Whether an address holds what it is the address of (RFC 2397).
+fn is_data(address: &str) -> bool {
+    address
+        .get(..5)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
 }
 
 fn type_of(members: Members<'_>, types: &'static [&'static Type]) -> Option<&'static Type> {

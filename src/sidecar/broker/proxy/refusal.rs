@@ -16,6 +16,8 @@ pub const SERVER_NAME: &str = "vertex-injector";
 pub enum Reason {
     /// The target is no model call.
     Target,
+    /// The policy does not allow calls of this kind.
+    Call,
     /// Another method than POST.
     Method,
     /// A header or parameter would change the method.
@@ -152,6 +154,16 @@ impl Refusal {
         }
     }
 
+    /// The same for a client that takes every 403 for trouble with its credentials, and says so instead of what is said here.
+    /// Google itself answers 400 to what is not as it has to be before.
+    #[must_use]
+    pub fn without_forbidden(mut self) -> Self {
+        if self.status == StatusCode::FORBIDDEN && self.reason != Reason::TokenRefused {
+            self.status = StatusCode::BAD_REQUEST;
+        }
+        self
+    }
+
     /// Whether the request was at fault, not what is behind us.
     pub fn is_denial(&self) -> bool {
         !self.status.is_server_error() && self.reason != Reason::TokenRefused
@@ -173,8 +185,23 @@ impl Refusal {
         response
     }
 
+    /// The name of `google.rpc.Code` for the status.
+    fn status_name(&self) -> &'static str {
+        match self.status {
+            StatusCode::FORBIDDEN => "PERMISSION_DENIED",
+            StatusCode::SERVICE_UNAVAILABLE => "UNAVAILABLE",
+            StatusCode::GATEWAY_TIMEOUT | StatusCode::REQUEST_TIMEOUT => "DEADLINE_EXCEEDED",
+            StatusCode::EXPECTATION_FAILED => "FAILED_PRECONDITION",
+            StatusCode::BAD_REQUEST if !matches!(self.reason, Reason::Json | Reason::UnknownField) => {
+                "FAILED_PRECONDITION"
+            }
+            status if status.is_server_error() => "INTERNAL",
+            _ => "INVALID_ARGUMENT",
+        }
+    }
+
     fn body(&self) -> Value {
-        let (code, status) = (self.status.as_u16(), status_name(self.status));
+        let (code, status) = (self.status.as_u16(), self.status_name());
         match &self.form {
             Form::Ours => {
                 let message = format!("vertex-injector: {}", self.message);
@@ -193,17 +220,5 @@ impl Refusal {
                 json!({"type": "error", "error": {"type": "invalid_request_error", "message": self.message}})
             }
         }
-    }
-}
-
-/// The names of `google.rpc.Code` for what we answer.
-fn status_name(status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::FORBIDDEN => "PERMISSION_DENIED",
-        StatusCode::SERVICE_UNAVAILABLE => "UNAVAILABLE",
-        StatusCode::GATEWAY_TIMEOUT | StatusCode::REQUEST_TIMEOUT => "DEADLINE_EXCEEDED",
-        StatusCode::EXPECTATION_FAILED => "FAILED_PRECONDITION",
-        status if status.is_server_error() => "INTERNAL",
-        _ => "INVALID_ARGUMENT",
     }
 }

@@ -14,7 +14,8 @@ pub fn check<'r>(rules: &'r Rules, target: &Target<'_>) -> Result<Option<&'r Glo
     check_publisher(rules, target.publisher)?;
     check_project(rules, target.project)?;
     check_region(rules, target.region)?;
-    if target.counts_tokens_of_another() {
+    check_method(rules, target)?;
+    if target.is_named_in_body() {
         return Ok(None);
     }
     check_model(rules, &target.model).map(Some)
@@ -141,17 +142,37 @@ fn check_publisher(rules: &Rules, publisher: Publisher) -> Result<(), Refusal> {
     ))
 }
 
+fn check_method(rules: &Rules, target: &Target<'_>) -> Result<(), Refusal> {
+    let method = target.method();
+    if rules.methods.contains(&method) {
+        return Ok(());
+    }
+    Err(Refusal::denied(
+        Reason::Call,
+        format!(
+            "{} is not allowed: the policy's proxy.methods allows {}; {method} can be added there",
+            target.call.as_str(),
+            shown(&rules.methods)
+        ),
+    ))
+}
+
 fn check_project(rules: &Rules, project: &str) -> Result<(), Refusal> {
     if is_project(rules, project) {
         return Ok(());
     }
-    Err(Refusal::denied(
-        Reason::Project,
+    let own = &rules.project;
+    let message = if project.bytes().all(|b| b.is_ascii_digit()) {
         format!(
-            "another project is not allowed: the policy's vertex.project is {}",
-            rules.project
-        ),
-    ))
+            "projects/{project} names a project by its number, and here it goes by its ID: the policy's vertex.project is {own}, so \
+             the path has to say projects/{own}"
+        )
+    } else {
+        format!(
+            "another project is not allowed: the policy's vertex.project is {own}, so the path has to say projects/{own}"
+        )
+    };
+    Err(Refusal::denied(Reason::Project, message))
 }
 
 /// Whether a project is the policy's, by its ID or by its number.
@@ -197,7 +218,7 @@ fn no_model(rules: &Rules) -> Refusal {
 }
 
 /// What is said of a model's name with something in brackets behind it, such as `[1m]`: clients take that as a setting of their own.
-fn with_suffix(name: &str) -> Option<Refusal> {
+pub fn with_suffix(name: &str) -> Option<Refusal> {
     let (model, suffix) = name.strip_suffix(']')?.split_once('[')?;
     if !is_model(model) || suffix.is_empty() || !suffix.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return None;

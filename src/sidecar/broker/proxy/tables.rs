@@ -1,4 +1,4 @@
-//! What a request may have, place by place: the form of the tables in [`anthropic`] and [`google`].
+//! What a request may have, place by place: the form of the tables in [`anthropic`], [`google`] and [`openai`].
 //!
 //! They are written from the published types of the requests, and a test reads these types where clients have them. A member that
 //! is in no table is none that anybody has judged.
@@ -33,6 +33,7 @@ macro_rules! of_type {
 
 pub mod anthropic;
 pub mod google;
+pub mod openai;
 
 use vertex_injector_core::contract::proxy::{Feature, Publisher};
 
@@ -108,6 +109,10 @@ pub enum Member {
     File(&'static Place),
     /// Gemini's `fileUri`.
     Address,
+    /// OpenAI's address of an image, which may hold it; or an object with one.
+    Link(&'static Place),
+    /// The bytes of something, or where they are.
+    Payload,
 }
 
 /// Nothing: what has no members.

@@ -5,7 +5,7 @@
 
 use prometheus_client::encoding::EncodeLabelValue;
 use std::borrow::Cow;
-use vertex_injector_core::contract::proxy::{Publisher, Region};
+use vertex_injector_core::contract::proxy::{Method, Publisher, Region};
 
 /// What is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -20,10 +20,69 @@ pub enum Call {
     StreamGenerateContent,
     /// Gemini's `countTokens`.
     CountTokens,
+    /// Gemini's `computeTokens`.
+    ComputeTokens,
+    /// Google's `embedContent`.
+    EmbedContent,
+    /// Google's `batchEmbedContents`.
+    BatchEmbedContents,
+    /// `predict` of Google's models that embed texts.
+    Predict,
+    /// OpenAI's, of Gemini.
+    ChatCompletions,
+}
+
+/// What reads a call's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Api {
+    /// Anthropic's Messages.
+    Messages,
+    /// Gemini's `generateContent` and those beside it.
+    Gemini,
+    /// `embedContent` and `batchEmbedContents`.
+    Embed,
+    /// `predict`, of texts to embed.
+    Predict,
+    /// `computeTokens`.
+    ComputeTokens,
+    /// Chat completions as OpenAI has them.
+    ChatCompletions,
+}
+
+impl Api {
+    /// Whose it is.
+    pub fn publisher(self) -> Publisher {
+        match self {
+            Self::Messages => Publisher::Anthropic,
+            Self::Gemini | Self::Embed | Self::Predict | Self::ComputeTokens | Self::ChatCompletions => {
+                Publisher::Google
+            }
+        }
+    }
+
+    /// In which a publisher's models answer.
+    pub fn of(publisher: Publisher) -> Self {
+        match publisher {
+            Publisher::Anthropic => Self::Messages,
+            Publisher::Google => Self::Gemini,
+        }
+    }
 }
 
 /// The name under which Anthropic's token counting is a model; which one is meant stands in the body.
 pub const COUNT_TOKENS: &str = "count-tokens";
+
+/// Models that embed texts, by the beginning of their names.
+const EMBEDS_TEXTS: [&str; 4] = [
+    "text-embedding-",
+    "text-multilingual-embedding-",
+    "textembedding-gecko",
+    "gemini-embedding-",
+];
+
+fn embeds_texts(model: &str) -> bool {
+    EMBEDS_TEXTS.iter().any(|name| model.starts_with(name))
+}
 
 /// A model call's path, in parts that need no further checking of form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +100,9 @@ pub struct Target<'a> {
     /// What is called.
     pub call: Call,
 }
+
+/// What stands for a model that only the body names.
+const IN_BODY: &str = "openapi";
 
 /// What a query may say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,18 +125,52 @@ impl Call {
             Self::GenerateContent => "generateContent",
             Self::StreamGenerateContent => "streamGenerateContent",
             Self::CountTokens => "countTokens",
+            Self::ComputeTokens => "computeTokens",
+            Self::EmbedContent => "embedContent",
+            Self::BatchEmbedContents => "batchEmbedContents",
+            Self::Predict => "predict",
+            Self::ChatCompletions => "chat/completions",
         }
     }
 
-    fn of(publisher: Publisher, name: &str) -> Option<Self> {
-        Some(match (publisher, name) {
-            (Publisher::Anthropic, "rawPredict") => Self::RawPredict,
-            (Publisher::Anthropic, "streamRawPredict") => Self::StreamRawPredict,
-            (Publisher::Google, "generateContent") => Self::GenerateContent,
-            (Publisher::Google, "streamGenerateContent") => Self::StreamGenerateContent,
-            (Publisher::Google, "countTokens") => Self::CountTokens,
-            _ => return None,
-        })
+    /// What reads its body.
+    pub fn api(self) -> Api {
+        match self {
+            Self::RawPredict | Self::StreamRawPredict => Api::Messages,
+            Self::GenerateContent | Self::StreamGenerateContent | Self::CountTokens => Api::Gemini,
+            Self::ComputeTokens => Api::ComputeTokens,
+            Self::EmbedContent | Self::BatchEmbedContents => Api::Embed,
+            Self::Predict => Api::Predict,
+            Self::ChatCompletions => Api::ChatCompletions,
+        }
+    }
+
+    /// The methods of a publisher's models, as paths name them.
+    pub fn names_of(publisher: Publisher) -> Vec<&'static str> {
+        let calls = Self::of_models(publisher).iter();
+        calls.map(|call| call.as_str()).collect()
+    }
+
+    fn of_models(publisher: Publisher) -> &'static [Self] {
+        match publisher {
+            Publisher::Anthropic => &[Self::RawPredict, Self::StreamRawPredict],
+            Publisher::Google => &[
+                Self::GenerateContent,
+                Self::StreamGenerateContent,
+                Self::CountTokens,
+                Self::ComputeTokens,
+                Self::EmbedContent,
+                Self::BatchEmbedContents,
+                Self::Predict,
+            ],
+        }
+    }
+
+    /// What is called of a model. `predict` means as many things as there are models; it is known of those that embed texts.
+    fn of(publisher: Publisher, name: &str, model: &str) -> Option<Self> {
+        let mut calls = Self::of_models(publisher).iter().copied();
+        let call = calls.find(|call| call.as_str() == name)?;
+        (call != Self::Predict || embeds_texts(model)).then_some(call)
     }
 }
 
@@ -83,7 +179,7 @@ impl<'a> Target<'a> {
     pub fn parse(path: &'a str) -> Option<Self> {
         let mut parts = path.split('/');
         let mut next = || parts.next();
-        let ("", version, "projects", project, "locations", region, "publishers", publisher, "models", last, None) = (
+        let ("", version, "projects", project, "locations", region, kind, publisher, below, last, None) = (
             next()?,
             next()?,
             next()?,
@@ -98,32 +194,60 @@ impl<'a> Target<'a> {
         ) else {
             return None;
         };
-        let (publisher, version) = match (publisher, version) {
-            ("anthropic", "v1") => (Publisher::Anthropic, "v1"),
-            ("anthropic", "v1beta1") => (Publisher::Anthropic, "v1beta1"),
-            ("google", "v1") => (Publisher::Google, "v1"),
-            ("google", "v1beta1") => (Publisher::Google, "v1beta1"),
-            _ => return None,
-        };
+        let version = ["v1", "v1beta1"].into_iter().find(|known| *known == version)?;
+        if !is_project(project) || !Region::is(region) {
+            return None;
+        }
+        if (kind, publisher, below, last) == ("endpoints", "openapi", "chat", "completions") {
+            return Some(Self {
+                version,
+                project,
+                region,
+                publisher: Publisher::Google,
+                model: Cow::Borrowed(IN_BODY),
+                call: Call::ChatCompletions,
+            });
+        }
+        if (kind, below) != ("publishers", "models") {
+            return None;
+        }
+        let publisher = *Publisher::ALL.iter().find(|known| known.name() == publisher)?;
         let (model, call) = last.split_once(':')?;
         let model = if model.contains("%40") {
             Cow::Owned(model.replace("%40", "@"))
         } else {
             Cow::Borrowed(model)
         };
-        let fit = is_project(project) && Region::is(region) && is_model(&model);
-        fit.then_some(Self {
+        is_model(&model).then_some(Self {
             version,
             project,
             region,
             publisher,
+            call: Call::of(publisher, call, &model)?,
             model,
-            call: Call::of(publisher, call)?,
         })
     }
 
     /// Whether the model is named in the body instead.
-    pub fn counts_tokens_of_another(&self) -> bool {
+    pub fn is_named_in_body(&self) -> bool {
+        self.call == Call::ChatCompletions || self.counts_tokens_of_another()
+    }
+
+    /// What kind of call it is.
+    pub fn method(&self) -> Method {
+        match self.call {
+            Call::RawPredict | Call::StreamRawPredict if self.counts_tokens_of_another() => Method::CountTokens,
+            Call::RawPredict | Call::StreamRawPredict | Call::GenerateContent | Call::StreamGenerateContent => {
+                Method::Generate
+            }
+            Call::CountTokens => Method::CountTokens,
+            Call::ComputeTokens => Method::ComputeTokens,
+            Call::EmbedContent | Call::BatchEmbedContents | Call::Predict => Method::Embed,
+            Call::ChatCompletions => Method::ChatCompletions,
+        }
+    }
+
+    fn counts_tokens_of_another(&self) -> bool {
         self.publisher == Publisher::Anthropic && self.model == COUNT_TOKENS
     }
 
@@ -138,7 +262,11 @@ impl<'a> Target<'a> {
         } = self;
         let (publisher, call) = (self.publisher.name(), self.call.as_str());
         let query = query.as_str();
-        format!("/{version}/projects/{project}/locations/{region}/publishers/{publisher}/models/{model}:{call}{query}")
+        let location = format!("/{version}/projects/{project}/locations/{region}");
+        if self.call == Call::ChatCompletions {
+            return format!("{location}/endpoints/openapi/{call}{query}");
+        }
+        format!("{location}/publishers/{publisher}/models/{model}:{call}{query}")
     }
 }
 

@@ -24,8 +24,15 @@ pub fn member(publisher: Publisher, path: &Path<'_>) -> Refusal {
     }
 }
 
-/// The object at `path`, of a `type` that is none of these. Only Anthropic's objects have types.
-pub fn of_type(path: &Path<'_>, kind: Option<&str>, types: &[&'static Type]) -> Refusal {
+/// The object at `path`, of a `type` that is none of these.
+pub fn of_type(publisher: Publisher, path: &Path<'_>, kind: Option<&str>, types: &[&'static Type]) -> Refusal {
+    if publisher == Publisher::Google {
+        let names: Vec<&str> = types.iter().map(|of| of.name).collect();
+        let (place, names) = (path.shown(), names.join(", "));
+        let words = format!("Invalid value at '{place}' (type): expected one of {names}.");
+        let place = Some(place);
+        return Refusal::unknown(format!("{words} {ADVICE}"), Form::GoogleField { place, words });
+    }
     let path = path.of_anthropic();
     let Some(kind) = kind else {
         return of_anthropic(&format!("{path}.type: Field required"));

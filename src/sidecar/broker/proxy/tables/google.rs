@@ -1,4 +1,4 @@
-//! Gemini's generateContent, streamGenerateContent and countTokens, in the first spelling of proto3 JSON.
+//! Gemini's generateContent, streamGenerateContent, countTokens and computeTokens, and what embeds, in the first spelling of proto3 JSON.
 
 use super::Member::{Address, Asks, Choice, Data, File, In, Model, Resource, Stored};
 use super::{FREE, NOTHING, Place};
@@ -27,6 +27,39 @@ pub static ROOT: Place = alike!(
         ("outputConfig", In(&OUTPUT_CONFIG)),
     ],
 );
+
+/// The body of embedContent, and what batchEmbedContents has many of.
+pub static EMBED: Place = alike!(
+    &["autoTruncate", "outputDimensionality", "taskType", "title"],
+    &[
+        ("model", Model),
+        ("content", In(&CONTENT)),
+        ("embedContentConfig", In(&EMBED_CONFIG)),
+        ("requests", In(&EMBED)),
+    ],
+);
+static EMBED_CONFIG: Place = alike!(
+    &[
+        "audioTrackExtraction",
+        "autoTruncate",
+        "documentOcr",
+        "outputDimensionality",
+        "taskType",
+        "title",
+    ],
+    &[],
+);
+
+/// The body of predict, of models that embed texts.
+pub static PREDICT: Place = alike!(
+    &[],
+    &[("instances", In(&TEXT_INSTANCE)), ("parameters", In(&EMBED_PARAMETERS))],
+);
+static TEXT_INSTANCE: Place = alike!(&["content", "mimeType", "taskType", "title"], &[]);
+static EMBED_PARAMETERS: Place = alike!(&["autoTruncate", "outputDimensionality"], &[]);
+
+/// The body of computeTokens.
+pub static COMPUTE_TOKENS: Place = alike!(&[], &[("model", Model), ("contents", In(&CONTENT))]);
 
 static LABELS: Place = Place::Each(&NOTHING);
 static SAFETY_SETTING: Place = alike!(&["category", "method", "threshold"], &[]);
