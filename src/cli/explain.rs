@@ -7,18 +7,18 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::iter;
-use vertex_injector_core::admission::{Change, Class, Decision, Needed, Outcome, UnitState};
+use vertex_injector_core::admission::{Change, Class, Decision, Needed, Outcome, Reason, UnitState};
 use vertex_injector_sidecar::Ending;
 
 /// Say what the webhook would do to the pods of manifests, and why
 ///
-/// One line for each pod: injected, skipped or denied, the reason, the policy. Below it each part of the policy and
-/// what became of it, what is added (+), replaced (~) or removed (-), and the ConfigMaps, Secrets and claims that must
-/// exist before the pod can start.
+/// One line for each pod: injected, skipped, denied, or NotSent where the webhook would never be asked, the reason, the
+/// policy. Below it each part of the policy and what became of it, what is added (+), replaced (~) or removed (-), with
+/// values, and the ConfigMaps, Secrets and claims that must exist before the pod can start.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Exit codes:
-  0  every pod would be injected or skipped
+  0  every pod would be injected or skipped, or never sent
   1  a pod would be denied
   2  the arguments or the input cannot be used
 
@@ -31,7 +31,7 @@ Examples:
     --policy <(kubectl get injectionpolicies,clusterinjectionpolicies -A -o yaml)
 
   # The names of everything that must exist
-  vertex-injector explain -f pod.yaml --policy policy.yaml -o json | jq '.needs[]'")]
+  vertex-injector explain -f pod.yaml --policy policy.yaml -o json | jq '.[].needs[]'")]
 pub(super) struct Args {
     #[command(flatten)]
     inputs: Inputs,
@@ -45,9 +45,15 @@ pub(super) struct Args {
 enum Format {
     /// For people
     Text,
-    /// One pod as an object, several as a list
+    /// A list with an object for each pod
     Json,
 }
+
+/// The outcome of a pod that the webhook is never asked about.
+const NOT_SENT: &str = "NotSent";
+
+/// Longest value that people are shown, in characters.
+const MAX_VALUE: usize = 120;
 
 const BOLD: Style = Style::new().bold();
 
@@ -57,28 +63,95 @@ const WIDTH: usize = 100;
 pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
     let Args { inputs, output } = args;
     let decided = inputs.decide()?;
-    let result = match output {
-        Format::Text => words(&decided.pods)?,
-        Format::Json => serde_json::to_string_pretty(&data(&decided.pods)?)? + "\n",
-    };
-    terminal::print(&result)?;
-    Ok(Ending::refused_if(decided.any_denied()))
-}
-
-fn data(pods: &[DecidedPod]) -> anyhow::Result<Value> {
-    let explanations = pods.iter().map(explanation).collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(match <[_; 1]>::try_from(explanations) {
-        Ok([only]) => only,
-        Err(several) => several.into(),
-    })
+    match output {
+        Format::Text => terminal::print(&words(&decided.pods)?)?,
+        Format::Json => {
+            let explanations = decided
+                .pods
+                .iter()
+                .map(explanation)
+                .collect::<anyhow::Result<Value>>()?;
+            terminal::print_data(&(serde_json::to_string_pretty(&explanations)? + "\n"))?;
+        }
+    }
+    let denied = |pod: &DecidedPod| pod.not_sent.is_none() && pod.decision.outcome == Outcome::Denied;
+    Ok(Ending::refused_if(decided.pods.iter().any(denied)))
 }
 
 fn explanation(pod: &DecidedPod) -> anyhow::Result<Value> {
-    let mut explanation = json!({"namespace": pod.namespace, "name": pod.at.name, "kind": pod.at.kind});
-    if let (Some(all), Value::Object(decision)) = (explanation.as_object_mut(), serde_json::to_value(&pod.decision)?) {
+    let mut explanation = json!({
+        "namespace": pod.namespace,
+        "name": pod.at.name,
+        "kind": pod.at.kind,
+        "template": pod.at.field(),
+    });
+    let values = Values::of(pod);
+    let mut decision = match &pod.not_sent {
+        None => serde_json::to_value(&pod.decision)?,
+        Some((reason, message)) => {
+            let mut decision = serde_json::to_value(Decision::skipped(Reason::NotSelected, message.as_str()))?;
+            decision["outcome"] = NOT_SENT.into();
+            decision["reason"] = reason.to_string().into();
+            decision
+        }
+    };
+    for change in decision["env"].as_array_mut().into_iter().flatten() {
+        match values.get(change["name"].as_str().unwrap_or_default()) {
+            Some(Shown::Text(text)) => change["value"] = text.into(),
+            Some(Shown::From(source)) => change["valueFrom"] = source,
+            None => {}
+        }
+    }
+    if let (Some(all), Value::Object(decision)) = (explanation.as_object_mut(), decision) {
         all.extend(decision);
     }
     Ok(explanation)
+}
+
+/// The variables of the pod as it will be.
+struct Values(Value);
+
+/// What a variable has.
+enum Shown {
+    Text(String),
+    From(Value),
+}
+
+impl Values {
+    fn of(pod: &DecidedPod) -> Self {
+        let mut after = pod.pod.clone();
+        // What does not fit is told when it is applied.
+        drop(json_patch::patch(&mut after, &pod.decision.patch));
+        Self(after)
+    }
+
+    /// What `container/NAME` has.
+    fn get(&self, name: &str) -> Option<Shown> {
+        let (container, variable) = name.split_once('/')?;
+        let lists = ["/spec/containers", "/spec/initContainers"].map(|list| self.0.pointer(list)?.as_array());
+        let is_it = |of: &&Value, name: &str| of.get("name").and_then(Value::as_str).unwrap_or_default() == name;
+        let container = { lists.into_iter().flatten().flatten() }.find(|it| is_it(it, container))?;
+        let env = container
+            .get("env")
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let Some(entry) = env.iter().rfind(|it| is_it(it, variable)) else {
+            let json = env.iter().rfind(|it| is_it(it, "OPENSHELL_USER_ENVIRONMENT"))?;
+            let json: Value = serde_json::from_str(json.get("value")?.as_str()?).ok()?;
+            return Some(Shown::Text(json.get(variable)?.as_str()?.to_owned()));
+        };
+        Some(match entry.get("valueFrom") {
+            Some(source) if !source.is_null() => Shown::From(source.clone()),
+            _ => Shown::Text(
+                entry
+                    .get("value")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned(),
+            ),
+        })
+    }
 }
 
 fn words(pods: &[DecidedPod]) -> Result<String, std::fmt::Error> {
@@ -93,6 +166,12 @@ fn words(pods: &[DecidedPod]) -> Result<String, std::fmt::Error> {
             policy,
             ..
         } = &pod.decision;
+        if let Some((reason, message)) = &pod.not_sent {
+            let (title, colour) = (clean(&pod.title()), AnsiColor::Yellow.on_default());
+            writeln!(text, "{BOLD}{title}{BOLD:#}: {colour}{NOT_SENT}{colour:#} ({reason})")?;
+            writeln!(text, "  because  {}", clean(message))?;
+            continue;
+        }
         let colour = match outcome {
             Outcome::Injected => AnsiColor::Green,
             Outcome::Skipped => AnsiColor::Yellow,
@@ -108,7 +187,7 @@ fn words(pods: &[DecidedPod]) -> Result<String, std::fmt::Error> {
             Some(policy) => writeln!(text, " by policy {}", clean(policy))?,
             None => writeln!(text)?,
         }
-        let rows = rows(&pod.decision);
+        let rows = rows(&pod.decision, &Values::of(pod));
         let width = rows
             .iter()
             .map(|(label, _)| label.chars().count())
@@ -122,7 +201,7 @@ fn words(pods: &[DecidedPod]) -> Result<String, std::fmt::Error> {
 }
 
 /// What there is to say about a pod: a label and a line each.
-fn rows(decision: &Decision) -> Vec<(String, String)> {
+fn rows(decision: &Decision, values: &Values) -> Vec<(String, String)> {
     let Decision {
         outcome,
         reason: _,
@@ -156,7 +235,7 @@ fn rows(decision: &Decision) -> Vec<(String, String)> {
         };
         rows.push((unit.name.clone(), format!("{state}{reason}{detail}")));
     }
-    for (container, variables) in by_container(env) {
+    for (container, variables) in by_container(env, values) {
         rows.extend(wrapped("variables", &format!("{container}:"), variables));
     }
     for (label, changes) in [("volumes", volumes), ("containers", containers)] {
@@ -170,11 +249,16 @@ fn rows(decision: &Decision) -> Vec<(String, String)> {
 }
 
 /// The variables that change, by the container that has them.
-fn by_container(env: &[Change]) -> Vec<(&str, Vec<String>)> {
+fn by_container<'e>(env: &'e [Change], values: &Values) -> Vec<(&'e str, Vec<String>)> {
     let mut containers: Vec<(&str, Vec<String>)> = Vec::new();
     for change in env {
         let (container, variable) = change.name.split_once('/').unwrap_or(("", &change.name));
-        let variable = format!("{}{variable}", sign(change));
+        let value = match values.get(&change.name).filter(|_| change.op != "remove") {
+            Some(Shown::Text(text)) => format!("={}", shortened(&text)),
+            Some(Shown::From(source)) => format!(" from {}", shortened(&source.to_string())),
+            None => String::new(),
+        };
+        let variable = format!("{}{variable}{value}", sign(change));
         match containers.iter_mut().find(|(known, _)| *known == container) {
             Some((_, variables)) => variables.push(variable),
             None => containers.push((container, vec![variable])),
@@ -198,6 +282,14 @@ fn wrapped(label: &str, first: &str, words: impl IntoIterator<Item = String>) ->
     }
     let labels = iter::once(label).chain(iter::repeat(""));
     labels.map(str::to_owned).zip(lines).collect()
+}
+
+/// As much of a value as people read.
+fn shortened(value: &str) -> String {
+    match value.char_indices().nth(MAX_VALUE) {
+        Some((end, _)) => format!("{}…", value.split_at(end).0),
+        None => value.to_owned(),
+    }
 }
 
 fn sign(change: &Change) -> char {

@@ -10,8 +10,9 @@ use vertex_injector_sidecar::Ending;
 /// Apply policies to manifests, as the webhook would in the cluster
 ///
 /// Pods are found in Pods, PodTemplates, Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs, CronJobs, every
-/// other object with a pod at spec.template or spec.podTemplate (such as an agent-sandbox Sandbox), and in Lists.
-/// Everything else passes through unchanged. A policy applies to the pods of its namespace, whether it is named with
+/// other object wherever a template of pods stands in it (a Sandbox, a JobSet, a RayCluster, an Argo Rollout; several in one
+/// object), and in Lists. What only looks like a pod (the templates of an Argo Workflow) is named on standard error, and
+/// everything else passes through unchanged. A policy applies to the pods of its namespace, whether it is named with
 /// --policy or stands among the manifests. Every namespace counts as opted in; the labels of a Namespace among the
 /// inputs are used by namespaceSelector. Objects that do not change keep their text; in those that do, comments are
 /// lost.
@@ -65,7 +66,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
         Format::Json => manifest::json(&inject(&mut decided)?.documents)?,
         Format::Patch => serde_json::to_string_pretty(&patches(&decided.pods)?)? + "\n",
     };
-    terminal::print(&result)?;
+    terminal::print_data(&result)?;
     Ok(Ending::Done)
 }
 
@@ -85,30 +86,34 @@ fn inject(decided: &mut Decided) -> anyhow::Result<&mut Decided> {
     Ok(decided)
 }
 
-/// One pod's patch as such, those of several with the name of the object; paths start at the object.
+/// One object's patch as such, those of several with the name of the object; paths start at the object.
 fn patches(pods: &[DecidedPod]) -> anyhow::Result<Value> {
-    let patches = pods.iter().map(patch).collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(match <[_; 1]>::try_from(patches) {
-        Ok([only]) => only,
-        Err(patches) => pods
-            .iter()
-            .zip(patches)
-            .map(|(pod, patch)| {
-                json!({"kind": pod.at.kind, "namespace": pod.namespace, "name": pod.at.name, "patch": patch})
-            })
-            .collect(),
-    })
+    let is_same = |a: &DecidedPod, b: &DecidedPod| (a.document, &a.at.object) == (b.document, &b.at.object);
+    let objects: Vec<&[DecidedPod]> = pods.chunk_by(is_same).collect();
+    if let [only] = objects.as_slice() {
+        return patch(only);
+    }
+    let patches = objects.into_iter().map(|pods| {
+        let patch = patch(pods)?;
+        let named = |pod: &DecidedPod| json!({"kind": pod.at.kind, "namespace": pod.namespace, "name": pod.at.name, "patch": patch});
+        Ok(pods.first().map(named).unwrap_or_default())
+    });
+    patches.collect()
 }
 
-/// A pod's patch with paths from the object that owns the pod.
-fn patch(pod: &DecidedPod) -> anyhow::Result<Value> {
-    let mut patch = serde_json::to_value(&pod.decision.patch)?;
-    for operation in patch.as_array_mut().into_iter().flatten() {
-        for pointer in ["path", "from"] {
-            if let Some(Value::String(path)) = operation.get_mut(pointer) {
-                path.insert_str(0, &pod.at.template);
+/// The patches of one object's pods, with paths from the object.
+fn patch(pods: &[DecidedPod]) -> anyhow::Result<Value> {
+    let mut operations = Vec::new();
+    for pod in pods {
+        for operation in &pod.decision.patch {
+            let mut operation = serde_json::to_value(operation)?;
+            for pointer in ["path", "from"] {
+                if let Some(Value::String(path)) = operation.get_mut(pointer) {
+                    path.insert_str(0, &pod.at.template);
+                }
             }
+            operations.push(operation);
         }
     }
-    Ok(patch)
+    Ok(operations.into())
 }

@@ -3,14 +3,14 @@
 use super::terminal::say;
 use anyhow::{anyhow, bail};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vertex_injector_core::admission::{
-    self, Class, Decision, Namespaces, Operator, Outcome, Pod, Policy, PolicySet, Reason,
+    self, Class, Decision, Labels, Namespaces, Needed, NotSent, Operator, Outcome, Pod, Policy, PolicySet, Reason,
 };
 use vertex_injector_core::manifest::policies::Policies;
-use vertex_injector_core::manifest::workload::{self, PodAt};
+use vertex_injector_core::manifest::workload::{self, PodAt, Unserved};
 use vertex_injector_core::manifest::{self, Document, ManifestError, Place};
 use vertex_injector_core::names::{INJECTION_ENABLED, NAMESPACE_INJECTION, NAMESPACE_NAME};
 
@@ -52,6 +52,10 @@ pub(super) struct DecidedPod {
     pub(super) at: PodAt,
     /// The namespace that it will be in.
     pub(super) namespace: String,
+    /// Why the webhook would never be asked about it, if so.
+    pub(super) not_sent: Option<(NotSent, String)>,
+    /// The pod as its controller makes it.
+    pub(super) pod: Value,
     pub(super) decision: Decision,
 }
 
@@ -98,7 +102,13 @@ impl Inputs {
         let pods: Vec<_> = documents
             .iter()
             .enumerate()
-            .flat_map(|(index, document)| workload::pods(&document.value).into_iter().map(move |at| (index, at)))
+            .flat_map(|(index, document)| {
+                let found = workload::found(&document.value);
+                for unserved in &found.unserved {
+                    warn_of_unserved(&document.place, unserved, default_namespace);
+                }
+                found.pods.into_iter().map(move |at| (index, at))
+            })
             .map(|(index, at)| {
                 let namespace = at.namespace.clone().unwrap_or_else(|| default_namespace.to_owned());
                 (index, at, namespace)
@@ -116,24 +126,35 @@ impl Inputs {
                 );
             }
         }
+        let given = found.namespaces.clone();
         let set = PolicySet::new(
             compiled.collect::<Vec<_>>(),
             &opted_in(found.namespaces, pods.iter().map(|(_, _, namespace)| namespace)),
         );
-        let pods = pods
+        let objects = Objects::among(documents.iter().chain(&policies), default_namespace);
+        let pods: Vec<DecidedPod> = pods
             .into_iter()
             .filter_map(|(index, at, namespace)| {
                 let document = documents.get(index)?;
-                let pod = document.value.pointer(&at.pointer())?;
+                let template = document.value.pointer(&at.pointer())?;
+                let pod = at.pod(template);
+                let (mut decision, not_sent) = decide(&pod, &namespace, &set, given.get(&namespace), &operator);
+                objects.forgive(&namespace, &mut decision);
+                at.fit(template, &mut decision.patch);
                 Some(DecidedPod {
                     document: index,
                     place: document.place.clone(),
-                    decision: decide(pod, &namespace, &set),
+                    not_sent,
+                    decision,
+                    pod,
                     at,
                     namespace,
                 })
             })
             .collect();
+        if config.is_none() {
+            warn_of_image(&pods, &operator);
+        }
         Ok(Decided { documents, pods })
     }
 }
@@ -142,6 +163,14 @@ impl Decided {
     /// Tells every warning, skipped pod and denied pod; whether any is denied.
     pub(super) fn remarks(&self) -> bool {
         for pod in &self.pods {
+            if let Some((reason, text)) = &pod.not_sent {
+                let text = format!(
+                    "{}: {}: the webhook would not be asked ({reason}): {text}",
+                    pod.place,
+                    pod.title()
+                );
+                say("warning", &text);
+            }
             for warning in &pod.decision.warnings {
                 say("warning", &format!("{}: {}: {warning}", pod.place, pod.title()));
             }
@@ -161,16 +190,21 @@ impl Decided {
         self.any_denied()
     }
 
-    /// Whether any pod is denied.
+    /// Whether any pod is denied, be it asked about or not.
     pub(super) fn any_denied(&self) -> bool {
         self.pods.iter().any(|pod| pod.decision.outcome == Outcome::Denied)
     }
 }
 
 impl DecidedPod {
-    /// `Kind namespace/name`.
+    /// `Kind namespace/name`, and which of several templates of it.
     pub(super) fn title(&self) -> String {
-        format!("{} {}/{}", self.at.kind, self.namespace, self.at.name)
+        let template = if self.at.one_of_several {
+            format!(" ({})", self.at.field())
+        } else {
+            String::new()
+        };
+        format!("{} {}/{}{template}", self.at.kind, self.namespace, self.at.name)
     }
 }
 
@@ -213,12 +247,93 @@ fn stdin_once<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> anyhow::Result<()
     Ok(())
 }
 
-/// The same decision as the webhook's, made from the same bytes.
-fn decide(pod: &Value, namespace: &str, set: &PolicySet) -> Decision {
+/// The same decision as the webhook's, made from the same bytes, and whether the webhook is asked at all.
+fn decide(
+    pod: &Value,
+    namespace: &str,
+    set: &PolicySet,
+    labels: Option<&Labels>,
+    operator: &Operator,
+) -> (Decision, Option<(NotSent, String)>) {
     let bytes = pod.to_string();
     match Pod::parse(bytes.as_bytes()) {
-        Ok(pod) => admission::decide(&pod, namespace, set),
-        Err(problem) => Decision::denied(Reason::MalformedPod, problem),
+        Ok(pod) => (
+            admission::decide(&pod, namespace, set),
+            admission::not_sent(&pod, namespace, labels, operator),
+        ),
+        Err(problem) => (Decision::denied(Reason::MalformedPod, Pod::problem_of(&problem)), None),
+    }
+}
+
+/// Whose settings are not given has the image of a build on this machine.
+fn warn_of_image(pods: &[DecidedPod], operator: &Operator) {
+    let image = &operator.broker.image;
+    let runs_it = |pod: &&DecidedPod| {
+        let patch = serde_json::to_string(&pod.decision.patch).unwrap_or_default();
+        patch.contains(image.as_str())
+    };
+    if let Some(pod) = pods.iter().find(runs_it) {
+        say(
+            "warning",
+            &format!(
+                "{}: {}: no operator settings were given, so containers of the injector run image {image:?}, which only a build of your own has; say --config FILE with the cluster's settings (kubectl get configmap -n NAMESPACE RELEASE -o jsonpath='{{.data.operator\\.yaml}}'), or with broker.image",
+                pod.place,
+                pod.title()
+            ),
+        );
+    }
+}
+
+fn warn_of_unserved(place: &Place, unserved: &Unserved, default_namespace: &str) {
+    let Unserved {
+        field,
+        namespace,
+        kind,
+        name,
+    } = unserved;
+    let namespace = namespace.as_deref().unwrap_or(default_namespace);
+    let field = if field.is_empty() { "it" } else { field };
+    say(
+        "warning",
+        &format!(
+            "{place}: {kind} {namespace}/{name}: {field} looks like a pod and is no template of one, so nothing can be injected here; the webhook is asked about the pods that become of it"
+        ),
+    );
+}
+
+/// The ConfigMaps, Secrets and claims among the inputs.
+#[derive(Default)]
+struct Objects(BTreeSet<(String, String, String)>);
+
+impl Objects {
+    fn among<'d>(documents: impl Iterator<Item = &'d Document>, default_namespace: &str) -> Self {
+        let mut found = Self::default();
+        for document in documents {
+            found.take(&document.value, default_namespace);
+        }
+        found
+    }
+
+    fn take(&mut self, object: &Value, default_namespace: &str) {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+        for item in object.get("items").and_then(Value::as_array).into_iter().flatten() {
+            self.take(item, default_namespace);
+        }
+        if let (Some(kind), Some(name)) = (text("/kind"), text("/metadata/name")) {
+            let namespace = text("/metadata/namespace").unwrap_or(default_namespace);
+            self.0.insert((kind.to_owned(), namespace.to_owned(), name.to_owned()));
+        }
+    }
+
+    /// Nobody is told to make what is there.
+    fn forgive(&self, namespace: &str, decision: &mut Decision) {
+        let is_there = |needed: &Needed| {
+            let object = (needed.kind.to_owned(), namespace.to_owned(), needed.name.clone());
+            needed.optional || self.0.contains(&object)
+        };
+        if decision.needs.iter().all(is_there) {
+            decision.warnings.retain(|warning| warning.class != Class::Needs);
+        }
     }
 }
 

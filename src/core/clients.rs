@@ -73,6 +73,8 @@ pub struct Traits {
     pub demands_file: bool,
     /// Whether its images have a read-only root and run as any user, so that its home has to be elsewhere.
     pub read_only_home: bool,
+    /// The API key that makes it leave the policy's identity, and in which program.
+    pub key_that_wins: Option<&'static str>,
 }
 
 const EVERY: &[Client] = Client::ALL;
@@ -192,6 +194,13 @@ pub const API_KEYS: &[&str] = &[
     "GOOGLE_API_KEY",
 ];
 
+/// Further variables that name models of Claude Code, for which a policy has no field.
+pub const OTHER_MODELS: &[&str] = &[
+    "ANTHROPIC_DEFAULT_FABLE_MODEL",
+    "ANTHROPIC_SMALL_FAST_MODEL",
+    "CLAUDE_CODE_SUBAGENT_MODEL",
+];
+
 /// Switches to other model providers, which win over Vertex.
 pub const OTHER_PROVIDERS: &[&str] = &[
     "CLAUDE_CODE_USE_BEDROCK",
@@ -258,6 +267,7 @@ impl Client {
             publisher: None,
             demands_file: false,
             read_only_home: false,
+            key_that_wins: None,
         };
         const ANTHROPIC: Traits = Traits {
             publisher: Some(Publisher::Anthropic),
@@ -267,9 +277,14 @@ impl Client {
             ClaudeCode => ANTHROPIC,
             GoogleGenAI => Traits {
                 publisher: Some(Publisher::Google),
+                key_that_wins: Some("GOOGLE_API_KEY in Gemini CLI"),
                 ..PLAIN
             },
-            LiteLLM | AISDK | OpenCode | Goose => PLAIN,
+            LiteLLM | OpenCode | Goose => PLAIN,
+            AISDK => Traits {
+                key_that_wins: Some("GOOGLE_VERTEX_API_KEY"),
+                ..PLAIN
+            },
             Ambient => Traits {
                 demands_file: true,
                 ..ANTHROPIC
@@ -307,6 +322,11 @@ impl Setting {
             Self::Sonnet => vertex.models.sonnet.as_deref(),
             Self::Haiku => vertex.models.haiku.as_deref(),
         }
+    }
+
+    /// Whether it is a model.
+    pub fn is_model(self) -> bool {
+        Self::MODELS.contains(&self)
     }
 
     /// Whether it is always on, whatever a policy says.
@@ -372,6 +392,12 @@ impl Variable {
 /// Whether the value of a switch means on to Claude Code and most others: `1`, `true`, `yes`, `on` in any case.
 pub fn is_on(value: &str) -> bool {
     is_one_of(value, ON)
+}
+
+/// Whether a variable of this name is for a client that calls models, and for nothing else.
+pub fn speaks_of_models(name: &str) -> bool {
+    const PREFIXES: [&str; 5] = ["ANTHROPIC_", "CLAUDE_CODE_", "GOOGLE_GENAI_", "GEMINI_", "VERTEXAI_"];
+    API_KEYS.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether a name belongs to routing or credentials, which policies set through their own fields only.

@@ -14,6 +14,9 @@ pub const NAMESPACE_INJECTION: &str = "vertex-injector.dev/injection";
 /// Value of [`NAMESPACE_INJECTION`] that opts in.
 pub const INJECTION_ENABLED: &str = "enabled";
 
+/// Namespaces whose pods are never sent to the webhook, whatever their labels, beside the webhook's own.
+pub const NEVER_SENT: [&str; 3] = ["kube-node-lease", "kube-public", "kube-system"];
+
 /// Pod label: `"true"` asks explicitly (injected or denied), `"false"` opts out.
 pub const INJECT: &str = "vertex-injector.dev/inject";
 

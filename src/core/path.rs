@@ -1,4 +1,5 @@
-//! Absolute paths in containers, compared as the kubelet mounts them: `//` and `.` mean nothing.
+//! Absolute paths in containers, compared as the kubelet mounts them: `//` and `.` mean nothing, and `..` leads back,
+//! whatever symbolic links an image has.
 
 /// Whether a path is spelled in the one plain way: absolute, without empty, `.` or `..` parts.
 pub fn is_plain(path: &str) -> bool {
@@ -8,23 +9,41 @@ pub fn is_plain(path: &str) -> bool {
 
 /// Whether `path` is `parent` or lies below it.
 pub fn is_within(path: &str, parent: &str) -> bool {
-    let mut path = parts(path);
-    parts(parent).all(|part| path.next() == Some(part))
+    parts(path).starts_with(&parts(parent))
 }
 
 /// Whether `path` lies below `parent` and is not the same.
 pub fn is_below(path: &str, parent: &str) -> bool {
-    is_within(path, parent) && !is_within(parent, path)
+    below(path, parent).is_some()
 }
 
 /// Whether both are the same path.
 pub fn is_same(path: &str, other: &str) -> bool {
-    parts(path).eq(parts(other))
+    parts(path) == parts(other)
 }
 
-/// What a path consists of. `..` stays: where it leads depends on symbolic links, which nobody sees here.
-fn parts(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter(|part| !matches!(*part, "" | "."))
+/// The name, directly below `parent`, that `path` has or lies in; none when `path` is not below.
+pub fn below<'p>(path: &'p str, parent: &str) -> Option<&'p str> {
+    let (path, parent) = (parts(path), parts(parent));
+    path.starts_with(&parent).then(|| path.get(parent.len()).copied())?
+}
+
+/// How many directories a path leads through.
+pub fn depth(path: &str) -> usize {
+    parts(path).len()
+}
+
+/// What a path consists of.
+fn parts(path: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            name => parts.push(name),
+        }
+    }
+    parts
 }
 
 #[cfg(test)]
@@ -43,6 +62,8 @@ mod tests {
             ("/a", "/a/"),
             ("//a//b", "/a"),
             ("/./a/./b", "//a/."),
+            ("/x/../a/b", "/a"),
+            ("/a", "/b/../../a/c/.."),
         ] {
             assert!(is_within(path, parent), "{path} within {parent}");
         }
@@ -56,6 +77,7 @@ mod tests {
             ("/a", "/a/b"),
             ("/", "/a"),
             ("/b/a", "/a"),
+            ("/a/../b", "/a"),
         ] {
             assert!(!is_within(path, parent), "{path} within {parent}");
         }

@@ -167,10 +167,14 @@ fn a_pod_that_keeps_its_key_gets_no_broker() {
 fn what_env_from_may_hide_is_warned_of_or_under_deny_refused() {
     let pod = pod("{containers: [{name: agent, image: a, envFrom: [{secretRef: {name: keys}}]}]}");
     let admission = world(METADATA).admit(&pod);
-    let said =
-        "from Secret keys with envFrom; an API key or provider switch, GOOGLE_APPLICATION_CREDENTIALS or another route";
-    let warnings = &admission.decision.warnings;
-    assert!(warnings.iter().any(|warning| warning.contains(said)), "{warnings:?}");
+    let warnings = admission.decision.warnings.join("\n");
+    for said in [
+        "from Secret keys with envFrom, which the injector does not see",
+        "GOOGLE_APPLICATION_CREDENTIALS or another route in there would lead past the broker",
+        "where an HTTP proxy is among them (HTTP_PROXY, HTTPS_PROXY), NO_PROXY must name 127.0.0.1 and localhost",
+    ] {
+        assert!(warnings.contains(said), "{warnings}");
+    }
     let denied = world(&format!("{METADATA}\n  conflicts: {{values: Deny}}")).admit(&pod);
     let message = denied.denied(Reason::Conflict);
     assert!(

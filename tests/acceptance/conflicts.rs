@@ -199,6 +199,11 @@ fn an_own_credential_file_follows_the_rule_for_values() {
     }
 }
 
+/// A volume that shows the file of the pod's own credential and nothing else.
+fn key_alone() -> Value {
+    json!({"secret": {"secretName": "key", "items": [{"key": "k", "path": "key.json"}]}})
+}
+
 /// A pod with its own credential file in a volume, which a second container may mount too.
 fn with_key_volume(volume: Value, shared: bool) -> Value {
     let mut pod = agent_with("[{name: GOOGLE_APPLICATION_CREDENTIALS, value: /creds/key.json}]");
@@ -217,9 +222,9 @@ fn with_key_volume(volume: Value, shared: bool) -> Value {
 #[test]
 fn an_overridden_credential_file_takes_mount_and_volume_with_it_and_never_one_alone() {
     for volume in [
-        json!({"secret": {"secretName": "key"}}),
-        json!({"configMap": {"name": "wif"}}),
-        json!({"projected": {"sources": [{"secret": {"name": "key"}}]}}),
+        json!({"secret": {"secretName": "key", "items": [{"key": "k", "path": "key.json"}]}}),
+        json!({"configMap": {"name": "wif", "items": [{"key": "k", "path": "./key.json"}]}}),
+        json!({"projected": {"sources": [{"secret": {"name": "key", "items": [{"key": "k", "path": "key.json"}]}}]}}),
     ] {
         let admission = world("{values: Override}", "").admit(&with_key_volume(volume, false));
         let pod = admission.injected();
@@ -233,7 +238,7 @@ fn an_overridden_credential_file_takes_mount_and_volume_with_it_and_never_one_al
 
 #[test]
 fn a_credential_volume_that_another_container_uses_stays() {
-    let shared = with_key_volume(json!({"secret": {"secretName": "key"}}), true);
+    let shared = with_key_volume(key_alone(), true);
     let admission = world("{values: Override}", "").admit(&shared);
     let pod = admission.injected();
     assert!(pod.volume("creds").is_some());
@@ -243,12 +248,61 @@ fn a_credential_volume_that_another_container_uses_stays() {
 
 #[test]
 fn a_credential_volume_that_the_agent_mounts_twice_loses_only_the_mount_of_the_file() {
-    let mut twice = with_key_volume(json!({"secret": {"secretName": "key"}}), false);
+    let mut twice = with_key_volume(key_alone(), false);
     let mounts = twice["spec"]["containers"][0]["volumeMounts"].as_array_mut().unwrap();
     mounts.push(json!({"name": "creds", "mountPath": "/other"}));
     let admission = world("{values: Override}", "").admit(&twice);
     assert!(admission.injected().volume("creds").is_some());
     admission.injected().container("agent").mount("/other");
+}
+
+#[test]
+fn a_volume_that_may_hold_more_than_the_credential_file_stays_and_what_points_there_is_named() {
+    let further = json!({"name": "GITHUB_TOKEN_FILE", "value": "/creds/github"});
+    for volume in [
+        json!({"secret": {"secretName": "key"}}),
+        json!({"configMap": {"name": "wif"}}),
+        json!({"projected": {"sources": [{"secret": {"name": "key"}}]}}),
+        json!({"projected": {"sources": [
+            {"secret": {"name": "key", "items": [{"key": "k", "path": "key.json"}]}},
+            {"serviceAccountToken": {"path": "token", "audience": "a"}},
+        ]}}),
+        json!({"secret": {"secretName": "key", "items": [{"key": "k", "path": "key.json"}, {"key": "g", "path": "github"}]}}),
+    ] {
+        let mut pod = with_key_volume(volume, false);
+        pod["spec"]["containers"][0]["env"]
+            .as_array_mut()
+            .unwrap()
+            .push(further.clone());
+        let admission = world("{values: Override}", "").admit(&pod);
+        admission.injected().container("agent").mount("/creds");
+        assert!(admission.injected().volume("creds").is_some());
+        let warnings = admission.decision.warnings.join("\n");
+        assert!(
+            warnings
+                .contains("volume \"creds\" at /creds, which may hold more than it (GITHUB_TOKEN_FILE points there)"),
+            "{warnings}"
+        );
+        // Beside a broker the key may not stay.
+        let denied = world("{values: Override}", "\n  access: Metadata").admit(&pod);
+        let message = denied.denied(Reason::NotIsolated);
+        assert!(message.contains("GITHUB_TOKEN_FILE points there"), "{message}");
+    }
+}
+
+#[test]
+fn a_mount_of_the_credential_file_alone_goes_and_one_beside_it_stays() {
+    let mut pod = with_key_volume(json!({"secret": {"secretName": "keys"}}), false);
+    let mounts = pod["spec"]["containers"][0]["volumeMounts"].as_array_mut().unwrap();
+    mounts[1] = json!({"name": "creds", "mountPath": "/creds/key.json", "subPath": "gcp", "readOnly": true});
+    mounts.push(json!({"name": "creds", "mountPath": "/creds/github", "subPath": "github", "readOnly": true}));
+    let admission = world("{values: Override}", "").admit(&pod);
+    let injected = admission.injected();
+    assert_eq!(
+        injected.container("agent").mount_paths(),
+        ["/work", "/creds/github", "/var/run/secrets/vertex-injector"]
+    );
+    assert!(injected.volume("creds").is_some());
 }
 
 #[test]
@@ -273,7 +327,9 @@ fn a_credential_file_that_the_pod_mounts_at_the_policys_own_path_is_still_the_po
     );
     own["spec"]["containers"][0]["volumeMounts"] =
         json!([{"name": "gcloud", "mountPath": "/gcloud/config", "readOnly": true}]);
-    own["spec"]["volumes"] = json!([{"name": "gcloud", "secret": {"secretName": "adc"}}]);
+    let file = "application_default_credentials.json";
+    own["spec"]["volumes"] =
+        json!([{"name": "gcloud", "secret": {"secretName": "adc", "items": [{"key": "k", "path": file}]}}]);
     let world = |rule: &str| {
         World::serving(&format!(
             "  agents: [{{podSelector: {{}}, credentialDirectory: /gcloud/config}}]

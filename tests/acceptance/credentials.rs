@@ -58,20 +58,29 @@ pub fn wrapped(admission: &Admission, name: &str) -> (Vec<String>, Vec<String>) 
 pub const HTTP: &str = "credential: {http: {url: 'https://tokens.example.com/v1/github', audience: tokens}}";
 
 #[test]
-fn a_secret_whose_keys_are_variables_needs_no_wrapper_and_only_the_sidecar_gets_it() {
+fn a_preset_follows_its_secret_and_only_the_sidecar_gets_it() {
     let admission =
         of_sidecars("[{preset: github, credential: {secret: {secretName: github-token}}}]").admit(&agent_with("[]"));
     let pod = admission.injected();
-    assert_eq!(init_names(&admission), ["vertex-injector-github"]);
-    let sidecar = pod.container("vertex-injector-github");
     assert_eq!(
-        sidecar.entry("GITHUB_PERSONAL_ACCESS_TOKEN")["valueFrom"]["secretKeyRef"],
-        json!({"name": "github-token", "key": "token"})
+        init_names(&admission),
+        ["vertex-injector-copy", "vertex-injector-github"]
     );
+    let sidecar = pod.container("vertex-injector-github");
     assert_eq!(sidecar.value()["image"], "ghcr.io/acme/github:1");
+    let (flags, command) = wrapped(&admission, "vertex-injector-github");
     assert_eq!(
-        sidecar.value()["command"],
-        json!([
+        flags,
+        [
+            "--source",
+            "file:/run/vertex-injector/credential",
+            "--env",
+            "GITHUB_PERSONAL_ACCESS_TOKEN=token"
+        ]
+    );
+    assert_eq!(
+        command,
+        [
             "mcp-proxy",
             "--host",
             "127.0.0.1",
@@ -81,7 +90,7 @@ fn a_secret_whose_keys_are_variables_needs_no_wrapper_and_only_the_sidecar_gets_
             "--",
             "github-mcp-server",
             "stdio"
-        ])
+        ]
     );
     let agent = pod.container("agent");
     assert_eq!(

@@ -192,18 +192,32 @@ fn a_mount_collides_when_equal_or_below_a_read_only_parent_and_not_otherwise() {
 }
 
 #[test]
-fn a_mount_of_the_pod_below_a_read_only_mount_of_ours_is_refused() {
+fn a_mount_of_the_pod_below_one_of_ours_is_refused_where_a_file_of_ours_is() {
     let mut below = pod();
     push(
         &mut agent(&mut below)["volumeMounts"],
         json!({"name": "work", "mountPath": "/opt/helpers/cache"}),
     );
-    let denied = world().admit(&below);
-    let message = denied.denied(Reason::Conflict);
-    assert!(
-        message.contains("/opt/helpers/cache") && message.contains("below /opt/helpers"),
-        "{message}"
-    );
+    // The kubelet makes the directory in a volume that it writes itself.
+    world().admit(&below).injected();
+    let directory = "/var/run/secrets/vertex-injector";
+    for (path, said) in [
+        (format!("{directory}/token"), true),
+        (format!("{directory}/logs"), false),
+    ] {
+        let mut below = pod();
+        push(
+            &mut agent(&mut below)["volumeMounts"],
+            json!({"name": "work", "mountPath": path}),
+        );
+        let admission = world().admit(&below);
+        if said {
+            let message = admission.denied(Reason::Conflict);
+            assert!(message.contains(&path) && message.contains("below"), "{message}");
+        } else {
+            admission.injected();
+        }
+    }
 }
 
 #[test]
@@ -549,7 +563,7 @@ fn a_template_that_brings_a_key_later_loses_what_was_injected() {
     admission.skipped(Reason::OwnApiKey);
     let mut expected = pod();
     agent(&mut expected)["env"] = json!([{"name": "ANTHROPIC_API_KEY", "value": "k"}]);
-    expected["metadata"]["annotations"] = json!({});
+    expected["metadata"]["annotations"] = json!({"vertex-injector.dev/skipped": "OwnApiKey"});
     assert_eq!(admission.after, expected);
 }
 

@@ -234,6 +234,7 @@ fn each_pair_of_a_volume_and_a_container_is_no_sentence_of_its_own() {
     pod["spec"]["containers"] = (0..30)
         .map(|i| json!({"name": format!("c{i}"), "volumeMounts": mounts}))
         .collect();
+    pod["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"] = "c0".into();
     let policy = Policy::compile(
         &manifest::policies::policy(&proxied, "team-a").expect("a policy"),
         &Operator::default(),

@@ -29,8 +29,9 @@ fn the_words_name_outcome_reason_policy_and_every_change() {
 }
 
 #[test]
-fn json_has_one_object_for_one_pod_with_all_its_fields() {
-    let explanation = explained(&format!("{}---\n{TEAM_POLICY}", pod("a")));
+fn json_has_an_object_for_each_pod_with_all_its_fields() {
+    let explanations = explained(&format!("{}---\n{TEAM_POLICY}", pod("a")));
+    let explanation = &explanations[0];
     let fields: Vec<&String> = explanation.as_object().unwrap().keys().collect();
     assert_eq!(
         fields,
@@ -38,6 +39,7 @@ fn json_has_one_object_for_one_pod_with_all_its_fields() {
             "namespace",
             "name",
             "kind",
+            "template",
             "outcome",
             "reason",
             "message",

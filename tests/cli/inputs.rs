@@ -155,7 +155,7 @@ fn settings_of_the_operator_that_do_not_exist_or_do_not_fit() {
     for (settings, problem) in [
         (
             "sidecarImage: []\n",
-            "sidecarImage: unknown field `sidecarImage`, expected one of `agentSelectors`",
+            "sidecarImage: unknown field `sidecarImage`, expected one of `namespaceSelector`",
         ),
         ("sidecarImages: s3cr3t\n", "sidecarImages: must be a sequence"),
         ("endpointHosts: [{a: s3cr3t}]\n", "endpointHosts[0]: must be a string"),

@@ -120,5 +120,5 @@ fn pipes_join_verbs_and_process_substitution_works() {
         LIMIT,
     );
     let explanation: serde_json::Value = serde_json::from_str(&ran.output()).unwrap();
-    assert_eq!(explanation["reason"], "AlreadyInjected");
+    assert_eq!(explanation[0]["reason"], "AlreadyInjected");
 }

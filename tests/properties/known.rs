@@ -126,7 +126,8 @@ fn a_volume_that_the_policy_mounts_stays_when_the_credential_file_in_it_is_repla
         "env": [{"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": "/creds/key.json"}],
         "volumeMounts": [{"name": "creds", "mountPath": "/creds"}],
     }));
-    before["spec"]["volumes"] = json!([{"name": "creds", "secret": {"secretName": "key"}}]);
+    let items = json!([{"key": "k", "path": "key.json"}]);
+    before["spec"]["volumes"] = json!([{"name": "creds", "secret": {"secretName": "key", "items": items}}]);
     let (pod, _) = injected(&before, &policy);
     assert!(names_of(list(&pod["spec"], "volumes")).contains(&"creds"));
     assert_eq!(
@@ -406,5 +407,5 @@ fn units_that_are_left_out_leave_nothing_behind() {
     let pod = patched(&pod, &decision.patch);
     assert_eq!(first(&pod)["env"], json!([key]));
     assert_eq!(list(&pod["spec"], "volumes"), [] as [Value; 0]);
-    assert_eq!(pod["metadata"]["annotations"], json!({}));
+    assert_eq!(pod["metadata"]["annotations"], json!({names::SKIPPED: "OwnApiKey"}));
 }

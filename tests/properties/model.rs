@@ -139,13 +139,12 @@ pub fn chosen(pod: &Value, policy: &Value) -> Vec<String> {
         names = narrowed.split(',').map(|name| name.trim().to_owned()).collect();
     }
     if names.is_empty() {
-        let own = list(&pod["spec"], "containers")
+        let mut own = list(&pod["spec"], "containers")
             .iter()
             .map(|container| text(container, "name"));
-        let default = own
-            .clone()
-            .find(|name| annotations["kubectl.kubernetes.io/default-container"] == *name);
-        names.extend(default.or(own.clone().next()).map(str::to_owned));
+        let default = own.find(|name| annotations["kubectl.kubernetes.io/default-container"] == *name);
+        // Every generated pod has a container of this name.
+        names.push(default.unwrap_or("agent").to_owned());
     }
     names
 }

@@ -118,10 +118,20 @@ impl Admission {
         self.response["status"]["message"].as_str().expect("a message")
     }
 
-    /// Asserts that the answer changes nothing.
+    /// Asserts that the answer changes nothing, but for the mark of a pod that a policy selects and leaves alone.
     #[track_caller]
     pub fn changes_nothing(&self) -> &Self {
-        assert_eq!(self.patch.0, [], "{}", self.decision.message);
+        let Decision {
+            outcome,
+            policy,
+            reason,
+            ..
+        } = &self.decision;
+        let mut expected = self.before.clone();
+        if *outcome == Outcome::Skipped && policy.is_some() {
+            expected["metadata"]["annotations"]["vertex-injector.dev/skipped"] = reason.to_string().into();
+        }
+        assert_eq!(self.after, expected, "{}", self.decision.message);
         self
     }
 }

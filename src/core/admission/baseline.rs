@@ -21,7 +21,7 @@ struct Row {
 const OF_BOTH: [Row; 6] = [
     Row {
         field: "windowsOptions.hostProcess",
-        is_broken: |context| context.windows_options.host_process,
+        is_broken: |context| context.windows_options.host_process == Some(true),
         says: "is true: it runs on the node itself",
     },
     Row {

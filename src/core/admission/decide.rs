@@ -1,12 +1,15 @@
 //! The whole decision about one pod.
 
+use super::agent::{self, Choice};
 use super::decision::{Decision, Outcome, Reason, UnitState};
 use super::draft::Draft;
+use super::earlier::Earlier;
 use super::finding::{Class, Finding};
+use super::node::Windows;
 use super::pod::Pod;
 use super::policy::{Policy, Selecting};
 use super::set::PolicySet;
-use super::{plan, recognise, select};
+use super::{node, plan, recognise};
 use crate::api::OpenShell;
 use crate::names;
 use crate::policy::Unusable;
@@ -120,11 +123,12 @@ fn serve(pod: &Pod<'_>, namespace: &str, policy: &Policy, selecting: Selecting<'
             );
         }
     };
-    if is_windows(pod) {
+    let windows = node::windows(pod);
+    if let Windows::Certain(field) = windows {
         return Decision::denied(
             Reason::WindowsPod,
             format!(
-                "policy {name} selects this pod, and pods for Windows nodes cannot be served; set label {}: \"false\"",
+                "policy {name} selects this pod, and pods for Windows nodes ({field}) cannot be served; set label {}: \"false\"",
                 names::INJECT
             ),
         );
@@ -137,14 +141,32 @@ fn serve(pod: &Pod<'_>, namespace: &str, policy: &Policy, selecting: Selecting<'
         let detail = "OpenShell manages this pod and routes its inference (openShell: Skip)";
         return skipped(pod, Reason::ManagedByOpenShell, detail.to_owned(), asks);
     }
-    let chosen = match select::containers(pod, &kind.containers) {
-        Ok(chosen) => chosen,
+    let earlier = Earlier::of(pod);
+    let Choice { chosen, candidates } = match agent::choose(pod, &kind.containers, &earlier) {
+        Ok(choice) => choice,
         Err((reason, problem)) => return Decision::denied(reason, format!("policy {name}: {problem}")),
     };
-    let mut draft = match Draft::new(pod, chosen) {
+    let unclear = (!candidates.is_empty()).then(|| unclear(&candidates));
+    if let Some(problem) = unclear.as_ref().filter(|_| asks) {
+        return Decision::denied(Reason::AmbiguousContainer, format!("policy {name}: {problem}"));
+    }
+    let mut draft = match Draft::new(pod, chosen, earlier) {
         Ok(draft) => draft,
         Err(problem) => return Decision::denied(Reason::MalformedPod, format!("the pod cannot be read: {problem}")),
     };
+    if let (Some(problem), Some(first)) = (unclear, candidates.first()) {
+        let text = format!("{problem}; {first:?} is taken, the first");
+        draft.notes.warn(Class::Unclear, first, "spec.containers", text);
+    }
+    if let Windows::Possible(field) = windows {
+        let text = format!(
+            "{field} lets this pod run on a Windows node, where what is injected does not work; require kubernetes.io/os: linux"
+        );
+        draft
+            .notes
+            .warnings
+            .push(Finding::new(Class::Unclear, None, field, text));
+    }
     plan::plan_policy(&mut draft, compiled, kind, open_shell);
     if draft.notes.problems.is_empty() && draft.notes.exposures.is_empty() {
         conclude(draft, namespace, policy, asks)
@@ -214,10 +236,7 @@ fn conclude(mut draft: Draft<'_>, namespace: &str, policy: &Policy, asks: bool) 
     if changed || asks || draft.pod.annotation(names::POLICY_REF).is_some() {
         draft.annotate(names::POLICY_REF, Some(policy.reference()));
     }
-    draft.annotate(
-        names::SKIPPED,
-        skip.as_ref().filter(|_| asks).map(|(reason, _)| reason.to_string()),
-    );
+    draft.annotate(names::SKIPPED, skip.as_ref().map(|(reason, _)| reason.to_string()));
     let notes = &mut draft.notes;
     if let Some((reason, detail)) = skip {
         let skipped = notes.units.iter().filter(|unit| unit.reason.is_some());
@@ -253,16 +272,16 @@ fn conclude(mut draft: Draft<'_>, namespace: &str, policy: &Policy, asks: bool) 
     draft.finish(Outcome::Injected, reason, message)
 }
 
-/// Leaves the pod alone; one that asked is told so, and marked for the backstop.
+/// Leaves alone a pod that a policy selects. A mark says so where its owner looks, and to the backstop.
 fn skipped(pod: &Pod<'_>, reason: Reason, detail: String, asks: bool) -> Decision {
-    match Draft::new(pod, Vec::new()) {
+    match Draft::new(pod, Vec::new(), Earlier::of(pod)) {
         Ok(draft) => skipped_with(draft, reason, detail, asks),
         Err(_) => Decision::skipped(reason, detail),
     }
 }
 
 fn skipped_with(mut draft: Draft<'_>, reason: Reason, detail: String, asks: bool) -> Decision {
-    draft.annotate(names::SKIPPED, asks.then(|| reason.to_string()));
+    draft.annotate(names::SKIPPED, Some(reason.to_string()));
     if asks
         || matches!(
             reason,
@@ -276,13 +295,15 @@ fn skipped_with(mut draft: Draft<'_>, reason: Reason, detail: String, asks: bool
     draft.finish(Outcome::Skipped, reason, detail)
 }
 
-fn is_windows(pod: &Pod<'_>) -> bool {
-    pod.spec.os.as_ref().is_some_and(|os| &*os.name == "windows")
-        || pod
-            .spec
-            .node_selector
-            .as_ref()
-            .is_some_and(|selector| selector.get("kubernetes.io/os").is_some_and(|os| &**os == "windows"))
+/// That nobody says which of several containers is the agent.
+fn unclear(candidates: &[&str]) -> String {
+    let candidates: Vec<String> = candidates.iter().map(|name| format!("{name:?}")).collect();
+    format!(
+        "several containers of the pod could be the agent: {}; name one in the pod's annotation {} or {}, or in the policy's agents[].containers",
+        list(&candidates),
+        agent::DEFAULT_CONTAINER,
+        names::CONTAINERS
+    )
 }
 
 /// A list that does not grow beyond what a person reads.

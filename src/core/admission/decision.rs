@@ -75,6 +75,8 @@ pub enum Reason {
     PolicyUnusable,
     /// A container that the policy or the pod names does not exist, or may not be chosen.
     ContainerNotFound,
+    /// The pod asks explicitly, and several of its containers could be the agent.
+    AmbiguousContainer,
     /// A pod for Windows nodes.
     WindowsPod,
     /// The API server's image of a static pod; it cannot be changed.

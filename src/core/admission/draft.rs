@@ -6,13 +6,13 @@ mod init_containers;
 mod notes;
 mod volumes;
 
-pub(super) use container::ContainerDraft;
-use container::Previous;
+pub(super) use container::{ContainerDraft, Dangling};
 pub(super) use init_containers::InitContainers;
 pub(super) use notes::Notes;
 pub(super) use volumes::Volumes;
 
 use super::decision::{Decision, Outcome, Reason, UnitState};
+use super::earlier::Earlier;
 use super::patch::{Found, ListEdit, emit_map, emit_within};
 use super::pod::Pod;
 use super::select::{self, Chosen, Place};
@@ -30,6 +30,7 @@ pub(super) struct Draft<'p> {
     pub(super) volumes: Volumes<'p>,
     pub(super) init_containers: InitContainers,
     pub(super) notes: Notes,
+    pub(super) earlier: Earlier<'p>,
     annotations: Vec<(String, Option<String>)>,
     node_selector: Vec<(String, Option<String>)>,
     pull_secrets: ListEdit,
@@ -42,10 +43,9 @@ impl<'p> Draft<'p> {
     ///
     /// # Errors
     /// When a volume cannot be read; the text names the field by its path.
-    pub(super) fn new(pod: &'p Pod<'p>, chosen: Vec<Chosen<'p>>) -> Result<Self, String> {
-        let previous = Previous::of(pod);
-        let containers = chosen.into_iter().map(|chosen| ContainerDraft::new(&previous, chosen));
-        let containers: Vec<_> = containers.collect();
+    pub(super) fn new(pod: &'p Pod<'p>, chosen: Vec<Chosen<'p>>, earlier: Earlier<'p>) -> Result<Self, String> {
+        let draft = |chosen: Chosen<'p>| ContainerDraft::new(pod, chosen, &earlier);
+        let containers: Vec<_> = chosen.into_iter().map(draft).collect();
         Ok(Self {
             pod,
             places: { containers.iter().enumerate() }
@@ -55,6 +55,7 @@ impl<'p> Draft<'p> {
             volumes: Volumes::of(pod)?,
             init_containers: InitContainers::default(),
             notes: Notes::default(),
+            earlier,
             annotations: Vec::new(),
             node_selector: Vec::new(),
             pull_secrets: ListEdit::default(),
@@ -145,10 +146,9 @@ impl<'p> Draft<'p> {
         if self.containers.iter().any(|draft| draft.json.is_some()) {
             return;
         }
-        let previous = Previous::of(self.pod);
         for (place, container) in select::own(self.pod) {
-            if self.at(place).is_none() && previous.names(&container.name) {
-                let former = ContainerDraft::new(&previous, Chosen { place, container });
+            if self.at(place).is_none() && self.earlier.is_served(container) {
+                let former = ContainerDraft::new(self.pod, Chosen { place, container }, &self.earlier);
                 self.places.insert(place, self.containers.len());
                 self.containers.push(former);
             }

@@ -1,6 +1,6 @@
 //! The environment of one container as its processes will see it.
 
-use super::pod::{Container, Env};
+use super::pod::{Container, Env, EnvFrom, Pod};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -14,6 +14,17 @@ pub(super) struct Environment<'p> {
     entries: Vec<Entry<'p>>,
     /// Positions of the entries that count.
     latest: HashMap<Cow<'p, str>, usize>,
+}
+
+/// The variables of a container that are not in its list: nobody sees them at admission.
+#[derive(Debug, Default)]
+struct Elsewhere<'p> {
+    /// What the variables of each `envFrom` begin with.
+    prefixes: Vec<&'p str>,
+    /// Whether there are those of every Service of the namespace, or of the API server's alone.
+    of_services: bool,
+    /// Whether there are any of Services.
+    in_pod: bool,
 }
 
 #[derive(Debug)]
@@ -41,7 +52,7 @@ pub(super) enum Given<'p> {
 pub(super) enum Known<'p> {
     /// The text that processes will see.
     Text(Cow<'p, str>),
-    /// It comes, at least in part, from outside, or is too long to resolve.
+    /// It comes, at least in part, from outside (a `valueFrom`, an `envFrom`, a Service), or is too long to resolve.
     Opaque {
         /// The `valueFrom` whose value it is; nothing when it is not that alone.
         source: &'p str,
@@ -51,14 +62,12 @@ pub(super) enum Known<'p> {
 }
 
 impl<'p> Environment<'p> {
-    /// The environment of an ordinary container.
-    pub(super) fn of(container: &'p Container<'p>) -> Self {
+    /// The environment of an ordinary container of a pod.
+    pub(super) fn of(pod: &Pod<'p>, container: &'p Container<'p>) -> Self {
+        let given = container.env.iter().flatten();
         Self::new(
-            container
-                .env
-                .iter()
-                .flatten()
-                .map(|env| (Cow::Borrowed(&*env.name), Given::of(env))),
+            given.map(|env| (Cow::Borrowed(&*env.name), Given::of(env))),
+            &Elsewhere::of(pod, container),
         )
     }
 
@@ -69,11 +78,12 @@ impl<'p> Environment<'p> {
             object
                 .iter()
                 .map(|(name, value)| (Cow::Owned(name.clone()), Given::Literal(text(value)))),
+            &Elsewhere::default(),
         )
     }
 
     /// Resolves references to earlier variables in one pass, as the kubelet does.
-    fn new(given: impl Iterator<Item = (Cow<'p, str>, Given<'p>)>) -> Self {
+    fn new(given: impl Iterator<Item = (Cow<'p, str>, Given<'p>)>, elsewhere: &Elsewhere<'p>) -> Self {
         let mut entries: Vec<Entry<'p>> = Vec::new();
         let mut latest: HashMap<Cow<'p, str>, usize> = HashMap::new();
         let mut budget = MAX_EXPANSION;
@@ -84,9 +94,10 @@ impl<'p> Environment<'p> {
                     optional: *optional,
                 },
                 Given::Literal(text) if !text.contains('$') => Known::Text(text.clone()),
-                Given::Literal(text) => expand(text, &mut budget, |name| {
-                    latest.get(name).and_then(|i| entries.get(*i)).map(|e| &e.known)
-                }),
+                Given::Literal(text) => {
+                    let earlier = |name: &str| latest.get(name).and_then(|i| entries.get(*i)).map(|e| &e.known);
+                    expand(text, &mut budget, earlier, elsewhere)
+                }
             };
             latest.insert(name.clone(), entries.len());
             entries.push(Entry { name, given, known });
@@ -118,6 +129,43 @@ impl<'p> Environment<'p> {
         found
     }
 
+    /// The name of the entry at a position.
+    pub(super) fn name(&self, position: usize) -> Option<&str> {
+        self.entries.get(position).map(|entry| &*entry.name)
+    }
+
+    /// All entries in order, each with its text as it is given, if it is one.
+    pub(super) fn literals(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.entries.iter().map(|entry| {
+            let text = match &entry.given {
+                Given::Literal(text) => Some(&**text),
+                Given::From { .. } => None,
+            };
+            (&*entry.name, text)
+        })
+    }
+
+    /// Whether an entry behind a position refers to a variable.
+    pub(super) fn is_referred_to(&self, name: &str, position: usize) -> bool {
+        let mut behind = self.literals().skip(position + 1).filter_map(|(_, text)| text);
+        behind.any(|text| references(text).any(|reference| reference == name))
+    }
+
+    /// What a text would be behind all entries; none when it refers to what is not among them.
+    pub(super) fn resolve(&self, text: &str) -> Option<Known<'p>> {
+        let entry = |name: &str| self.position(name).and_then(|i| self.entries.get(i));
+        if references(text).any(|name| entry(name).is_none()) {
+            return None;
+        }
+        let mut budget = MAX_EXPANSION;
+        Some(expand(
+            text,
+            &mut budget,
+            |name| entry(name).map(|it| &it.known),
+            &Elsewhere::default(),
+        ))
+    }
+
     /// The value as given.
     pub(super) fn given(&self, name: &str) -> Option<&Given<'p>> {
         self.entries.get(self.position(name)?).map(|entry| &entry.given)
@@ -145,8 +193,54 @@ impl<'p> Given<'p> {
     }
 }
 
-/// Replaces `$(NAME)` by the earlier value and `$$` by `$`. A reference to a name that is not there stays as it is.
-fn expand<'e, 'p: 'e>(literal: &str, budget: &mut usize, earlier: impl Fn(&str) -> Option<&'e Known<'p>>) -> Known<'p> {
+impl<'p> Elsewhere<'p> {
+    fn of(pod: &Pod<'p>, container: &'p Container<'p>) -> Self {
+        let prefix = |source: &'p EnvFrom<'p>| source.prefix.as_deref().unwrap_or_default();
+        Self {
+            prefixes: container.env_from.iter().map(prefix).collect(),
+            of_services: pod.spec.enable_service_links != Some(false),
+            in_pod: true,
+        }
+    }
+
+    /// Whether a variable of this name may come from there.
+    fn may_have(&self, name: &str) -> bool {
+        self.prefixes.iter().any(|prefix| name.starts_with(prefix))
+            || self.in_pod && is_of_service(name) && (self.of_services || name.starts_with("KUBERNETES_"))
+    }
+}
+
+/// Whether the kubelet gives variables of such names to pods for Services: `NAME_SERVICE_HOST`, `NAME_PORT_80_TCP_ADDR`
+/// and so on.
+fn is_of_service(name: &str) -> bool {
+    let shape = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    let of_port = |rest: &str| {
+        let mut parts = rest.split('_');
+        let number = parts.next().is_some_and(|part| part.parse::<u16>().is_ok());
+        let protocol = parts.next().is_some_and(|part| matches!(part, "TCP" | "UDP" | "SCTP"));
+        let what = parts
+            .next()
+            .is_none_or(|part| matches!(part, "ADDR" | "PORT" | "PROTO"));
+        number && protocol && what && parts.next().is_none()
+    };
+    let named = |(service, _): (&str, &str)| !service.is_empty();
+    let ends = |end: &str| name.strip_suffix(end).is_some_and(|service| !service.is_empty());
+    name.bytes().all(shape)
+        && (ends("_SERVICE_HOST")
+            || ends("_PORT")
+            || name.split_once("_SERVICE_PORT_").is_some_and(named)
+            || name
+                .rsplit_once("_PORT_")
+                .is_some_and(|(service, rest)| !service.is_empty() && of_port(rest)))
+}
+
+/// Replaces `$(NAME)` by the earlier value and `$$` by `$`. A reference to a name that is nowhere stays as it is.
+fn expand<'e, 'p: 'e>(
+    literal: &str,
+    budget: &mut usize,
+    earlier: impl Fn(&str) -> Option<&'e Known<'p>>,
+    elsewhere: &Elsewhere<'_>,
+) -> Known<'p> {
     let mut text = String::with_capacity(literal.len());
     for part in parts(literal) {
         match part {
@@ -168,6 +262,12 @@ fn expand<'e, 'p: 'e>(literal: &str, budget: &mut usize, earlier: impl Fn(&str) 
                     return Known::Opaque {
                         source: if alone { source } else { "" },
                         optional: *optional,
+                    };
+                }
+                None if elsewhere.may_have(name) => {
+                    return Known::Opaque {
+                        source: "",
+                        optional: false,
                     };
                 }
                 None => {

@@ -30,6 +30,8 @@ pub enum Class {
     Replaced,
     /// Values that cannot be read at admission.
     Unseen,
+    /// What the pod leaves open: which container is the agent, on which nodes it runs.
+    Unclear,
     /// A part of the policy is left out.
     LeftOut,
     /// The pod is left alone; what the decision's message says.

@@ -10,10 +10,7 @@ use crate::api::{Conflicts, OnKey, OnValue};
 use crate::clients::{self, API_KEYS, CREDENTIALS, OTHER_PROVIDERS};
 use crate::names;
 use crate::path::is_within;
-use crate::policy::{Access, Google};
-
-/// Most sources of variables in one sentence.
-const MAX_SOURCES: usize = 8;
+use crate::policy::{Access, Google, Vertex};
 
 /// Why both are left out.
 pub(super) struct Shut {
@@ -70,19 +67,20 @@ pub(super) fn shut_by(
                     ),
                 }
             }
-            if conflicts.values == OnValue::Keep {
-                match settings::switched_off(target, vertex) {
+            if conflicts.of_switches() == OnValue::Keep {
+                match settings::switched_off(target, vertex, conflicts) {
                     Ok(Some(switch)) => close(
                         Reason::VertexSwitchedOff,
                         format!(
-                            "container {name} switches Vertex off with {switch} (conflicts.values: Keep), so nothing of Vertex is injected"
+                            "container {name} switches Vertex off with {switch} ({}: Keep), so nothing of Vertex is injected",
+                            settings::field_of_switches(conflicts)
                         ),
                     ),
                     Ok(None) => {}
                     Err(problem) => further.problems.push(problem),
                 }
             }
-            note_hidden_sources(target, conflicts, brokered, notes);
+            note_hidden_sources(target, vertex, conflicts, brokered, notes);
         }
         // In OpenShell's JSON the credential file is one setting among others: it stays and the others are added. Beside a
         // broker it never stays.
@@ -169,22 +167,17 @@ fn is_our_file(target: &ContainerDraft<'_>, file: Option<&str>) -> bool {
 }
 
 /// `envFrom` may bring keys and switches that nobody sees here.
-fn note_hidden_sources(target: &ContainerDraft<'_>, conflicts: &Conflicts, brokered: bool, notes: &mut Notes) {
-    let mut sources: Vec<String> = Vec::new();
-    for source in &target.chosen.container.env_from {
-        let of_kind = |kind, name: &str| format!("{kind} {name}");
-        sources.extend(source.config_map_ref.as_ref().map(|it| of_kind("ConfigMap", &it.name)));
-        sources.extend(source.secret_ref.as_ref().map(|it| of_kind("Secret", &it.name)));
-        if sources.len() > MAX_SOURCES {
-            break;
-        }
-    }
-    if sources.is_empty() {
+fn note_hidden_sources(
+    target: &ContainerDraft<'_>,
+    vertex: &Vertex,
+    conflicts: &Conflicts,
+    brokered: bool,
+    notes: &mut Notes,
+) {
+    let Some(sources) = target.hidden_sources() else {
         return;
-    }
-    let more = if sources.len() > MAX_SOURCES { ", …" } else { "" };
-    sources.truncate(MAX_SOURCES);
-    let (name, sources) = (target.name(), sources.join(", ") + more);
+    };
+    let name = target.name();
     if brokered && conflicts.values == OnValue::Deny {
         let problem = format!(
             "container {name:?} takes variables from {sources} with envFrom, which may hold {CREDENTIALS} or another way past the broker; conflicts.values is Deny, so list the variables one by one"
@@ -197,13 +190,20 @@ fn note_hidden_sources(target: &ContainerDraft<'_>, conflicts: &Conflicts, broke
         );
         notes.deny(Some(name), "envFrom", problem);
     } else {
+        let keys: Vec<&str> = { vertex.clients.iter() }
+            .filter_map(|client| client.traits().key_that_wins)
+            .collect();
+        let keys = match keys.as_slice() {
+            [] => String::new(),
+            keys => format!(", but for {}", keys.join(" and ")),
+        };
         let more = if brokered {
-            format!(", {CREDENTIALS} or another route")
+            format!("; {CREDENTIALS} or another route in there would lead past the broker")
         } else {
             String::new()
         };
         let warning = format!(
-            "container {name} takes variables from {sources} with envFrom; an API key or provider switch{more} in there is not seen by the injector and would win over Vertex"
+            "container {name} takes variables from {sources} with envFrom, which the injector does not see: a switch to another provider in there would win over Vertex; an API key would not{keys}{more}"
         );
         notes.warn(Class::Unseen, name, "envFrom", warning);
     }

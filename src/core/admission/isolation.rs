@@ -105,8 +105,8 @@ fn note_volume(users: &Users<'_, '_>, volume: &ResultingVolume<'_>, thing: &Thin
 
 /// Ways around a broker that are not what it keeps.
 fn note_other_ways(resulting: Resulting<'_, '_>, broker: &Broker, found: &mut Findings) {
-    found.extend(resulting.with_own_credential_file().map(|name| {
-        let text = format!("container {name:?} has a credential file of its own ({CREDENTIALS}) that is in no volume for such files, so it stays");
+    found.extend(resulting.with_own_credential_file().map(|(name, why)| {
+        let text = format!("container {name:?} has a credential file of its own ({CREDENTIALS}) {why}");
         Finding::exposure(Some(name), CREDENTIALS, text)
     }));
     match broker.held {

@@ -4,9 +4,9 @@
 use super::draft::{ContainerDraft, Notes};
 use super::env::Known;
 use super::finding::Class;
-use super::settings::given;
-use crate::api::OnValue;
-use crate::clients::{MODEL_REGION_PREFIX, Setting};
+use super::settings::{Rule, given};
+use crate::api::{Conflicts, OnValue};
+use crate::clients::{MODEL_REGION_CLIENTS, MODEL_REGION_PREFIX, OTHER_MODELS, Setting};
 use crate::contract::proxy::{Rules, shown};
 use crate::policy::Vertex;
 
@@ -14,7 +14,13 @@ use crate::policy::Vertex;
 const MAX_MODEL: usize = 253;
 
 /// Denies what a chosen container keeps of its own and the proxy does not let through.
-pub(super) fn check(target: &ContainerDraft<'_>, vertex: &Vertex, rules: &Rules, on_value: OnValue, notes: &mut Notes) {
+pub(super) fn check(
+    target: &ContainerDraft<'_>,
+    vertex: &Vertex,
+    rules: &Rules,
+    conflicts: &Conflicts,
+    notes: &mut Notes,
+) {
     let container = target.name();
     let mut judge = |name: &str, judged: &Judged| match target.environment.known(name) {
         Some(Known::Text(text)) if !judged.is_allowed(rules, text.trim()) => {
@@ -33,12 +39,22 @@ pub(super) fn check(target: &ContainerDraft<'_>, vertex: &Vertex, rules: &Rules,
         }
         Some(Known::Text(_)) | None => {}
     };
-    if on_value == OnValue::Keep {
-        for (setting, judged) in Judged::SETTINGS {
-            // What the policy says nothing of is the pod's own in any case.
+    for (setting, judged) in Judged::SETTINGS {
+        // What the policy says nothing of is the pod's own in any case.
+        let stays = vertex.value(setting).is_none();
+        if stays || Rule::of(setting, conflicts).on_value == OnValue::Keep {
             for variable in given(target, setting, vertex) {
                 judge(variable.name, &judged);
             }
+        }
+    }
+    if vertex
+        .clients
+        .iter()
+        .any(|client| MODEL_REGION_CLIENTS.contains(client))
+    {
+        for name in OTHER_MODELS {
+            judge(name, &Judged::Model);
         }
     }
     for name in model_regions(target) {
@@ -46,7 +62,7 @@ pub(super) fn check(target: &ContainerDraft<'_>, vertex: &Vertex, rules: &Rules,
             .model_regions
             .keys()
             .any(|model| name.strip_prefix(MODEL_REGION_PREFIX) == Some(model));
-        if !replaced || on_value == OnValue::Keep {
+        if !replaced || conflicts.values == OnValue::Keep {
             judge(&name, &Judged::Region);
         }
     }

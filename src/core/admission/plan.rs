@@ -4,9 +4,9 @@ mod broker;
 mod credentials;
 mod identity;
 
-use super::draft::Draft;
+use super::draft::{Dangling, Draft};
 use super::env::Environment;
-use super::finding::Finding;
+use super::finding::{Class, Finding};
 use super::guarded::Guarded;
 use super::ports::Ports;
 use super::recognise::OPENSHELL_USER_ENVIRONMENT;
@@ -53,6 +53,7 @@ pub(super) fn plan_policy(draft: &mut Draft<'_>, policy: &Compiled, kind: &Kind,
         proxies::except_loopback(target, brokered || any_sidecar, &mut draft.notes);
     }
     draft.remove_stale();
+    note_dangling(draft);
     let resulting = Resulting::of(draft, policy, kind);
     let problems = isolation::foreign_mounts(resulting);
     let broker = broker.filter(|_| brokered);
@@ -68,6 +69,20 @@ pub(super) fn plan_policy(draft: &mut Draft<'_>, policy: &Compiled, kind: &Kind,
     match policy.isolation {
         Isolation::Required => draft.notes.exposures.append(exposures),
         Isolation::BestEffort => draft.notes.warnings.append(exposures.map(Finding::admitted)),
+    }
+}
+
+/// Names what of the pod refers to variables that go, or come too late now: the kubelet would leave `$(NAME)` there.
+fn note_dangling(draft: &mut Draft<'_>) {
+    for target in &draft.containers {
+        for Dangling { of, to, late } in target.dangling() {
+            let container = target.name();
+            let why = if late { "is set behind it now" } else { "is removed" };
+            let text = format!(
+                "{of} of container {container} refers to {to}, which {why}, so it will hold the text $({to}); give it a value of its own"
+            );
+            draft.notes.warn(Class::Replaced, container, &of, text);
+        }
     }
 }
 
@@ -108,7 +123,7 @@ fn enter_open_shell(draft: &mut Draft<'_>) {
 
 fn plan_piece(draft: &mut Draft<'_>, piece: &Piece, on_value: OnValue) {
     let Piece {
-        unit: _,
+        unit,
         volume_name,
         volume,
         path,
@@ -120,9 +135,18 @@ fn plan_piece(draft: &mut Draft<'_>, piece: &Piece, on_value: OnValue) {
     let (volumes, notes) = (&draft.volumes, &mut draft.notes);
     for target in &mut draft.containers {
         let mount = render::read_only_mount(volume_name, path.as_str());
-        mounted |= target.mount(mount, |found| volumes.shows(found, volume), notes);
+        mounted |= target.mount(mount, volume, true, volumes, notes);
         if let Some((name, value)) = env {
-            settings::plan_variable(target, name, render::literal(name, value), on_value, notes);
+            let entry = render::literal(name, value);
+            if on_value == OnValue::Keep && settings::is_foreign(target, name, &entry) {
+                let container = target.name();
+                let problem = format!(
+                    "container {container:?} sets {name} itself, so {unit} would not be where it looks; remove the variable from the pod, or set conflicts.values: Override in the policy"
+                );
+                notes.deny(Some(container), name, problem);
+            } else {
+                settings::plan_variable(target, name, entry, on_value, notes);
+            }
         }
     }
     if mounted {
@@ -151,9 +175,12 @@ fn plan_volumes(draft: &mut Draft<'_>, volumes: &Volumes) {
             draft.notes.deny(None, "spec.volumes", problem);
         }
     }
-    for target in &mut draft.containers {
-        for mount in &volumes.mounts {
-            target.mount(mount.entry.clone(), |_| false, &mut draft.notes);
+    for mount in &volumes.mounts {
+        let own = volumes.own.iter().find(|own| own.name == mount.volume);
+        let of_pod = || draft.volumes.content(&mount.volume).unwrap_or_default();
+        let shown = own.map_or_else(of_pod, |own| own.entry.clone());
+        for target in &mut draft.containers {
+            target.mount(mount.entry.clone(), &shown, false, &draft.volumes, &mut draft.notes);
         }
     }
 }

@@ -59,6 +59,15 @@ pub(super) struct Spec<'a> {
     /// `serviceAccountName`.
     #[serde(borrow, default)]
     pub(super) service_account_name: Option<Text<'a>>,
+    /// `serviceAccount`, its old name.
+    #[serde(borrow, default)]
+    pub(super) service_account: Option<Text<'a>>,
+    /// `affinity`, whole.
+    #[serde(borrow, default)]
+    pub(super) affinity: Option<RawObject<'a>>,
+    /// `enableServiceLinks`; true unless it says otherwise.
+    #[serde(default)]
+    pub(super) enable_service_links: Option<bool>,
     /// `nodeSelector`.
     #[serde(borrow, default)]
     pub(super) node_selector: Option<BTreeMap<Text<'a>, Text<'a>>>,
@@ -116,6 +125,12 @@ pub(super) struct Container<'a> {
     /// `env`.
     #[serde(borrow, default)]
     pub(super) env: Option<Vec<Env<'a>>>,
+    /// `command`, whole.
+    #[serde(borrow, default)]
+    pub(super) command: Option<&'a RawValue>,
+    /// `args`, whole.
+    #[serde(borrow, default)]
+    pub(super) args: Option<&'a RawValue>,
     /// `envFrom`.
     #[serde(borrow, default, deserialize_with = "or_default")]
     pub(super) env_from: Vec<EnvFrom<'a>>,
@@ -176,6 +191,9 @@ pub(super) struct ValueSource<'a> {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", remote = "Self")]
 pub(super) struct EnvFrom<'a> {
+    /// What all its variables begin with.
+    #[serde(borrow, default)]
+    pub(super) prefix: Option<Text<'a>>,
     /// A ConfigMap.
     #[serde(borrow, default)]
     pub(super) config_map_ref: Option<ObjectName<'a>>,
@@ -219,6 +237,7 @@ pub(super) struct Mount<'a> {
 #[serde(rename_all = "camelCase", remote = "Self")]
 pub(super) struct Port {
     /// `containerPort`.
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) container_port: i64,
     /// `hostPort`; 0 is none.
     #[serde(default, deserialize_with = "or_default")]
@@ -263,6 +282,9 @@ pub(super) struct Volume<'a> {
     /// `hostPath`.
     #[serde(default)]
     pub(super) host_path: Option<Present>,
+    /// `image`.
+    #[serde(default)]
+    pub(super) image: Option<Present>,
 }
 
 /// An object of which nothing is read.
@@ -346,6 +368,11 @@ impl<'a> Pod<'a> {
         Ok(Self { json, ..pod })
     }
 
+    /// What is wrong with a pod that cannot be read, without the line: nobody wrote this JSON.
+    pub fn problem_of(problem: &str) -> &str {
+        problem.rsplit_once(" (line ").map_or(problem, |(problem, _)| problem)
+    }
+
     /// Refuses what the API server refuses, too, where its cost would be ours.
     fn check(&self) -> Result<(), String> {
         let annotations = { self.metadata.iter() }.filter_map(|metadata| metadata.annotations.as_ref());
@@ -396,12 +423,12 @@ impl<'a> Pod<'a> {
         annotations.get(key).map(|value| &*value.0)
     }
 
-    /// The ServiceAccount that the pod runs as; the API server fills in `default`.
+    /// The ServiceAccount that the pod runs as; the API server reads its old name where the new one is empty, and fills in
+    /// `default`.
     pub fn service_account(&self) -> &str {
-        match &self.spec.service_account_name {
-            Some(name) if !name.0.is_empty() => &name.0,
-            _ => "default",
-        }
+        let names = [&self.spec.service_account_name, &self.spec.service_account];
+        let given = names.into_iter().flatten().find(|name| !name.is_empty());
+        given.map_or("default", |name| name)
     }
 
     /// The name, or what it will begin with, or nothing.

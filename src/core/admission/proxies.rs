@@ -28,7 +28,11 @@ const LOOPBACK: [&str; 2] = ["127.0.0.1", "localhost"];
 /// Lets loopback go past the proxy of a chosen container that has one, when it got a loopback endpoint (`introduced`);
 /// otherwise takes back what an earlier injection added.
 pub(super) fn except_loopback(target: &mut ContainerDraft<'_>, introduced: bool, notes: &mut Notes) {
-    let needed = introduced && PROXIES.iter().any(|proxy| target.environment.known(proxy).is_some());
+    let seen = PROXIES.iter().any(|proxy| target.environment.known(proxy).is_some());
+    let needed = introduced && seen;
+    if introduced && !seen {
+        note_hidden(target, notes);
+    }
     // A pod's own exceptions are extended where they are; a new variable would hide them from clients that prefer it.
     let own: Vec<&'static str> = EXCEPTIONS.into_iter().filter(|name| is_own(target, name)).collect();
     if own.is_empty() && needed {
@@ -88,6 +92,40 @@ fn joined<'t>(hosts: impl Iterator<Item = &'t str>) -> String {
         text.push_str(host);
     }
     text
+}
+
+/// The variables by which a container goes to `host` through an HTTP proxy that a process beside it does not take.
+pub(super) fn way_to(target: &ContainerDraft<'_>, domain: &str) -> Vec<&'static str> {
+    const FOR_HTTPS: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+    let known = |name: &str| target.environment.known(name);
+    let past = |name: &&str| match known(name) {
+        Some(Known::Text(hosts)) => {
+            { hosts.split(',').map(str::trim) }.any(|host| host == "*" || host.ends_with(domain))
+        }
+        Some(Known::Opaque { .. }) | None => false,
+    };
+    if EXCEPTIONS.iter().any(|name| past(name)) {
+        return Vec::new();
+    }
+    FOR_HTTPS.into_iter().filter(|name| known(name).is_some()).collect()
+}
+
+/// A proxy that nobody sees needs exceptions that nobody can add: a new variable would hide those beside it.
+fn note_hidden(target: &ContainerDraft<'_>, notes: &mut Notes) {
+    let excepted = |name: &&str| {
+        matches!(target.environment.known(name), Some(Known::Text(hosts))
+            if LOOPBACK.iter().all(|own| hosts.split(',').any(|host| matches!(host.trim(), "*") || host.trim() == *own)))
+    };
+    if let Some(sources) = target.hidden_sources()
+        && !EXCEPTIONS.iter().any(|name| excepted(name))
+    {
+        let name = target.name();
+        let warning = format!(
+            "container {name} takes variables from {sources} with envFrom; where an HTTP proxy is among them (HTTP_PROXY, HTTPS_PROXY), NO_PROXY must name {}, or clients send what is for the sidecars to the proxy",
+            LOOPBACK.join(" and ")
+        );
+        notes.warn(Class::Unseen, name, "envFrom", warning);
+    }
 }
 
 /// Whether exceptions are the container's own, be it that we have extended them.

@@ -87,11 +87,11 @@ impl<'d, 'p> Resulting<'d, 'p> {
             .find(|container| container.ports().any(|declared| declared == port))
     }
 
-    /// The containers that the policy serves and whose own credential file may be left, in the order in which they were
-    /// chosen.
-    pub(super) fn with_own_credential_file(self) -> impl Iterator<Item = &'p str> {
-        let left = self.draft.containers.iter().filter(|draft| draft.keeps_credential_file);
-        left.map(ContainerDraft::name)
+    /// The containers that the policy serves and whose own credential file may be left, each with why, in the order in
+    /// which they were chosen.
+    pub(super) fn with_own_credential_file(self) -> impl Iterator<Item = (&'p str, &'d str)> {
+        let drafts = self.draft.containers.iter();
+        drafts.filter_map(|draft| Some((draft.name(), draft.left_credential_file.as_deref()?)))
     }
 
     /// The volumes that the pod itself brings and keeps.

@@ -3,6 +3,7 @@
 use super::object::only_from_objects;
 use super::text::{Text, or_default};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// What we read of a security context, of the pod or of a container.
 #[derive(Debug, Default, Deserialize)]
@@ -54,8 +55,27 @@ pub(super) struct Capabilities<'a> {
 #[serde(rename_all = "camelCase", remote = "Self")]
 pub(super) struct WindowsOptions {
     /// `hostProcess`.
-    #[serde(default, deserialize_with = "or_default")]
-    pub(super) host_process: bool,
+    #[serde(default)]
+    pub(super) host_process: Option<bool>,
+    /// `gmsaCredentialSpec`.
+    #[serde(default)]
+    gmsa_credential_spec: Option<IgnoredAny>,
+    /// `gmsaCredentialSpecName`.
+    #[serde(default)]
+    gmsa_credential_spec_name: Option<IgnoredAny>,
+    /// `runAsUserName`.
+    #[serde(default)]
+    run_as_user_name: Option<IgnoredAny>,
+}
+
+impl WindowsOptions {
+    /// Whether any is given, which only pods for Windows have.
+    pub(super) fn is_some(&self) -> bool {
+        self.host_process.is_some()
+            || self.gmsa_credential_spec.is_some()
+            || self.gmsa_credential_spec_name.is_some()
+            || self.run_as_user_name.is_some()
+    }
 }
 
 /// What we read of `seccompProfile` and `appArmorProfile`.

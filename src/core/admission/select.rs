@@ -45,10 +45,11 @@ const MAX_CONTAINERS: usize = 16;
 /// Most names of containers in a sentence.
 const MAX_SHOWN: usize = 32;
 
-const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
-
-/// The containers that the policy names, or the pod's own default; narrowed by the pod's annotation.
-pub(super) fn containers<'p>(pod: &'p Pod<'p>, wanted: &[String]) -> Result<Vec<Chosen<'p>>, (Reason, String)> {
+/// The containers that the policy names, narrowed by the pod's annotation; none when nobody names any.
+///
+/// # Errors
+/// When one does not exist or may not be chosen.
+pub(super) fn named<'p>(pod: &'p Pod<'p>, wanted: &[String]) -> Result<Vec<Chosen<'p>>, (Reason, String)> {
     let mut names: Vec<&str> = wanted.iter().map(String::as_str).collect();
     if let Some(list) = pod.annotation(names::CONTAINERS) {
         let narrowed: Vec<&str> = list.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
@@ -81,27 +82,6 @@ pub(super) fn containers<'p>(pod: &'p Pod<'p>, wanted: &[String]) -> Result<Vec<
             ));
         }
         names = narrowed;
-    }
-    if names.is_empty() {
-        let default = pod.annotation(DEFAULT_CONTAINER);
-        let index = pod
-            .spec
-            .containers
-            .iter()
-            .position(|container| Some(&*container.name) == default)
-            .unwrap_or(0);
-        let container = pod
-            .spec
-            .containers
-            .get(index)
-            .ok_or_else(|| (Reason::ContainerNotFound, "the pod has no containers".to_owned()))?;
-        return Ok(vec![Chosen {
-            place: Place {
-                list: List::Containers,
-                index,
-            },
-            container,
-        }]);
     }
     let mut chosen: Vec<Chosen<'p>> = Vec::with_capacity(names.len());
     for name in names {

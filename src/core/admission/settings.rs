@@ -3,7 +3,7 @@
 use super::draft::{ContainerDraft, Notes};
 use super::env::Known;
 use super::finding::{Class, Finding};
-use crate::api::OnValue;
+use crate::api::{Conflicts, OnValue};
 use crate::clients::{Form, MODEL_REGION_PREFIX, Setting, Variable};
 use crate::policy::{Vertex, render};
 use serde_json::Value;
@@ -17,12 +17,16 @@ pub(super) struct Route {
     pub(super) imposed: bool,
 }
 
+/// Why nobody can say what a value will be.
+const UNREADABLE: &str =
+    "to what cannot be read at admission (a valueFrom, a reference that only the kubelet resolves, or very long ones)";
+
 /// Plans every setting of the policy in one chosen container.
 pub(super) fn plan_settings(
     target: &mut ContainerDraft<'_>,
     vertex: &Vertex,
     route: &Route,
-    on_value: OnValue,
+    conflicts: &Conflicts,
     notes: &mut Notes,
 ) {
     for &setting in Setting::ALL {
@@ -33,17 +37,54 @@ pub(super) fn plan_settings(
         } else {
             setting.field()
         };
-        let on_value = match on_value {
+        let rule = Rule::of(setting, conflicts);
+        let on_value = match rule.on_value {
             OnValue::Keep if endpoint && route.imposed => OnValue::Override,
             other => other,
         };
         if let Some(value) = proxy.or_else(|| vertex.value(setting)) {
-            plan_setting(target, (setting, field), value, vertex, on_value, notes);
+            let rule = Rule { on_value, ..rule };
+            plan_setting(target, (setting, field), value, vertex, rule, notes);
         }
     }
+    let on_value = conflicts.values;
     for (model, region) in &vertex.model_regions {
         let name = format!("{MODEL_REGION_PREFIX}{model}");
         plan_variable(target, &name, render::literal(&name, region.as_str()), on_value, notes);
+    }
+}
+
+/// What gives way, and the field that says so.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rule {
+    pub(super) on_value: OnValue,
+    pub(super) field: &'static str,
+}
+
+impl Rule {
+    /// The rule for variables that carry no setting.
+    const fn of_values(on_value: OnValue) -> Self {
+        let field = "conflicts.values";
+        Self { on_value, field }
+    }
+
+    /// The rule for the variables of a setting.
+    pub(super) fn of(setting: Setting, conflicts: &Conflicts) -> Self {
+        let (on_value, own) = if setting.is_switch() {
+            (
+                conflicts.of_switches(),
+                conflicts.switches.map(|_| "conflicts.switches"),
+            )
+        } else if setting.is_model() {
+            (conflicts.of_models(), conflicts.models.map(|_| "conflicts.models"))
+        } else {
+            (conflicts.values, None)
+        };
+        let values = Self::of_values(on_value);
+        Self {
+            field: own.unwrap_or(values.field),
+            ..values
+        }
     }
 }
 
@@ -55,16 +96,26 @@ pub(super) fn plan_variable(
     on_value: OnValue,
     notes: &mut Notes,
 ) {
-    let foreign = !target.is_previous(name) && target.environment.known(name).is_some() && !target.holds(name, &entry);
+    let foreign = is_foreign(target, name, &entry);
     match on_value {
-        OnValue::Keep if foreign => note_kept(target, &[name], "env", notes),
-        OnValue::Deny if foreign => deny_differing(target, &[name], "env", notes),
+        OnValue::Keep if foreign => note_kept(target, &[name], "env", Rule::of_values(on_value), notes),
+        OnValue::Deny if foreign => deny_differing(target, &[name], "env", Rule::of_values(on_value), notes),
         _ => target.set_env(name, entry, notes),
     }
 }
 
+/// Whether the pod itself gives a variable another value than this entry.
+pub(super) fn is_foreign(target: &ContainerDraft<'_>, name: &str, entry: &Value) -> bool {
+    !target.is_previous(name) && target.environment.known(name).is_some() && !target.holds(name, entry)
+}
+
 /// Whether the switches of the pod, as they stand, say off; an error when they disagree or cannot be read.
-pub(super) fn switched_off(target: &ContainerDraft<'_>, vertex: &Vertex) -> Result<Option<&'static str>, Finding> {
+pub(super) fn switched_off(
+    target: &ContainerDraft<'_>,
+    vertex: &Vertex,
+    conflicts: &Conflicts,
+) -> Result<Option<&'static str>, Finding> {
+    let field = field_of_switches(conflicts);
     let (mut on, mut off) = (None, None);
     for variable in given(target, Setting::Switch, vertex) {
         match target.environment.known(variable.name) {
@@ -72,7 +123,7 @@ pub(super) fn switched_off(target: &ContainerDraft<'_>, vertex: &Vertex) -> Resu
             Some(Known::Text(_)) => off = Some(variable.name),
             _ => {
                 let problem = format!(
-                    "container {:?} sets {} to what cannot be read at admission (a valueFrom, or very long references); give it a plain value, or set conflicts.values: Override in the policy",
+                    "container {:?} sets {} {UNREADABLE}; give it a plain value, or set {field}: Override in the policy",
                     target.name(),
                     variable.name
                 );
@@ -83,13 +134,18 @@ pub(super) fn switched_off(target: &ContainerDraft<'_>, vertex: &Vertex) -> Resu
     match (on, off) {
         (Some(on), Some(off)) => {
             let problem = format!(
-                "container {:?} switches Vertex on with {on} and off with {off}; make them agree, or set conflicts.values: Override in the policy",
+                "container {:?} switches Vertex on with {on} and off with {off}; make them agree, or set {field}: Override in the policy",
                 target.name()
             );
             Err(Finding::conflict(Some(target.name()), on, problem))
         }
         _ => Ok(off),
     }
+}
+
+/// The field that says what becomes of a pod's own switches.
+pub(super) fn field_of_switches(conflicts: &Conflicts) -> &'static str {
+    Rule::of(Setting::Switch, conflicts).field
 }
 
 /// The variables of a setting that the pod itself gives a value, among those that the clients read.
@@ -110,7 +166,7 @@ fn plan_setting(
     (setting, field): (Setting, &str),
     value: &str,
     vertex: &Vertex,
-    on_value: OnValue,
+    rule: Rule,
     notes: &mut Notes,
 ) {
     let given: Vec<&Variable> = given(target, setting, vertex).collect();
@@ -125,16 +181,16 @@ fn plan_setting(
         .map(|variable| variable.name)
         .filter(|name| target.is_previous(name) && target.environment.known(name).is_some())
         .collect();
-    match on_value {
-        OnValue::Deny if !differing.is_empty() => deny_differing(target, &differing, field, notes),
+    match rule.on_value {
+        OnValue::Deny if !differing.is_empty() => deny_differing(target, &differing, field, rule, notes),
         OnValue::Keep if let Some((first, others)) = given.split_first() => {
-            match references_to(target, setting, (first, others), vertex) {
+            match references_to(target, setting, (first, others), vertex, rule) {
                 Ok(entries) => {
                     for (name, entry) in entries {
                         target.set_env(name, entry, notes);
                     }
                     if !differing.is_empty() {
-                        note_kept(target, &differing, field, notes);
+                        note_kept(target, &differing, field, rule, notes);
                     }
                 }
                 Err(problem) => notes.problems.push(problem),
@@ -163,14 +219,15 @@ fn references_to(
     setting: Setting,
     (first, others): (&'static Variable, &[&'static Variable]),
     vertex: &Vertex,
+    rule: Rule,
 ) -> Result<Vec<(&'static str, Value)>, Finding> {
-    let name = target.name();
+    let (name, rule) = (target.name(), rule.field);
     let problem = |variable: &Variable, text: String| Finding::conflict(Some(name), variable.name, text);
     if let Some(other) = others.iter().find(|other| !same(target, first, other)) {
         return Err(problem(
             other,
             format!(
-                "container {name:?} gives {} and {} different values, and both mean {}; make them agree, or set conflicts.values: Override in the policy",
+                "container {name:?} gives {} and {} different values, and both mean {}; make them agree, or set {rule}: Override in the policy",
                 first.name,
                 other.name,
                 setting.field()
@@ -187,7 +244,7 @@ fn references_to(
         return Err(problem(
             variable,
             format!(
-                "container {name:?} takes {} from an optional valueFrom, which may yield nothing; make it not optional, give it a value, or set conflicts.values: Override in the policy",
+                "container {name:?} takes {} from an optional valueFrom, which may yield nothing; make it not optional, give it a value, or set {rule}: Override in the policy",
                 variable.name
             ),
         ));
@@ -214,7 +271,7 @@ fn references_to(
                 return Err(problem(
                     first,
                     format!(
-                        "container {name:?} sets {} to what cannot be read at admission (a valueFrom, or very long references), so {} cannot be derived from it; give it a plain value, or set conflicts.values: Override in the policy",
+                        "container {name:?} sets {} {UNREADABLE}, so {} cannot be derived from it; give it a plain value, or set {rule}: Override in the policy",
                         first.name, variable.name
                     ),
                 ));
@@ -260,18 +317,26 @@ fn root<'t>(variable: &Variable, text: &'t str) -> &'t str {
     }
 }
 
-fn note_kept(target: &ContainerDraft<'_>, variables: &[&str], field: &str, notes: &mut Notes) {
+fn note_kept(target: &ContainerDraft<'_>, variables: &[&str], field: &str, rule: Rule, notes: &mut Notes) {
+    let is_read = |name: &&str| matches!(target.environment.known(name), Some(Known::Text(_)));
+    let differs = if variables.iter().any(is_read) {
+        "differs"
+    } else {
+        "cannot be read at admission and may differ"
+    };
     let (name, variables) = (target.name(), variables.join(", "));
     let text = format!(
-        "container {name} keeps its own {variables}, which differs from the policy's {field} (conflicts.values: Keep)"
+        "container {name} keeps its own {variables}, which {differs} from the policy's {field} ({}: Keep)",
+        rule.field
     );
     notes.warn(Class::Kept, name, &variables, text);
 }
 
-fn deny_differing(target: &ContainerDraft<'_>, variables: &[&str], field: &str, notes: &mut Notes) {
+fn deny_differing(target: &ContainerDraft<'_>, variables: &[&str], field: &str, rule: Rule, notes: &mut Notes) {
     let (name, variables) = (target.name(), variables.join(", "));
     let text = format!(
-        "container {name:?} sets {variables} to another value than the policy's {field}, and conflicts.values is Deny; remove it from the pod, or make it agree"
+        "container {name:?} sets {variables} to another value than the policy's {field}, and {} is Deny; remove it from the pod, or make it agree",
+        rule.field
     );
     notes.deny(Some(name), &variables, text);
 }

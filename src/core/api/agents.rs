@@ -19,8 +19,9 @@ pub struct Agent {
     #[schemars(length(max = 32), inner(length(min = 1, max = 253)))]
     pub service_accounts: Vec<String>,
 
-    /// The containers that receive the injection. Default: the one that the annotation
-    /// `kubectl.kubernetes.io/default-container` names, else the first. Init containers only when named here.
+    /// The containers that receive the injection. Default: those that have it already, else the one that the annotation
+    /// `kubectl.kubernetes.io/default-container` names, else the one that is no sidecar of a mesh or platform; where several
+    /// could be meant, a pod that asks is denied. Init containers only when named here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 63)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -46,6 +47,14 @@ pub struct Conflicts {
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub values: OnValue,
 
+    /// The same for switches that turn Vertex on or off, such as `USE_VERTEX`; default: as `values`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switches: Option<OnValue>,
+
+    /// The same for variables that name models; default: as `values`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<OnValue>,
+
     /// An API key: `ANTHROPIC_API_KEY`, `ANTHROPIC_AUTH_TOKEN`, `GEMINI_API_KEY`, `GOOGLE_API_KEY`.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub api_keys: OnKey,
@@ -53,6 +62,18 @@ pub struct Conflicts {
     /// A switch to another model provider, such as `CLAUDE_CODE_USE_BEDROCK`.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub providers: OnKey,
+}
+
+impl Conflicts {
+    /// The rule for switches.
+    pub fn of_switches(&self) -> OnValue {
+        self.switches.unwrap_or(self.values)
+    }
+
+    /// The rule for models.
+    pub fn of_models(&self) -> OnValue {
+        self.models.unwrap_or(self.values)
+    }
 }
 
 /// What happens to a value of the pod that differs from the policy's.

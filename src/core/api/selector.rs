@@ -63,7 +63,8 @@ impl Selector {
 }
 
 impl Requirement {
-    fn holds(&self, value: Option<&str>) -> bool {
+    /// Whether a label with this value, or without it, fulfils it.
+    pub fn holds(&self, value: Option<&str>) -> bool {
         let listed = value.is_some_and(|value| self.values.iter().any(|v| v == value));
         match self.operator {
             Operator::In => listed,

@@ -1,5 +1,6 @@
 //! YAML as Kubernetes reads it: version 1.1 scalars, documents divided at `---` lines.
 
+use super::json::Strict;
 use super::problem::{Problem, shown_key};
 use serde_json::Value;
 use serde_saphyr::{Error, budget::BudgetBreach};
@@ -85,7 +86,9 @@ pub(super) fn objects(text: &str) -> Result<Vec<Value>, Problem> {
         with_snippet: false,
         budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_nodes: MAX_VALUES, max_events: MAX_VALUES },
     };
-    serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
+    let values = serde_saphyr::from_multiple_with_options::<Strict>(text, options);
+    let values = values.map(|all| all.into_iter().map(|Strict(value)| value).collect());
+    values.map_err(|error| {
         let error = innermost(&error);
         Problem {
             line: error.location().map(|location| location.line()),
@@ -117,7 +120,8 @@ fn describe(error: &Error) -> String {
         Error::Eof { .. } => "not valid YAML: it ends too early".to_owned(),
         Error::UnknownAnchor { .. } => "an alias (*) names an anchor (&) that does not exist".to_owned(),
         Error::NonFiniteFloat { .. } => "infinite and NaN numbers are not allowed".to_owned(),
-        Error::NullIntoString { .. } | Error::Unexpected { .. } => {
+        Error::Message { msg, .. } if msg.starts_with("duplicate key") => msg.clone(),
+        Error::NullIntoString { .. } | Error::Unexpected { .. } | Error::SerdeInvalidType { .. } => {
             "a key must be a string, this one is null, a list or a map".to_owned()
         }
         Error::MergeValueNotMapOrSeqOfMaps { .. } => "the value of << must be a map or a list of maps".to_owned(),

@@ -89,6 +89,12 @@ impl Broker {
             container,
         }
     }
+
+    /// Whether it reaches Google through an HTTP proxy of the operator's.
+    pub fn has_proxy(&self) -> bool {
+        let is_proxy = |var: &Value| var.get("name").and_then(Value::as_str) == Some("HTTPS_PROXY");
+        self.way_out.iter().any(is_proxy)
+    }
 }
 
 impl Trust {

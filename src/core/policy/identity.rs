@@ -339,6 +339,14 @@ impl Key {
 }
 
 impl Held {
+    /// The Secret that holds it as a key.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Key { secret, .. } => Some(secret.as_str()),
+            Self::Token { .. } | Self::Node => None,
+        }
+    }
+
     /// The volume of the credential, without its name.
     pub fn volume(&self) -> Option<&Value> {
         match self {

@@ -1,18 +1,23 @@
 //! One chosen container within a draft: its environment, and the edits of its variables and mounts.
 
 use super::notes::Notes;
+use super::volumes::{Twin, Volumes};
 use crate::admission::decision::Change;
-use crate::admission::env::{Environment, Given, references};
+use crate::admission::earlier::Earlier;
+use crate::admission::env::{Environment, Given, Known, references};
 use crate::admission::patch::ListEdit;
-use crate::admission::pod::{Mount, Pod};
+use crate::admission::pod::{Container, Mount, Pod};
 use crate::admission::recognise::OPENSHELL_USER_ENVIRONMENT;
 use crate::admission::rendering::is_rendered_as;
 use crate::admission::select::{Chosen, Place};
 use crate::names;
-use crate::path::{is_below, is_same};
+use crate::path::{below, is_below, is_same};
 use crate::policy::render;
-use serde_json::{Map, Value};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most sources of hidden variables in a sentence.
+const MAX_SOURCES: usize = 8;
 
 /// One chosen container.
 #[derive(Debug)]
@@ -21,8 +26,8 @@ pub(in crate::admission) struct ContainerDraft<'p> {
     pub(in crate::admission) environment: Environment<'p>,
     /// OpenShell's JSON environment with its position in `env`; set when the variables go there.
     pub(in crate::admission) json: Option<(usize, Map<String, Value>)>,
-    /// Whether a credential file of the container's own may be left.
-    pub(in crate::admission) keeps_credential_file: bool,
+    /// Why a credential file of the container's own may be left, if so.
+    pub(in crate::admission) left_credential_file: Option<String>,
     env_edits: ListEdit,
     mount_edits: ListEdit,
     /// Volume and path of the mounts that the policy wants.
@@ -37,20 +42,17 @@ pub(in crate::admission) struct ContainerDraft<'p> {
     mount_changes: usize,
 }
 
-/// The variables that an earlier injection wrote, by container.
-pub(in crate::admission) struct Previous<'p>(HashMap<&'p str, Vec<&'p str>>);
-
 impl<'p> ContainerDraft<'p> {
-    pub(super) fn new(previous: &Previous<'_>, chosen: Chosen<'p>) -> Self {
+    pub(super) fn new(pod: &'p Pod<'p>, chosen: Chosen<'p>, earlier: &Earlier<'p>) -> Self {
         Self {
             chosen,
-            environment: Environment::of(chosen.container),
+            environment: Environment::of(pod, chosen.container),
             json: None,
-            keeps_credential_file: false,
+            left_credential_file: None,
             env_edits: ListEdit::default(),
             mount_edits: ListEdit::default(),
             mounts: Vec::new(),
-            previous: previous.variables(&chosen.container.name),
+            previous: earlier.variables(&chosen.container.name),
             planned: BTreeSet::new(),
             rendered: BTreeSet::new(),
             env_changes: Vec::new(),
@@ -66,6 +68,22 @@ impl<'p> ContainerDraft<'p> {
     /// The container's name.
     pub(in crate::admission) fn name(&self) -> &'p str {
         &self.chosen.container.name
+    }
+
+    /// From where the container takes variables that nobody sees at admission (`envFrom`), if it does.
+    pub(in crate::admission) fn hidden_sources(&self) -> Option<String> {
+        let mut sources: Vec<String> = Vec::new();
+        for source in &self.chosen.container.env_from {
+            let of_kind = |kind, name: &str| format!("{kind} {name}");
+            sources.extend(source.config_map_ref.as_ref().map(|it| of_kind("ConfigMap", &it.name)));
+            sources.extend(source.secret_ref.as_ref().map(|it| of_kind("Secret", &it.name)));
+            if sources.len() > MAX_SOURCES {
+                break;
+            }
+        }
+        let more = if sources.len() > MAX_SOURCES { ", …" } else { "" };
+        sources.truncate(MAX_SOURCES);
+        (!sources.is_empty()).then(|| sources.join(", ") + more)
     }
 
     /// Whether an earlier injection wrote this variable.
@@ -123,7 +141,13 @@ impl<'p> ContainerDraft<'p> {
             return;
         }
         let found = self.environment.position(name);
-        let early = found.is_some_and(|position| self.precedes_a_reference(position, &value));
+        let mut value = value;
+        let mut early = found.is_some_and(|position| self.precedes_a_reference(position, &value));
+        // What others refer to keeps its place, and so takes the value itself.
+        if early && let Some(resolved) = found.and_then(|position| self.resolved(name, position, &value)) {
+            value = resolved;
+            early = false;
+        }
         if found.is_some() && !early && self.holds(name, &value) {
             // The pod's own equal value stays the pod's.
             if self.previous.contains(name) {
@@ -185,12 +209,14 @@ impl<'p> ContainerDraft<'p> {
         }
     }
 
-    /// Mounts a volume. A mount of the pod's own at the same path is as good when `is_twin` says that its volume shows the
-    /// same. Returns whether our volume is needed.
+    /// Mounts a volume, of which `shown` is the content. A mount of the pod's own at the same path is as good when `twins`
+    /// lets it be and its volume shows the same. Returns whether our volume is needed.
     pub(in crate::admission) fn mount(
         &mut self,
         mount: Value,
-        is_twin: impl Fn(&str) -> bool,
+        shown: &Value,
+        twins: bool,
+        volumes: &Volumes<'p>,
         notes: &mut Notes,
     ) -> bool {
         let text = |key: &str| mount.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -199,16 +225,14 @@ impl<'p> ContainerDraft<'p> {
         let name = self.name();
         let mut stale = None;
         for (i, found) in self.chosen.container.volume_mounts.iter().flatten().enumerate() {
-            let found_path = found.mount_path.trim_end_matches('/');
+            let found_path = &*found.mount_path;
             let is_ours = found.name.starts_with(names::PIECE_PREFIX);
             if self.mount_edits.remove.contains(&i) {
                 continue;
             }
             let problem = if is_same(found_path, &path) {
-                let plain = found.sub_path.as_deref().unwrap_or_default() == sub_path
-                    && found.sub_path_expr.as_deref().unwrap_or_default().is_empty()
-                    && found.read_only == read_only;
-                if *found.name == *volume && plain {
+                let part = [&found.sub_path, &found.sub_path_expr].map(|path| path.as_deref().unwrap_or_default());
+                if *found.name == *volume && part == [sub_path, ""] && found.read_only == read_only {
                     self.mounts.push((volume, path));
                     return true;
                 }
@@ -216,22 +240,36 @@ impl<'p> ContainerDraft<'p> {
                     stale = Some(i);
                     continue;
                 }
-                if found.sub_path.is_none() && found.sub_path_expr.is_none() && is_twin(&found.name) {
-                    return false;
+                let twin = if twins && part == ["", ""] {
+                    volumes.compare(&found.name, shown)
+                } else {
+                    Twin::Other
+                };
+                match twin {
+                    Twin::Same => return false,
+                    Twin::Narrower(difference) => format!(
+                        "container {name:?} mounts the same as the policy at {path} already, in volume {:?}, but {difference}; make them agree",
+                        &*found.name
+                    ),
+                    Twin::Other => format!(
+                        "container {name:?} mounts volume {:?} at {path} already, where the policy mounts {volume:?}; choose another path for one of the two",
+                        &*found.name
+                    ),
                 }
-                format!(
-                    "container {name:?} mounts volume {:?} at {path} already, where the policy mounts {volume:?}; choose another path for one of the two",
-                    &*found.name
-                )
             } else if is_ours {
                 continue;
-            } else if found.read_only && is_below(&path, found_path) {
+            } else if is_below(&path, found_path)
+                && let Some(how) = volumes.closed(found)
+            {
                 format!(
-                    "container {name:?} mounts {found_path} read-only, and nothing can be mounted below it at {path}"
+                    "container {name:?} mounts {found_path} {how}, and nothing can be mounted below it at {path}; choose another path for one of the two"
                 )
-            } else if read_only && is_below(found_path, &path) {
+            } else if read_only
+                && let Some(entry) = below(found_path, &path)
+                && !has_room_for(shown, entry)
+            {
                 format!(
-                    "container {name:?} mounts {found_path}, which lies below {path}, where the policy mounts a read-only volume"
+                    "container {name:?} mounts {found_path}, which lies below {path}, where the policy mounts a read-only volume; choose another path for one of the two"
                 )
             } else {
                 continue;
@@ -279,6 +317,71 @@ impl<'p> ContainerDraft<'p> {
             })
     }
 
+    /// An entry as one that refers to nothing, when variables behind its position refer to it and that can be done.
+    fn resolved(&self, name: &str, position: usize, entry: &Value) -> Option<Value> {
+        if !self.environment.is_referred_to(name, position) {
+            return None;
+        }
+        let text = entry.get("value").and_then(Value::as_str)?;
+        let mut edited = references(text).filter_map(|name| self.environment.position(name));
+        if edited.any(|position| !self.env_edits.keeps(position)) {
+            return None;
+        }
+        match self.environment.resolve(text)? {
+            Known::Text(text) => Some(render::literal(name, &text.replace('$', "$$"))),
+            Known::Opaque { source: "", .. } => None,
+            Known::Opaque { source, .. } => {
+                let source: Value = serde_json::from_str(source).ok()?;
+                Some(json!({"name": name, "valueFrom": source}))
+            }
+        }
+    }
+
+    /// What of the container's own refers to variables that are not before it any more, as the kubelet wants them: each with
+    /// the variable, and whether that one is still there.
+    pub(in crate::admission) fn dangling(&self) -> Vec<Dangling> {
+        if self.json.is_some() || self.env_edits.remove.is_empty() {
+            return Vec::new();
+        }
+        let gone: BTreeSet<&str> = { self.env_edits.remove.iter() }
+            .filter_map(|position| self.environment.name(*position))
+            .collect();
+        let added: BTreeSet<&str> = { self.env_edits.append.iter() }
+            .filter_map(|entry| entry.get("name")?.as_str())
+            .collect();
+        let mut dangling = Vec::new();
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
+        let mut lost: BTreeSet<&str> = BTreeSet::new();
+        for (i, (name, literal)) in self.environment.literals().enumerate() {
+            let stays = !self.env_edits.remove.contains(&i);
+            if self.env_edits.keeps(i) {
+                let literal = literal.unwrap_or_default();
+                for variable in references(literal).filter(|variable| lost.contains(variable)) {
+                    dangling.push(Dangling::new(name, variable, added.contains(variable)));
+                }
+            }
+            if gone.contains(name) {
+                if stays {
+                    seen.insert(name);
+                    lost.remove(name);
+                } else if !seen.contains(name) {
+                    lost.insert(name);
+                }
+            }
+        }
+        let Container { command, args, .. } = self.chosen.container;
+        for (field, raw) in [("command", command), ("args", args)] {
+            let words: Vec<String> =
+                raw.map_or_else(Vec::new, |raw| serde_json::from_str(raw.get()).unwrap_or_default());
+            for variable in words.iter().flat_map(|word| references(word)) {
+                if lost.contains(variable) && !added.contains(variable) {
+                    dangling.push(Dangling::new(field, variable, false));
+                }
+            }
+        }
+        dangling
+    }
+
     /// Whether the variable has exactly this entry.
     pub(in crate::admission) fn holds(&self, name: &str, value: &Value) -> bool {
         match (self.environment.given(name), value.get("value"), value.get("valueFrom")) {
@@ -321,26 +424,40 @@ impl<'p> ContainerDraft<'p> {
     }
 }
 
-impl<'p> Previous<'p> {
-    /// What the pod's annotation lists.
-    pub(in crate::admission) fn of(pod: &'p Pod<'_>) -> Self {
-        let mut entries: HashMap<&str, Vec<&str>> = HashMap::new();
-        for entry in pod.annotation(names::RENDERED_ENV).unwrap_or_default().split(',') {
-            if let Some((container, variable)) = entry.split_once('/') {
-                entries.entry(container).or_default().push(variable);
-            }
-        }
-        Self(entries)
-    }
+/// A reference that the kubelet will not resolve any more.
+pub(in crate::admission) struct Dangling {
+    /// The variable that has it, or `command` or `args`.
+    pub(in crate::admission) of: String,
+    /// The variable that it is to.
+    pub(in crate::admission) to: String,
+    /// Whether that one is there, but too late.
+    pub(in crate::admission) late: bool,
+}
 
-    /// Whether it wrote any in a container.
-    pub(in crate::admission) fn names(&self, container: &str) -> bool {
-        self.0.contains_key(container)
+impl Dangling {
+    fn new(of: &str, to: &str, late: bool) -> Self {
+        let (of, to) = (of.to_owned(), to.to_owned());
+        Self { of, to, late }
     }
+}
 
-    /// Those of a container.
-    pub(in crate::admission) fn variables(&self, container: &str) -> BTreeSet<String> {
-        let variables = self.0.get(container).into_iter().flatten();
-        variables.map(|variable| (*variable).to_owned()).collect()
+/// Whether the kubelet makes a directory of this name in a volume that it writes, for what is mounted there: not where one
+/// of its files is.
+fn has_room_for(volume: &Value, entry: &str) -> bool {
+    const WRITTEN: [&str; 4] = ["configMap", "secret", "projected", "downwardAPI"];
+    let sources = volume.as_object().into_iter().flatten();
+    let mut written = sources.filter(|(kind, _)| WRITTEN.contains(&kind.as_str())).peekable();
+    written.peek().is_some() && !written.any(|(_, source)| has_file(source, entry))
+}
+
+/// Whether a source names a file, at any depth, at or below a name.
+fn has_file(source: &Value, entry: &str) -> bool {
+    match source {
+        Value::Object(fields) => fields.iter().any(|(key, value)| match (key.as_str(), value) {
+            ("path", Value::String(path)) => path.split('/').next() == Some(entry),
+            _ => has_file(value, entry),
+        }),
+        Value::Array(items) => items.iter().any(|item| has_file(item, entry)),
+        _ => false,
     }
 }

@@ -5,7 +5,7 @@ use crate::admission::bounds;
 use crate::admission::decision::Change;
 use crate::admission::explain::explain;
 use crate::admission::patch::ListEdit;
-use crate::admission::pod::{Pod, Volume};
+use crate::admission::pod::{Mount, Pod, Volume};
 use crate::admission::rendering::is_rendered_as;
 use crate::names;
 use crate::policy::render;
@@ -23,6 +23,18 @@ pub(in crate::admission) struct Volumes<'p> {
     edits: ListEdit,
     changes: Vec<Change>,
 }
+
+/// What a volume of the pod shows, compared with one of ours.
+pub(in crate::admission) enum Twin {
+    /// The same.
+    Same,
+    /// The same to fewer: in which way.
+    Narrower(String),
+    /// Something else.
+    Other,
+}
+
+const MODE: &str = "defaultMode";
 
 impl<'p> Volumes<'p> {
     /// Reads the pod's volumes; an error names the field that has another type than Kubernetes allows.
@@ -77,10 +89,60 @@ impl<'p> Volumes<'p> {
         self.wanted.contains(name)
     }
 
-    /// Whether a volume of the pod shows the same as ours.
-    pub(in crate::admission) fn shows(&self, name: &str, volume: &Value) -> bool {
-        self.whole(name)
-            .is_some_and(|(_, found)| is_rendered_as(&found, &render::named(name, volume)))
+    /// What the pod's volume of this name shows, compared with one of ours, which is without its name.
+    pub(in crate::admission) fn compare(&self, name: &str, volume: &Value) -> Twin {
+        let Some((_, mut found)) = self.whole(name) else {
+            return Twin::Other;
+        };
+        let rendered = render::named(name, volume);
+        if is_rendered_as(&found, &rendered) {
+            return Twin::Same;
+        }
+        let (Some((kind, ours)), Some(found)) = (source(volume), found.as_object_mut()) else {
+            return Twin::Other;
+        };
+        let mode = |source: &Value| source.get(MODE).and_then(Value::as_i64).unwrap_or(0o644);
+        let Some(theirs) = found.get_mut(kind) else {
+            return Twin::Other;
+        };
+        let (has, needs) = (mode(theirs), mode(ours));
+        // A pod that starts without the object is its author's choice.
+        for field in [MODE, "optional"] {
+            match (theirs.as_object_mut(), ours.get(field)) {
+                (Some(theirs), Some(value)) => drop(theirs.insert(field.to_owned(), value.clone())),
+                (Some(theirs), None) => drop(theirs.shift_remove(field)),
+                (None, _) => {}
+            }
+        }
+        match is_rendered_as(&Value::Object(found.clone()), &rendered) {
+            false => Twin::Other,
+            true if has & needs == needs => Twin::Same,
+            true => Twin::Narrower(format!("with {MODE} {has:04o}, where the policy has {needs:04o}")),
+        }
+    }
+
+    /// Why nothing can be mounted below a mount of the pod's, if so: nobody could make the directory for it. The kubelet makes
+    /// it in volumes that it writes itself, and the runtime where it may write.
+    pub(in crate::admission) fn closed(&self, mount: &Mount<'_>) -> Option<&'static str> {
+        let part = [&mount.sub_path, &mount.sub_path_expr]
+            .into_iter()
+            .flatten()
+            .any(|path| !path.is_empty());
+        let found = self.position(&mount.name).and_then(|i| self.found.get(i));
+        match found {
+            Some((volume, _)) if volume.is_written_by_kubelet() => {
+                part.then_some("as a part of a volume that only the kubelet writes")
+            }
+            Some((volume, _)) if volume.image.is_some() => Some("from an image"),
+            _ if mount.read_only => Some("read-only"),
+            Some((_, raw)) => is_read_only(raw).then_some("from a volume that is read-only"),
+            None => None,
+        }
+    }
+
+    /// The content of the pod's volume of this name.
+    pub(in crate::admission) fn content(&self, name: &str) -> Option<Value> {
+        self.whole(name).map(|(_, content)| content)
     }
 
     /// Adds a volume or brings it up to date. A volume that is not under our prefix is the pod's and stays. `volume` is
@@ -151,4 +213,23 @@ impl<'p> Volumes<'p> {
     fn change(&mut self, op: &'static str, name: &str) {
         self.changes.push(Change::new(op, name));
     }
+}
+
+impl Volume<'_> {
+    /// Whether the kubelet makes the directories for what is mounted below it, and nobody else writes into it.
+    fn is_written_by_kubelet(&self) -> bool {
+        self.config_map.is_some() || self.secret.is_some() || self.projected.is_some() || self.downward_api.is_some()
+    }
+}
+
+/// The kind of a volume without its name, and what that says.
+fn source(volume: &Value) -> Option<(&String, &Value)> {
+    volume.as_object()?.iter().find(|(_, source)| source.is_object())
+}
+
+/// Whether a volume is read-only by its source: a claim, a disk, a share.
+fn is_read_only(raw: &str) -> bool {
+    let volume: Value = serde_json::from_str(raw).unwrap_or_default();
+    let mut sources = volume.as_object().into_iter().flat_map(|volume| volume.values());
+    sources.any(|source| source.get("readOnly").and_then(Value::as_bool) == Some(true))
 }

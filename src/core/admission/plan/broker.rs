@@ -6,6 +6,7 @@ use crate::admission::env::Known;
 use crate::admission::finding::Class;
 use crate::admission::injected_container::{Defaults, InjectedContainer};
 use crate::admission::ports::PlacedBroker;
+use crate::admission::proxies;
 use crate::admission::settings;
 use crate::api::OnValue;
 use crate::clients::{
@@ -43,11 +44,9 @@ pub(super) fn plan_broker(
     container(placed).add_to(draft);
     // The configuration is the container's own environment.
     draft.annotate(names::CREDENTIAL_CONFIGURATION, None);
+    let file_volume = render::annotation_volume(names::LOOPBACK_CONFIGURATION, names::CREDENTIAL_FILE);
     if loopback.is_some() {
-        draft.add_volume(
-            names::LOOPBACK_VOLUME,
-            &render::annotation_volume(names::LOOPBACK_CONFIGURATION, names::CREDENTIAL_FILE),
-        );
+        draft.add_volume(names::LOOPBACK_VOLUME, &file_volume);
         let configuration = loopback_configuration(placed.metadata);
         draft.annotate(names::LOOPBACK_CONFIGURATION, Some(configuration));
     }
@@ -56,9 +55,9 @@ pub(super) fn plan_broker(
     let mut unmounted = Vec::new();
     for target in &mut draft.containers {
         let notes = &mut draft.notes;
-        match credentials::unmount_own(target, &draft.volumes) {
+        match credentials::unmount_own(target, &draft.volumes, broker.held.key()) {
             OwnFile::Absent => {}
-            OwnFile::Left => target.keeps_credential_file = true,
+            OwnFile::Left(why) => target.left_credential_file = Some(why),
             OwnFile::Unmounted(volume) => unmounted.push(volume),
         }
         for name in CREDENTIAL_SOURCES.iter().chain(METADATA_FENCES) {
@@ -69,7 +68,7 @@ pub(super) fn plan_broker(
         }
         if let Some(directory) = loopback {
             let mount = render::read_only_mount(names::LOOPBACK_VOLUME, directory.as_str());
-            target.mount(mount, |_| false, notes);
+            target.mount(mount, &file_volume, false, &draft.volumes, notes);
             let file = format!("{directory}/{}", names::CREDENTIAL_FILE);
             impose(target, CREDENTIALS, &file, on_value, notes);
         }
@@ -78,6 +77,9 @@ pub(super) fn plan_broker(
         }
         // Else Node's client looks for Google's hardware first.
         impose(target, DETECTION, "assume-present", on_value, notes);
+        if !broker.has_proxy() {
+            note_other_way(target, notes);
+        }
     }
     for volume in unmounted {
         credentials::remove_unmounted(draft, volume, &policy.volumes);
@@ -190,6 +192,19 @@ fn startup_probe() -> Value {
         "timeoutSeconds": 5,
         "failureThreshold": 120,
     })
+}
+
+/// The broker goes out as the operator says, whatever the agent does.
+fn note_other_way(target: &ContainerDraft<'_>, notes: &mut Notes) {
+    let name = target.name();
+    let way = proxies::way_to(target, "googleapis.com");
+    if !way.is_empty() {
+        let warning = format!(
+            "container {name} reaches the world through an HTTP proxy ({}), and the broker, which calls Google in its place, does not; where nothing else leads out, the operator must set broker.httpsProxy",
+            way.join(", ")
+        );
+        notes.warn(Class::Unclear, name, way.first().copied().unwrap_or_default(), warning);
+    }
 }
 
 /// Removes a variable of the pod's that would give the agent a credential or a way past the broker.

@@ -3,7 +3,8 @@
 use super::broker;
 use super::credentials::{self, OwnFile};
 use crate::admission::decision::Reason;
-use crate::admission::draft::{ContainerDraft, Draft, Notes};
+use crate::admission::draft::{ContainerDraft, Draft, Notes, Volumes};
+use crate::admission::finding::Class;
 use crate::admission::gate::{self, Shut};
 use crate::admission::limits;
 use crate::admission::ports::PlacedBroker;
@@ -90,9 +91,9 @@ fn plan_vertex(
         for target in &mut draft.containers {
             gate::remove_others(target, &policy.conflicts);
             if let Some(rules) = rules {
-                limits::check(target, vertex, rules, on_value, notes);
+                limits::check(target, vertex, rules, &policy.conflicts, notes);
             }
-            settings::plan_settings(target, vertex, route, on_value, notes);
+            settings::plan_settings(target, vertex, route, &policy.conflicts, notes);
             if route.imposed {
                 broker::forbid_other_routes(target, route.proxy.as_deref(), on_value, notes);
             }
@@ -122,9 +123,11 @@ fn plan_file(draft: &mut Draft<'_>, policy: &Compiled, file: &CredentialFile) {
     draft.notes.need(needed.clone());
     draft.add_volume(names::CREDENTIALS_VOLUME, volume);
     draft.annotate(names::CREDENTIAL_CONFIGURATION, configuration.clone());
-    replace_own_files(draft, policy, |target, notes| {
+    let key = needed.as_ref().filter(|needed| needed.kind == "Secret");
+    let key = key.map(|needed| needed.name.as_str());
+    replace_own_files(draft, policy, key, |target, volumes, notes| {
         let mount = render::read_only_mount(names::CREDENTIALS_VOLUME, directory.as_str());
-        target.mount(mount, |_| false, notes);
+        target.mount(mount, volume, false, volumes, notes);
         target.set_env(CREDENTIALS, render::literal(CREDENTIALS, path), notes);
         let gcloud = render::literal(GCLOUD_CREDENTIALS, path);
         settings::plan_variable(target, GCLOUD_CREDENTIALS, gcloud, policy.conflicts.values, notes);
@@ -134,19 +137,34 @@ fn plan_file(draft: &mut Draft<'_>, policy: &Compiled, file: &CredentialFile) {
 fn plan_node(draft: &mut Draft<'_>, policy: &Compiled) {
     draft.annotate(names::CREDENTIAL_CONFIGURATION, None);
     draft.select_node(names::GKE_METADATA_NODE, "true");
-    replace_own_files(draft, policy, |target, notes| {
+    replace_own_files(draft, policy, None, |target, _, notes| {
         remove_fences(target, policy.conflicts.values, notes);
     });
 }
 
 /// Takes the pod's own credential files away, and gives each container what takes their place.
-fn replace_own_files(draft: &mut Draft<'_>, policy: &Compiled, replace: impl Fn(&mut ContainerDraft<'_>, &mut Notes)) {
+fn replace_own_files<'p>(
+    draft: &mut Draft<'p>,
+    policy: &Compiled,
+    key: Option<&str>,
+    replace: impl Fn(&mut ContainerDraft<'p>, &Volumes<'p>, &mut Notes),
+) {
     let mut unmounted = Vec::new();
     for target in &mut draft.containers {
-        if let OwnFile::Unmounted(volume) = credentials::unmount_own(target, &draft.volumes) {
-            unmounted.push(volume);
+        let own = !target.is_previous(CREDENTIALS);
+        match credentials::unmount_own(target, &draft.volumes, key) {
+            OwnFile::Absent => {}
+            OwnFile::Left(why) if own => {
+                let text = format!(
+                    "container {} has a credential file of its own ({CREDENTIALS}) {why}",
+                    target.name()
+                );
+                draft.notes.warn(Class::Kept, target.name(), CREDENTIALS, text);
+            }
+            OwnFile::Left(_) => {}
+            OwnFile::Unmounted(volume) => unmounted.push(volume),
         }
-        replace(target, &mut draft.notes);
+        replace(target, &draft.volumes, &mut draft.notes);
     }
     for volume in unmounted {
         credentials::remove_unmounted(draft, volume, &policy.volumes);

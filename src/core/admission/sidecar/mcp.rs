@@ -23,7 +23,7 @@ pub(super) fn plan_file(draft: &mut Draft<'_>, config: Option<&McpConfig>, place
         draft.add_volume(names::MCP_VOLUME, &volume);
         for target in &mut draft.containers {
             let mount = render::read_only_mount(names::MCP_VOLUME, config.directory.as_str());
-            target.mount(mount, |_| false, &mut draft.notes);
+            target.mount(mount, &volume, false, &draft.volumes, &mut draft.notes);
         }
     });
 }

@@ -1,5 +1,6 @@
 //! `CREDENTIAL_MCP_URLS`: how Ambient's runners learn of the sidecars. What is there is never clobbered.
 
+use crate::admission::decision::UnitState;
 use crate::admission::draft::{ContainerDraft, Draft, Notes};
 use crate::admission::env::Given;
 use crate::admission::finding::Finding;
@@ -15,11 +16,15 @@ const SIDECAR_MODE: &str = "CREDENTIAL_SIDECAR_MODE";
 /// JSON object of strings: the providers that a session is bound to, and the ids of their credentials.
 pub(super) const CREDENTIAL_IDS: &str = "CREDENTIAL_IDS";
 
+/// The provider of models, whose credential no sidecar serves: the policy's `vertex` does.
+const VERTEX: &str = "vertex";
+
 /// Plans both variables in every chosen container.
 pub(super) fn plan_registry(draft: &mut Draft<'_>, endpoints: &[(String, String)]) {
+    let vertex = { draft.notes.units.iter() }.any(|unit| unit.name == VERTEX && unit.state != UnitState::Skipped);
     let plan = |draft: &mut Draft<'_>| {
         for target in &mut draft.containers {
-            let planned = register(target, endpoints, &mut draft.notes);
+            let planned = register(target, endpoints, vertex, &mut draft.notes);
             draft.notes.check(planned);
         }
     };
@@ -32,7 +37,12 @@ pub(super) fn plan_registry(draft: &mut Draft<'_>, endpoints: &[(String, String)
 
 /// Merges the endpoints into the agent's registry without touching what is there, except what an earlier injection put
 /// there.
-fn register(target: &mut ContainerDraft<'_>, endpoints: &[(String, String)], notes: &mut Notes) -> Result<(), Finding> {
+fn register(
+    target: &mut ContainerDraft<'_>,
+    endpoints: &[(String, String)],
+    vertex: bool,
+    notes: &mut Notes,
+) -> Result<(), Finding> {
     let ours = target.previous_within(MCP_URLS);
     if endpoints.is_empty() && ours.is_empty() {
         return Ok(());
@@ -97,7 +107,7 @@ fn register(target: &mut ContainerDraft<'_>, endpoints: &[(String, String)], not
         let rest: Vec<&str> = bound
             .keys()
             .map(String::as_str)
-            .filter(|provider| !urls.contains_key(*provider))
+            .filter(|provider| !urls.contains_key(*provider) && !(vertex && *provider == VERTEX))
             .collect();
         if !rest.is_empty() {
             let text = format!(

@@ -162,7 +162,10 @@ pub(super) fn compile(
             "nothing gets it; add credentialEnv, credentialFiles or git",
         );
     }
+    // Whoever knows a command starts the server itself, and again when the credential changes.
     let by_kubelet = credential.secret.is_some()
+        && sidecar.command.is_empty()
+        && whole.known.is_none()
         && files.is_empty()
         && variables.iter().all(|variable| !variable.field.contains('|'))
         && sidecar.on_refresh.is_none()
