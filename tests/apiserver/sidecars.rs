@@ -122,13 +122,20 @@ fn every_pod_of_ambient_gets_two_more_sidecars_and_keeps_what_it_has_to_the_byte
             let mount = mount(sidecar, API_TOKEN);
             assert_eq!(mount["name"], "vertex-injector-no-api-token", "{file}: {name}");
         }
-        // A8: what the runner trusts and where it goes out, the sidecars do.
-        for name in ["SSL_CERT_FILE", "HTTPS_PROXY"] {
-            let expected = variable(runner, name).clone();
-            for sidecar in names {
-                let sidecar = named(&injected, "initContainers", &format!("vertex-injector-{sidecar}"));
-                assert_eq!(*variable(sidecar, name), expected, "{file}: {name}");
-            }
+        // A8: what the runner trusts, the sidecars do beside their images' own; and they go out where it does.
+        let proxy = variable(runner, "HTTPS_PROXY").clone();
+        let trusted = variable(runner, "SSL_CERT_FILE").as_str();
+        let trusted = trusted.map(|file| file.rsplit('/').next().unwrap_or_default());
+        let trusted = trusted.map(|file| format!("/run/vertex-injector/trust/SSL_CERT_FILE/{file}"));
+        for sidecar in names {
+            let sidecar = named(&injected, "initContainers", &format!("vertex-injector-{sidecar}"));
+            assert_eq!(*variable(sidecar, "HTTPS_PROXY"), proxy, "{file}");
+            assert_eq!(
+                variable(sidecar, "VERTEX_INJECTOR_CA_FILES").as_str(),
+                trusted.as_deref(),
+                "{file}"
+            );
+            assert!(variable(sidecar, "SSL_CERT_FILE").is_null(), "{file}");
         }
         let exceptions = variable(runner, "NO_PROXY").as_str().unwrap_or("localhost,127.0.0.1");
         assert!(

@@ -185,6 +185,11 @@ pub(super) fn compile(
             secret: name,
         },
         source @ (Source::Secret { .. } | Source::Http { .. } | Source::AmbientExchange { .. }) => {
+            let plain_http = match &source {
+                Source::Http { url, .. } if !url.is_secure() => PlainHttp::Services,
+                Source::Http { .. } | Source::Secret { .. } => PlainHttp::Loopback,
+                Source::AmbientExchange { .. } => plain_http(isolation),
+            };
             let parent = |file: &Mapped<'_>| Some(file.name.rsplit_once('/')?.0.to_owned());
             Credential::Wrapped(Box::new(Wrapper {
                 source,
@@ -194,7 +199,7 @@ pub(super) fn compile(
                 on_refresh: sidecar.on_refresh.map(OnRefresh::told).unwrap_or_default(),
                 git,
                 git_credentials,
-                plain_http: plain_http(isolation),
+                plain_http,
             }))
         }
     }))
