@@ -153,20 +153,3 @@ fn recipe(verb: &str) -> String {
         .current_dir(repository());
     run(&mut dry, "", Duration::from_secs(30)).output()
 }
-
-#[test]
-fn every_file_and_folder_that_is_named_exists() {
-    let mut named = Vec::new();
-    for word in quoted(&prose()).iter().flat_map(|quoted| quoted.split_whitespace()) {
-        if ["hack/", "charts/", "src/", "tests/"]
-            .iter()
-            .any(|root| word.starts_with(root))
-        {
-            named.push(word.to_owned());
-        }
-    }
-    assert!(named.len() >= 5, "{named:?}");
-    for path in named {
-        assert!(repository().join(&path).exists(), "{path}");
-    }
-}

@@ -4,6 +4,7 @@
 
 mod commands;
 mod gcloud;
+mod pages;
 mod policies;
 mod tables;
 mod text;

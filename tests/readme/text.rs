@@ -72,7 +72,12 @@ pub fn table(first_heading: &str) -> Vec<Vec<String>> {
 
 /// What the README says outside of blocks.
 pub fn prose() -> String {
-    let lines = README.lines().scan(false, |inside, line| {
+    prose_of(README)
+}
+
+/// What a page says outside of blocks.
+pub fn prose_of(page: &str) -> String {
+    let lines = page.lines().scan(false, |inside, line| {
         let fence = line.starts_with("```");
         *inside ^= fence;
         Some((!*inside && !fence).then_some(line))

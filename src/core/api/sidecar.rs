@@ -94,7 +94,7 @@ pub struct Sidecar {
     pub resources: Option<Resources>,
 }
 
-/// A server whose ways are known (`src/presets.rs`).
+/// A server whose ways are known.
 #[derive(
     VariantArray, schemars::JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
 )]

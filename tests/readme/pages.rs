@@ -1,0 +1,114 @@
+//! All pages for people: what they link to and name is there, and every "no" of the threats has its test.
+
+use crate::text::{prose_of, quoted};
+use regex::Regex;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use support::root;
+
+/// The README, what stands beside it, and everything below `docs`, with the text of each.
+fn pages() -> Vec<(PathBuf, String)> {
+    let mut pages: Vec<PathBuf> = Vec::new();
+    let mut folders = vec![root().join("docs")];
+    pages.extend(["README.md", "SECURITY.md"].map(|name| root().join(name)));
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                pages.push(path);
+            }
+        }
+    }
+    assert!(pages.len() > 5);
+    let read = |path: PathBuf| (fs::read_to_string(&path).unwrap(), path);
+    pages.into_iter().map(read).map(|(text, path)| (path, text)).collect()
+}
+
+/// What a link to a heading ends in, as GitHub makes it.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|line| line.trim_start_matches('#').trim());
+    let plain = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    headings
+        .map(|heading| {
+            heading
+                .to_lowercase()
+                .chars()
+                .filter(plain)
+                .collect::<String>()
+                .replace(' ', "-")
+        })
+        .collect()
+}
+
+#[test]
+fn every_link_within_the_repository_resolves() {
+    let link = Regex::new(r"\]\(([^)\s]+)\)").unwrap();
+    let mut count = 0;
+    for (path, text) in pages() {
+        for found in link.captures_iter(&prose_of(&text)) {
+            let target = &found[1];
+            if target.contains("://") {
+                continue;
+            }
+            count += 1;
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let file = if file.is_empty() {
+                path.clone()
+            } else {
+                path.parent().unwrap().join(file)
+            };
+            let there = fs::read_to_string(&file)
+                .is_ok_and(|text| anchor.is_empty() || anchors(&text).contains(anchor))
+                || (anchor.is_empty() && file.exists());
+            assert!(there, "{} links to {target}", path.display());
+        }
+    }
+    assert!(count > 5);
+}
+
+#[test]
+fn every_file_and_folder_that_is_named_exists() {
+    let mut count = 0;
+    for (path, text) in pages() {
+        for word in quoted(&prose_of(&text))
+            .iter()
+            .flat_map(|quoted| quoted.split_whitespace())
+        {
+            if ["hack/", "charts/", "src/", "tests/"]
+                .iter()
+                .any(|root| word.starts_with(root))
+                && !word.contains('…')
+            {
+                assert!(root().join(word).exists(), "{} names {word}", path.display());
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 30);
+}
+
+#[test]
+fn every_threat_that_is_none_names_the_test_that_shows_it() {
+    let threats = fs::read_to_string(root().join("docs/threats.md")).unwrap();
+    let mut count = 0;
+    for line in threats.lines().filter(|line| {
+        line.split('|')
+            .nth(2)
+            .is_some_and(|verdict| verdict.trim().starts_with("no"))
+    }) {
+        let shown_by = line.trim_end_matches('|').rsplit('|').next().unwrap();
+        let tests = quoted(shown_by);
+        assert!(
+            !tests.is_empty() && tests.iter().all(|test| Path::new(test).starts_with("tests")),
+            "{line}"
+        );
+        count += 1;
+    }
+    assert!(count > 20);
+}
