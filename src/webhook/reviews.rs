@@ -13,9 +13,12 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
+use http_body_util::Full;
+use hyper::body::{Bytes, Frame, SizeHint};
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
@@ -123,13 +126,38 @@ impl Reviews {
     }
 }
 
-/// An answer, which keeps its room until it is written.
+/// The bytes of an answer, of known length, with their room until all are written.
+struct Written {
+    bytes: Full<Bytes>,
+    _room: Room,
+}
+
+impl hyper::body::Body for Written {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.bytes).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.bytes.size_hint()
+    }
+}
+
 fn json(status: StatusCode, body: Vec<u8>, room: Room) -> Response {
     const JSON: [(HeaderName, HeaderValue); 1] = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    let body = Full::new(Bytes::from(body)).map_frame(move |frame| {
-        let _ = &room;
-        frame
-    });
+    let body = Written {
+        bytes: Full::new(Bytes::from(body)),
+        _room: room,
+    };
     (status, JSON, Body::new(body)).into_response()
 }
 

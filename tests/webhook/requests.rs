@@ -15,6 +15,8 @@ async fn a_review_is_answered_with_the_patch_of_the_policy() {
     let webhook = Running::start().await;
     let answer = webhook.client().review(&agent_review()).await;
     assert_eq!(answer.headers[header::CONTENT_TYPE], "application/json");
+    let length = answer.body.len().to_string();
+    assert_eq!(answer.headers[header::CONTENT_LENGTH], length.as_str());
     assert!(answer.patch().contains("GREETING"), "{}", answer.patch());
     assert!(answer.body.contains("705ab4f5-6393-11e8-b7cc-42010a800002"));
 }
