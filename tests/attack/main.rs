@@ -2,4 +2,5 @@
 #![cfg(test)]
 
 mod admission;
+mod network;
 mod webhook;
