@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::ValueEnum;
 use std::io::{self, IsTerminal};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry;
@@ -62,9 +62,15 @@ impl Logging {
 /// When `levels` cannot be understood, or logging was started before.
 pub fn init(format: Option<LogFormat>, levels: &str) -> anyhow::Result<()> {
     // EnvFilter would do more, but it compiles regular expressions first, in every broker.
-    let levels: Targets = levels.parse().with_context(|| {
+    let invalid = || {
         format!("invalid --log {levels:?}: expected levels such as `info` or `info,vertex_injector=debug,rustls=warn`")
-    })?;
+    };
+    // A word alone would be read as a target, and silence everything else.
+    let words = levels.split(',').filter(|directive| !directive.contains('='));
+    for word in words.map(str::trim).filter(|word| !word.is_empty()) {
+        word.parse::<LevelFilter>().with_context(invalid)?;
+    }
+    let levels: Targets = levels.parse().with_context(invalid)?;
     let terminal = io::stderr().is_terminal();
     let lines = layer().with_writer(io::stderr);
     let started = match format.unwrap_or(if terminal { LogFormat::Human } else { LogFormat::Json }) {

@@ -17,7 +17,8 @@ fn has_kartographs_vertex(pod: Injected<'_>, container: &str, directory: &str) {
         ("ANTHROPIC_VERTEX_PROJECT_ID", "my-project"),
         ("CLOUD_ML_REGION", "us-east5"),
         ("VERTEXAI_LOCATION", "us-east5"),
-        ("CLOUDSDK_CONFIG", directory),
+        // gcloud writes there, and the credentials' directory is read-only.
+        ("CLOUDSDK_CONFIG", "/tmp/gcloud"),
         ("GOOGLE_APPLICATION_CREDENTIALS", &file),
         ("HOME", "/tmp"),
     ] {

@@ -20,6 +20,7 @@ mod isolation;
 mod kartograph;
 mod openshell;
 mod pieces;
+mod real_pods;
 mod selection;
 mod settings;
 mod sidecars;

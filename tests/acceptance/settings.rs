@@ -92,7 +92,7 @@ fn each_client_gets_exactly_the_variables_that_it_reads() {
                 claude.as_slice(),
                 &[
                     ("VERTEXAI_LOCATION", "us-east5"),
-                    ("CLOUDSDK_CONFIG", directory),
+                    ("CLOUDSDK_CONFIG", "/tmp/gcloud"),
                     ("HOME", "/tmp"),
                 ],
             ]

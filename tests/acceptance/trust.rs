@@ -19,14 +19,19 @@ fn trusting() -> Value {
 const FROM_SECRET: &str = "credential: {secret: {secretName: s}}";
 
 #[test]
-fn a_server_whose_credential_the_kubelet_brings_is_run_by_our_program_where_it_has_to_trust_more() {
+fn a_server_that_our_program_runs_trusts_the_agents_certificates_too() {
     let spec = format!("[{{preset: github, {FROM_SECRET}}}]");
-    let plain = of_sidecars(&spec).admit(&agent_with("[]"));
-    let github = plain.injected().container("vertex-injector-github").value();
-    assert_eq!(github["command"][0], "mcp-proxy");
     let admission = of_sidecars(&spec).admit(&trusting());
     let (flags, command) = wrapped(&admission, "vertex-injector-github");
-    assert_eq!(flags, ["--source", "environment", "--on-refresh", "none"]);
+    assert_eq!(
+        flags,
+        [
+            "--source",
+            "file:/run/vertex-injector/credential",
+            "--env",
+            "GITHUB_PERSONAL_ACCESS_TOKEN=token"
+        ]
+    );
     assert_eq!(command[0], "mcp-proxy");
     let pod = admission.injected();
     let github = pod.container("vertex-injector-github");
@@ -36,10 +41,6 @@ fn a_server_whose_credential_the_kubelet_brings_is_run_by_our_program_where_it_h
     );
     let mount = github.mount("/run/vertex-injector/trust/NODE_EXTRA_CA_CERTS/ca.pem");
     assert_eq!(mount["subPath"], "of/more/ca.pem");
-    assert_eq!(
-        github.entry("GITHUB_PERSONAL_ACCESS_TOKEN")["valueFrom"]["secretKeyRef"]["name"],
-        "s"
-    );
 }
 
 #[test]

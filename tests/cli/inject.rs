@@ -24,7 +24,7 @@ fn the_first_command_of_the_readme_injects_a_real_pod() {
         ("ANTHROPIC_VERTEX_PROJECT_ID", "my-project"),
         ("CLOUD_ML_REGION", "us-east5"),
         ("VERTEXAI_LOCATION", "us-east5"),
-        ("CLOUDSDK_CONFIG", "/gcloud/config"),
+        ("CLOUDSDK_CONFIG", "/tmp/gcloud"),
         (
             "GOOGLE_APPLICATION_CREDENTIALS",
             "/gcloud/config/application_default_credentials.json",

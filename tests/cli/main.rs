@@ -7,6 +7,7 @@ mod explain;
 mod help;
 mod inject;
 mod inputs;
+mod real_manifests;
 mod templates;
 mod terminal;
 mod validate;

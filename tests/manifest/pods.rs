@@ -120,3 +120,137 @@ fn lists_are_searched_typed_and_nested_ones_too() {
         at("/items/0", "Pod", "a")
     );
 }
+
+#[test]
+fn templates_are_found_wherever_they_stand_and_all_of_them() {
+    let template = "{metadata: {}, spec: {containers: [{name: a, image: i}]}}";
+    for (head, spec, pointers) in [
+        (
+            "jobset.x-k8s.io/v1alpha2, kind: JobSet",
+            format!(
+                "{{replicatedJobs: [{{template: {{spec: {{template: {template}}}}}}}, {{template: {{spec: {{template: {template}}}}}}}]}}"
+            ),
+            vec![
+                "/spec/replicatedJobs/0/template/spec/template",
+                "/spec/replicatedJobs/1/template/spec/template",
+            ],
+        ),
+        (
+            "leaderworkerset.x-k8s.io/v1, kind: LeaderWorkerSet",
+            format!("{{leaderWorkerTemplate: {{leaderTemplate: {template}, workerTemplate: {template}}}}}"),
+            vec![
+                "/spec/leaderWorkerTemplate/leaderTemplate",
+                "/spec/leaderWorkerTemplate/workerTemplate",
+            ],
+        ),
+        (
+            "ray.io/v1, kind: RayService",
+            format!(
+                "{{rayClusterConfig: {{headGroupSpec: {{template: {template}}}, workerGroupSpecs: [{{template: {template}}}]}}}}"
+            ),
+            vec![
+                "/spec/rayClusterConfig/headGroupSpec/template",
+                "/spec/rayClusterConfig/workerGroupSpecs/0/template",
+            ],
+        ),
+        (
+            "kubeflow.org/v1, kind: PyTorchJob",
+            format!("{{pytorchReplicaSpecs: {{Master: {{template: {template}}}, Worker: {{template: {template}}}}}}}"),
+            vec![
+                "/spec/pytorchReplicaSpecs/Master/template",
+                "/spec/pytorchReplicaSpecs/Worker/template",
+            ],
+        ),
+        (
+            "batch.volcano.sh/v1alpha1, kind: Job",
+            format!("{{tasks: [{{name: t, template: {template}}}]}}"),
+            vec!["/spec/tasks/0/template"],
+        ),
+        (
+            "sparkoperator.k8s.io/v1beta2, kind: SparkApplication",
+            format!("{{driver: {{template: {template}}}, executor: {{template: {template}}}}}"),
+            vec!["/spec/driver/template", "/spec/executor/template"],
+        ),
+        (
+            "serving.knative.dev/v1, kind: Service",
+            format!("{{template: {template}}}"),
+            vec!["/spec/template"],
+        ),
+    ] {
+        let object = one(&format!("{{apiVersion: {head}, metadata: {{name: x}}, spec: {spec}}}"));
+        let found = workload::found(&object);
+        let places: Vec<String> = found.pods.iter().map(workload::PodAt::pointer).collect();
+        assert_eq!(places, pointers, "{head}");
+        assert_eq!(found.unserved, [], "{head}");
+        assert!(found.pods.iter().all(|pod| pod.one_of_several == (pointers.len() > 1)));
+    }
+}
+
+#[test]
+fn what_looks_like_a_pod_and_is_no_template_is_named() {
+    for (head, spec, fields) in [
+        (
+            "argoproj.io/v1alpha1, kind: Workflow",
+            "{templates: [{name: a, container: {image: i}}, {name: b, script: {image: i, source: x}}]}",
+            vec!["spec.templates[0]", "spec.templates[1]"],
+        ),
+        (
+            "tekton.dev/v1, kind: Task",
+            "{steps: [{name: a, image: i}]}",
+            vec!["spec"],
+        ),
+        (
+            "sparkoperator.k8s.io/v1beta2, kind: SparkApplication",
+            "{image: i, driver: {cores: 1}, executor: {cores: 1}}",
+            vec!["spec.driver", "spec.executor"],
+        ),
+        (
+            "serving.kserve.io/v1beta1, kind: InferenceService",
+            "{predictor: {containers: [{name: a, image: i}]}}",
+            vec!["spec.predictor"],
+        ),
+        (
+            "apps.kruise.io/v1alpha1, kind: SidecarSet",
+            "{containers: [{name: a, image: i}]}",
+            vec!["spec"],
+        ),
+        (
+            "trainer.kubeflow.org/v1alpha1, kind: TrainJob",
+            "{podTemplateOverrides: [{spec: {containers: [{name: node}]}}]}",
+            vec!["spec.podTemplateOverrides[0].spec"],
+        ),
+    ] {
+        let object = one(&format!("{{apiVersion: {head}, metadata: {{name: x}}, spec: {spec}}}"));
+        let found = workload::found(&object);
+        assert_eq!(found.pods, [], "{head}");
+        let named: Vec<&str> = found.unserved.iter().map(|it| it.field.as_str()).collect();
+        assert_eq!(named, fields, "{head}");
+    }
+    for head in [
+        "apiextensions.k8s.io/v1, kind: CustomResourceDefinition",
+        "v1, kind: ConfigMap",
+    ] {
+        let object = one(&format!(
+            "{{apiVersion: {head}, spec: {{template: {{spec: {{containers: [{{image: i}}]}}}}}}}}"
+        ));
+        let found = workload::found(&object);
+        assert_eq!((found.pods, found.unserved), (vec![], vec![]), "{head}");
+    }
+}
+
+#[test]
+fn a_pod_is_judged_with_the_volumes_of_its_claim_templates_and_its_controllers_labels() {
+    let set = one(
+        "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: x}, spec: {template: {spec: {containers: [{name: a}], volumes: [{name: own, emptyDir: {}}]}},
+          volumeClaimTemplates: [{metadata: {name: data}}, {metadata: {name: own}}]}}",
+    );
+    let at = workload::pods(&set).remove(0);
+    let pod = at.pod(&set["spec"]["template"]);
+    let claim = |name: &str| json!({"name": name, "persistentVolumeClaim": {"claimName": name}});
+    assert_eq!(pod["spec"]["volumes"], json!([claim("own"), claim("data")]));
+    let job = one(
+        "{apiVersion: batch/v1, kind: Job, metadata: {name: x}, spec: {template: {spec: {containers: [{name: a}]}}}}",
+    );
+    let at = workload::pods(&job).remove(0);
+    assert_eq!(at.pod(&job["spec"]["template"])["metadata"]["labels"]["job-name"], "x");
+}

@@ -102,3 +102,11 @@ fn every_document_knows_its_place_and_what_it_was_written_as() {
     assert_eq!(read[0].text.as_deref(), Some("# first\nkind: A\n"));
     assert_eq!(read[1].text.as_deref(), Some("kind:   B # spaced\n"));
 }
+
+#[test]
+fn keys_are_read_as_kubectl_reads_them() {
+    let object = super::one("{on: a, n: b, 0x10: d, 010: e, \"off\": f, '1': g, 1.5: h}");
+    let keys: Vec<&str> = object.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, ["true", "false", "16", "8", "off", "1", "1.5"]);
+    assert!(super::told("{on: a, Yes: b}").contains("duplicate key \"true\""));
+}

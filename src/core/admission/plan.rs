@@ -14,6 +14,7 @@ use super::resulting::Resulting;
 use super::sidecar::{self, Choice, Trusted};
 use super::{isolation, proxies, settings};
 use crate::api::{Isolation, OnValue};
+use crate::path::is_within;
 use crate::policy::{Access, Broker, Compiled, Kind, Piece, Variable, Volumes, render};
 use serde_json::Value;
 
@@ -21,6 +22,7 @@ use serde_json::Value;
 pub(super) fn plan_policy(draft: &mut Draft<'_>, policy: &Compiled, kind: &Kind, open_shell: bool) {
     if open_shell {
         enter_open_shell(draft);
+        note_sandbox(draft, kind);
     }
     let on_value = policy.conflicts.values;
     let broker = broker_of(kind);
@@ -69,6 +71,23 @@ pub(super) fn plan_policy(draft: &mut Draft<'_>, policy: &Compiled, kind: &Kind,
     match policy.isolation {
         Isolation::Required => draft.notes.exposures.append(exposures),
         Isolation::BestEffort => draft.notes.warnings.append(exposures.map(Finding::admitted)),
+    }
+}
+
+/// A sandbox reads what its own filesystem policy names, and a mount elsewhere is not there for its processes.
+fn note_sandbox(draft: &mut Draft<'_>, kind: &Kind) {
+    const READABLE: [&str; 6] = ["/sandbox", "/tmp", "/app", "/etc", "/usr", "/lib"];
+    let Some(Access::File(file)) = kind.google.as_ref().map(|google| &google.access) else {
+        return;
+    };
+    let directory = file.directory.as_str();
+    if !READABLE.iter().any(|readable| is_within(directory, readable)) {
+        let text = format!(
+            "an OpenShell sandbox reads {} by default, and the credential file is at {directory}; set agents[].credentialDirectory to a directory of these, or name it in the sandbox's filesystem policy",
+            READABLE.join(", ")
+        );
+        let finding = Finding::new(Class::Unclear, None, "credentialDirectory", text);
+        draft.notes.warnings.push(finding);
     }
 }
 

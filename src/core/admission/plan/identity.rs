@@ -194,8 +194,9 @@ fn remove_fences(target: &mut ContainerDraft<'_>, on_value: OnValue, notes: &mut
 /// Images with a read-only root that run as any user. gcloud crashes on a configuration directory that it cannot write, so
 /// this is never set for other clients.
 fn plan_home(target: &mut ContainerDraft<'_>, access: &Access, kind: &Kind, on_value: OnValue, notes: &mut Notes) {
+    // Where the credentials are, nothing can be written; gcloud finds them by a variable of its own.
     let directory = match access {
-        Access::File(file) => Some(file.directory.as_str()),
+        Access::File(_) => Some("/tmp/gcloud"),
         Access::Node | Access::Broker { .. } => None,
     };
     for (name, value) in [("CLOUDSDK_CONFIG", directory), ("HOME", Some("/tmp"))] {
