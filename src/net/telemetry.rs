@@ -63,7 +63,10 @@ impl Logging {
 pub fn init(format: Option<LogFormat>, levels: &str) -> anyhow::Result<()> {
     // EnvFilter would do more, but it compiles regular expressions first, in every broker.
     let invalid = || {
-        format!("invalid --log {levels:?}: expected levels such as `info` or `info,vertex_injector=debug,rustls=warn`")
+        format!(
+            "invalid --log {levels:?}: expected levels (off, error, warn, info, debug, trace) such as `info` or \
+             `info,vertex_injector=debug,rustls=warn`"
+        )
     };
     // A word alone would be read as a target, and silence everything else.
     let words = levels.split(',').filter(|directive| !directive.contains('='));

@@ -5,8 +5,8 @@ use crate::secret::Secret;
 use crate::trust::Trust;
 use aws_lc_rs::rand;
 use futures::future::BoxFuture;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Uri, request};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
+use http::{Method, Request, Response, StatusCode, Uri, Version, request};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -127,6 +127,8 @@ pub struct Answer {
     pub status: StatusCode,
     /// The body.
     pub body: Bytes,
+    /// Whether it said where it ends. If not, nobody can tell a part from the whole.
+    pub has_end: bool,
 }
 
 /// Why there is no answer.
@@ -237,7 +239,10 @@ impl Upstream {
                     Unanswered::BrokenOff(host())
                 }
             })?;
-            let status = response.status();
+            let (status, headers) = (response.status(), response.headers());
+            let has_end = response.version() > Version::HTTP_11
+                || headers.contains_key(CONTENT_LENGTH)
+                || headers.contains_key(TRANSFER_ENCODING);
             let body = Limited::new(response.into_body(), self.limits.answer)
                 .collect()
                 .await
@@ -251,6 +256,7 @@ impl Upstream {
             Ok(Answer {
                 status,
                 body: body.to_bytes(),
+                has_end,
             })
         };
         let deadline = self.limits.deadline;

@@ -41,7 +41,7 @@ use vertex_injector_net::upstream::{self, Upstream};
 pub use args::Args;
 
 use crate::flags::Told;
-use credentials::Credentials;
+use credentials::{Configured, Credentials};
 use vertex_injector_core::contract::broker::{self as told, Audience, METADATA_PORT, METRICS_LISTEN, Mode, PROXY_PORT};
 use vertex_injector_core::contract::proxy::Rules;
 use vertex_injector_core::contract::setting::Setting;
@@ -81,7 +81,11 @@ async fn serve(
     }: Args,
 ) -> anyhow::Result<()> {
     telemetry::init(logging.log_format, &logging.log)?;
-    let credentials = Arc::new(Credentials::read(&told.credential)?);
+    let Configured {
+        credentials,
+        quota_project,
+    } = Configured::read(&told.credential)?;
+    let credentials = Arc::new(credentials);
     let proxy = told.proxy();
     let budget = Budget::new(told.mode.name(), told.memory);
     let listener = on_loopback(told.metadata_port, METADATA_PORT).await?;
@@ -121,6 +125,7 @@ async fn serve(
         project_number = tells.project_number.map(|number| number.to_string()),
         credentials = credentials.kind(),
         account = tells.email,
+        quota_project = quota_project.as_ref().map(tracing::field::display),
         metadata = %listener.local_addr()?,
         proxy = address(proxy_listener.as_ref()),
         metrics = address(metrics_listener.as_ref()),
@@ -145,7 +150,7 @@ async fn serve(
             project_number: told.project_number,
             ..rules
         };
-        let vertex = Vertex::new(endpoint, &transport);
+        let vertex = Vertex::new(endpoint, &transport).counted_against(quota_project.as_ref());
         let proxy = Arc::new(Proxy::new(rules, supplier, vertex, counters, budget.bodies));
         let answer = move |request: Request<Incoming>| {
             let proxy = Arc::clone(&proxy);

@@ -312,3 +312,58 @@ fn header_names(head: &str) -> Vec<&str> {
     names.sort_unstable();
     names
 }
+
+#[test]
+fn calls_are_counted_against_the_quota_project_of_the_credential_file() {
+    let vertex = Vertex::always(200, "", "{}");
+    let directory = super::exchange::Directory::new("quota");
+    let file = |quota: serde_json::Value| {
+        let mut file = super::credentials::authorized_user();
+        file["token_uri"] = json!(format!("http://{}/v1/token", vertex.address));
+        file["quota_project_id"] = quota;
+        file.to_string()
+    };
+    let start = |name: &str, quota: serde_json::Value| {
+        let path = directory.file(name, &file(quota));
+        let endpoint = format!("--vertex-endpoint=http://{}", vertex.address);
+        let arguments = [
+            "--mode=proxy",
+            "--project=my-project",
+            "--metadata-port=0",
+            "--proxy-port=0",
+            "--regions=us-east5",
+            &endpoint,
+            "--credentials",
+            path.to_str().expect("UTF-8"),
+        ];
+        super::process::Broker::start(&arguments, &[])
+    };
+    let broker = start("paying.json", json!("paying-project"));
+    assert_eq!(broker.startup["quota_project"], "paying-project");
+    let target = format!("{MODELS}/claude-x:rawPredict");
+    assert_eq!(
+        call(&broker, &target, "X-Goog-User-Project: stolen\r\n", "{}").status,
+        200
+    );
+    assert_eq!(vertex.calls()[0].header("x-goog-user-project"), Some("paying-project"));
+    let broker = start("usual.json", json!(null));
+    assert_eq!(
+        call(&broker, &target, "X-Goog-User-Project: stolen\r\n", "{}").status,
+        200
+    );
+    assert_eq!(vertex.calls()[1].header("x-goog-user-project"), None);
+    let bad = super::program::text(
+        &super::program::run(
+            &[
+                "broker",
+                "--mode=metadata",
+                "--project=p",
+                "--credentials",
+                directory.file("bad.json", &file(json!("a/b"))).to_str().unwrap(),
+            ],
+            &[],
+        )
+        .stderr,
+    );
+    assert!(bad.contains("field quota_project_id"), "{bad}");
+}

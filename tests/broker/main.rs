@@ -27,3 +27,4 @@ mod published;
 mod streams;
 mod unknown_fields;
 mod vertex;
+mod whole;

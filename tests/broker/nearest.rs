@@ -160,6 +160,10 @@ fn a_target_that_is_almost_right_is_refused_with_what_is_wrong_and_what_would_be
         ),
         ("/v1/embeddings".to_owned(), vec!["OpenAI's own API"]),
         (
+            "/v1:generateContent".to_owned(),
+            vec!["a method and no model", "LiteLLM"],
+        ),
+        (
             "/computeMetadata/v1/project/project-id".to_owned(),
             vec!["GCE_METADATA_HOST"],
         ),

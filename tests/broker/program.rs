@@ -110,6 +110,21 @@ fn what_cannot_be_used_is_said_before_anything_listens() {
             vec![],
             "invalid --log",
         ),
+        (
+            vec!["--credentials", secret, "--log=loud"],
+            vec![],
+            "off, error, warn, info, debug, trace",
+        ),
+        (
+            vec!["--credentials", secret, "--log=info,loud"],
+            vec![],
+            "off, error, warn, info, debug, trace",
+        ),
+        (
+            vec!["--credentials", secret],
+            vec![("VERTEX_INJECTOR_LOG", "vertex_injector")],
+            "invalid --log",
+        ),
     ] {
         let mut all = vec!["broker", "--mode=metadata"];
         if !arguments.iter().any(|argument| argument.starts_with("--project")) {

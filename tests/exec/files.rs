@@ -121,3 +121,69 @@ async fn a_pipe_is_not_waited_for() {
     assert!(problem(directory.path()).await.ends_with("holds no field"));
     assert!(start.elapsed() < Duration::from_secs(5));
 }
+
+#[tokio::test]
+async fn a_secret_in_the_middle_of_an_update_is_no_credential() {
+    let directory = tempdir().unwrap();
+    let path = directory.path();
+    let generation = |name: &str| {
+        let generation = path.join(name);
+        fs::create_dir(&generation).unwrap();
+        fs::write(generation.join("token"), name).unwrap();
+        fs::write(generation.join("url"), name).unwrap();
+        generation
+    };
+    let (first, second) = (generation("..1"), generation("..2"));
+    symlink("..1", path.join("..data")).unwrap();
+    assert_eq!(fetch(path).await.unwrap().fields.names(), "token, url");
+    // A file that is listed and gone.
+    fs::remove_file(first.join("url")).unwrap();
+    symlink("nowhere", first.join("url")).unwrap();
+    assert!(problem(path).await.contains("does not exist"));
+    // A part of it that cannot be read as it should.
+    fs::remove_file(path.join("..data")).unwrap();
+    symlink("..2", path.join("..data")).unwrap();
+    fs::write(second.join("url"), b"canary\xff").unwrap();
+    assert!(problem(path).await.contains("is not UTF-8 text"));
+    // A generation that goes while it is read, again and again, is seen whole or not at all.
+    fs::write(second.join("url"), "..2").unwrap();
+    let turning = path.to_owned();
+    let turn = std::thread::spawn(move || {
+        for round in 3..200 {
+            let (old, new) = (
+                turning.join(format!("..{}", round - 1)),
+                turning.join(format!("..{round}")),
+            );
+            fs::create_dir(&new).unwrap();
+            fs::write(new.join("token"), format!("..{round}")).unwrap();
+            fs::write(new.join("url"), format!("..{round}")).unwrap();
+            symlink(format!("..{round}"), turning.join("..tmp")).unwrap();
+            fs::rename(turning.join("..tmp"), turning.join("..data")).unwrap();
+            fs::remove_dir_all(old).unwrap();
+        }
+    });
+    while !turn.is_finished() {
+        if let Ok(credential) = fetch(path).await {
+            let value = |name: &str| credential.fields.get(name).map(|value| value.expose().to_owned());
+            assert_eq!(value("token"), value("url"));
+            assert!(value("token").is_some());
+        }
+    }
+    turn.join().unwrap();
+}
+
+#[tokio::test]
+async fn half_a_file_is_no_credential() {
+    let directory = tempdir().unwrap();
+    let file = directory.path().join("credential");
+    for text in [
+        b"{\"token\": \"canary\"".as_slice(),
+        b"{\"token\": \"canary\", \"ur",
+        b"canary\xff",
+        b"",
+        b"{",
+    ] {
+        fs::write(&file, text).unwrap();
+        problem(&file).await;
+    }
+}

@@ -154,6 +154,28 @@ async fn no_answer_leaks_or_is_waited_for_forever() {
             "broke off",
             false,
         ),
+        // All that a credential needs, and yet it is none.
+        (
+            raw("HTTP/1.1 200 OK\r\ncontent-length: 60\r\n\r\n{\"token\":\"canary\"}"),
+            "broke off",
+            false,
+        ),
+        (
+            raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n12\r\n{\"token\":\"canary\"}\r\n"),
+            "broke off",
+            false,
+        ),
+        (
+            raw("HTTP/1.1 206 Partial Content\r\ncontent-length: 18\r\n\r\n{\"token\":\"canary\"}"),
+            "status 206",
+            false,
+        ),
+        (Reply::Json(202, json!({"token": "canary"})), "status 202", false),
+        (
+            Reply::Json(200, json!({"token": "canary", "error": "expired canary"})),
+            "tells an error beside its fields",
+            true,
+        ),
         (raw(&long), "more than 1048576 bytes", false),
         (Reply::Hang, "did not answer within 10 s", false),
         (

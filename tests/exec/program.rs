@@ -286,6 +286,10 @@ fn what_cannot_be_used_is_said_before_anything_starts() {
             "--env A=apiToken: the credential has no field apiToken; its fields are: token",
         ),
         (vec!["--source", source, "--log=nonsense=1=2"], "invalid --log"),
+        (
+            vec!["--source", source, "--log=loud"],
+            "off, error, warn, info, debug, trace",
+        ),
     ] {
         let mut all = arguments.clone();
         all.extend(["--", "touch", &marker]);

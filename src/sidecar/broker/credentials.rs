@@ -11,6 +11,7 @@ use std::fs::File as OpenFile;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use vertex_injector_core::contract::broker::{CREDENTIALS, Credential as Told};
+use vertex_injector_core::contract::proxy::Project;
 use vertex_injector_core::endpoint::Endpoint;
 use vertex_injector_net::secret::Secret;
 use zeroize::Zeroizing;
@@ -109,7 +110,16 @@ const IMPERSONATED_LIFETIME: u32 = 1800;
 #[error("{0}")]
 pub struct BadCredentials(String);
 
-impl Credentials {
+/// A credential, and what its file says besides.
+#[derive(Debug)]
+pub struct Configured {
+    /// The credential.
+    pub credentials: Credentials,
+    /// `quota_project_id`: the project that calls with it are counted against.
+    pub quota_project: Option<Project>,
+}
+
+impl Configured {
     /// The credential that a broker is told of.
     ///
     /// # Errors
@@ -123,16 +133,23 @@ impl Credentials {
             }
             Told::Json(json) => {
                 let place = "cannot use --credentials-json (VERTEX_INJECTOR_CREDENTIALS_JSON)";
-                match Self::parse(json.as_bytes()).context(place)? {
-                    credentials @ Self::ExternalAccount(_) => Ok(credentials),
-                    Self::ServiceAccount(_) | Self::AuthorizedUser(_) | Self::Impersonated(_) | Self::Metadata(_) => {
+                let configured = Self::parse(json.as_bytes()).context(place)?;
+                match configured.credentials {
+                    Credentials::ExternalAccount(_) => Ok(configured),
+                    Credentials::ServiceAccount(_)
+                    | Credentials::AuthorizedUser(_)
+                    | Credentials::Impersonated(_)
+                    | Credentials::Metadata(_) => {
                         bail!(
                             "{place}: only type external_account is without secrets; give others as a file with {CREDENTIALS}"
                         )
                     }
                 }
             }
-            Told::NodeMetadata(server) => Ok(Self::Metadata(server.clone())),
+            Told::NodeMetadata(server) => Ok(Self {
+                credentials: Credentials::Metadata(server.clone()),
+                quota_project: None,
+            }),
         }
     }
 
@@ -149,13 +166,28 @@ impl Credentials {
         let Ok(Value::Object(file)) = serde_json::from_slice(json) else {
             return Err(BadCredentials("the credential file is not a JSON object".to_owned()));
         };
-        Self::of(
-            &File {
-                fields: &file,
-                within: String::new(),
-            },
-            0,
-        )
+        let file = File {
+            fields: &file,
+            within: String::new(),
+        };
+        let name = "quota_project_id";
+        let quota_project = file.optional(name)?.filter(|project| !project.is_empty());
+        let quota_project =
+            quota_project.map(|project| project.parse().map_err(|_| file.bad(name, "is no project's ID")));
+        Ok(Self {
+            credentials: Credentials::of(&file, 0)?,
+            quota_project: quota_project.transpose()?,
+        })
+    }
+}
+
+impl Credentials {
+    /// Reads a credential file's content, without what it says besides.
+    ///
+    /// # Errors
+    /// As [`Configured::parse`].
+    pub fn parse(json: &[u8]) -> Result<Self, BadCredentials> {
+        Configured::parse(json).map(|configured| configured.credentials)
     }
 
     fn of(file: &File<'_>, depth: usize) -> Result<Self, BadCredentials> {

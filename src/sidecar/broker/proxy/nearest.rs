@@ -118,6 +118,13 @@ impl Near<'_> {
             ));
         }
         let last = parts.last().copied().unwrap_or_default();
+        if parts.len() < 3 && last.contains(':') && !has("models") {
+            return Some(
+                "the path has a method and no model: this client takes its base URL for a model's whole path, as LiteLLM did in \
+                 2025; a newer one appends the path by itself"
+                    .to_owned(),
+            );
+        }
         if has("v1beta") || (has("models") && last.contains(':')) {
             return Some(format!(
                 "this is a path of Gemini's API for developers, not of Vertex AI: clients go to Vertex AI with \

@@ -3,7 +3,7 @@
 use super::refusal::{Reason, Refusal};
 use super::target::{Query, Target};
 use futures::future::BoxFuture;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper_util::client::legacy::connect::Connect;
@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::timeout;
+use vertex_injector_core::contract::proxy::Project;
 use vertex_injector_core::endpoint::Endpoint;
 
 /// How long Vertex AI may take to begin its answer; models think for minutes.
@@ -38,6 +39,9 @@ const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_mins(4);
 
+/// In which Google is told whose quota counts. The agent's own is not passed on.
+const USER_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
+
 type Sent = BoxFuture<'static, Result<Response<Incoming>, Error>>;
 
 /// The client of Vertex AI.
@@ -45,6 +49,8 @@ pub struct Vertex {
     /// Instead of Google's public hosts.
     endpoint: Option<Endpoint>,
     lanes: Vec<Lane>,
+    /// The project that calls are counted against, if not their own.
+    quota_project: Option<HeaderValue>,
 }
 
 struct Lane {
@@ -81,7 +87,15 @@ impl Vertex {
         Self {
             endpoint,
             lanes: (0..LANES).map(lane).collect(),
+            quota_project: None,
         }
+    }
+
+    /// The same client, whose calls are counted against this project.
+    #[must_use]
+    pub fn counted_against(self, project: Option<&Project>) -> Self {
+        let quota_project = project.and_then(|project| HeaderValue::from_str(project.as_str()).ok());
+        Self { quota_project, ..self }
     }
 
     /// Sends a call and waits for the head of its answer, whatever its status.
@@ -103,6 +117,9 @@ impl Vertex {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
+        if let Some(project) = &self.quota_project {
+            request.headers_mut().insert(USER_PROJECT, project.clone());
+        }
         let busy = || Refusal::later(Reason::Busy, "too many calls at a time; try again", 1);
         let (lane, place) = self.place().ok_or_else(busy)?;
         match timeout(FIRST_BYTE, (lane.send)(request)).await {

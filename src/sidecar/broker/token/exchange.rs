@@ -2,6 +2,7 @@
 
 use super::super::credentials::{AuthorizedUser, Credentials, ExternalAccount, Impersonation, ServiceAccount};
 use super::{AccessToken, Hop, TokenError};
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::io::ErrorKind;
@@ -102,11 +103,13 @@ pub(super) async fn assert(
     )
 }
 
-/// A successful answer. 4xx other than 408 and 429 is a refusal; everything else may pass. `sent` are the secrets of the
+/// A successful answer: one with a token and an error is none. 4xx other than 408 and 429 is a refusal; everything else may pass. `sent` are the secrets of the
 /// request, which a badly behaved service might repeat.
 pub(super) fn answered(hop: Hop, answer: Result<Answer, Unanswered>, sent: &[&Secret]) -> Result<Answer, TokenError> {
     let answer = answer.map_err(|error| TokenError::passing(hop, error.to_string()))?;
-    if answer.status.is_success() {
+    // Nothing else is whole: 206 is a part, and 202 a promise.
+    let whole = answer.status == StatusCode::OK;
+    if whole && !has_error(&answer.body) {
         return Ok(answer);
     }
     let status = answer.status.as_u16();
@@ -233,6 +236,13 @@ fn usable(hop: Hop, token: Secret, life: Duration) -> Result<AccessToken, TokenE
         return Err(TokenError::passing(hop, "the answer holds a token that has ended"));
     }
     Ok(AccessToken::new(token, life.min(MAX_LIFE)))
+}
+
+/// Whether an answer tells an error, whatever else it holds.
+fn has_error(body: &[u8]) -> bool {
+    let json: Option<Value> = serde_json::from_slice(body).ok();
+    let error = json.as_ref().and_then(|json| json.get("error"));
+    error.is_some_and(|error| !error.is_null() && *error != json!("") && *error != json!(false))
 }
 
 /// Google's explanation: `error_description` of OAuth, `error.message` of other APIs.

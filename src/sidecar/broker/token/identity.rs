@@ -132,6 +132,12 @@ impl IdTokens {
                 let path = format!("/instance/service-accounts/default/identity?audience={query}&format=full");
                 let answer = self.upstream.get_metadata(server, &path).await;
                 let answer = answered(Hop::Metadata, answer, &[])?;
+                if !answer.has_end {
+                    return Err(TokenError::passing(
+                        Hop::Metadata,
+                        "the answer does not say where it ends",
+                    ));
+                }
                 usable(Hop::Metadata, Secret::new(String::from_utf8_lossy(&answer.body).trim()))
             }
             Credentials::AuthorizedUser(_) => Err(TokenError::refused(Hop::OAuth, "a person has no such ID tokens")),

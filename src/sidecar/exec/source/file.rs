@@ -116,7 +116,8 @@ async fn whole(path: &Path) -> Result<Fields, String> {
 /// One file for each field. What begins with a dot is the kubelet's own.
 async fn each(path: &Path) -> Result<Fields, String> {
     // The kubelet replaces all files at once by turning this link: followed once, so that all fields are of one generation.
-    let generation = tokio::fs::canonicalize(path.join("..data")).await;
+    let link = path.join("..data");
+    let generation = tokio::fs::canonicalize(&link).await.ok();
     let path = generation.as_deref().unwrap_or(path);
     let failed = |error: std::io::Error| format!("{} {}", path.display(), problem(error.kind()));
     let mut fields = Fields::default();
@@ -132,12 +133,13 @@ async fn each(path: &Path) -> Result<Fields, String> {
             return Err(format!("{} holds more than {MAX_FIELDS} files", path.display()));
         }
         // The kubelet's entries are links.
-        if tokio::fs::metadata(entry.path())
-            .await
-            .is_ok_and(|metadata| metadata.is_file())
-        {
+        if tokio::fs::metadata(entry.path()).await.map_err(failed)?.is_file() {
             fields.insert(name, line(&read(&entry.path()).await?));
         }
+    }
+    // What it replaced is removed, perhaps while it was read: then some of its files were not seen.
+    if generation != tokio::fs::canonicalize(&link).await.ok() {
+        return Err(format!("{} was replaced while it was read", path.display()));
     }
     Ok(fields)
 }

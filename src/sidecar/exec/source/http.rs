@@ -75,6 +75,9 @@ impl HttpSource {
             advice: "it must be a JSON object of strings, with expires_in or expires_at if the credential ends",
         };
         let fields = Fields::from_json(&answer.body).map_err(|problem| wrong(&problem))?;
+        if fields.get("error").is_some_and(|error| !error.expose().is_empty()) {
+            return Err(wrong("tells an error beside its fields"));
+        }
         let expires = match life(&fields, Timestamp::now()).map_err(wrong)? {
             Some(0) => return Err(passing(format!("{what}: the credential has ended already"))),
             // Counted from the question: the answer may have been on its way for a while.
