@@ -80,6 +80,20 @@ fn json_is_read_as_a_stream_too_alone_and_between_yaml() {
 }
 
 #[test]
+fn a_number_as_a_key_is_the_text_that_kubectl_makes_of_it() {
+    for (key, text) in [
+        ("1.50", "1.5"),
+        ("12e13", "1.2e+14"),
+        ("1e-7", "1e-07"),
+        ("100000.0", "100000"),
+        ("12e103", ".inf"),
+    ] {
+        let object = &documents(&format!("apiVersion: v1\nkind: A\ndata: {{{key}: 1}}\n")).unwrap()[0];
+        assert_eq!(object["data"], serde_json::json!({ text: 1 }), "{key}");
+    }
+}
+
+#[test]
 fn anchors_and_merge_keys_are_expanded() {
     let value = one("base: &base {a: 1, b: [x]}\nchild: {<<: *base, a: 2}\nsame: *base\n");
     assert_eq!(value["child"], json!({"a": 2, "b": ["x"]}));

@@ -151,6 +151,31 @@ impl Visitor<'_> for KeyVisitor {
     }
 
     fn visit_f64<E: Error>(self, key: f64) -> Result<String, E> {
-        Ok(key.to_string())
+        Ok(float_key(key))
     }
+}
+
+/// A number as a key, as kubectl makes text of it: in 32 bits, by Go's `strconv.FormatFloat` with `'g'`, and in YAML's words for what
+/// is no number.
+fn float_key(key: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, reason = "kubectl does")]
+    let key = key as f32;
+    if key.is_nan() {
+        return ".nan".to_owned();
+    }
+    if key.is_infinite() {
+        return if key > 0.0 { ".inf" } else { "-.inf" }.to_owned();
+    }
+    let scientific = format!("{key:e}");
+    let Some((digits, Ok(exponent))) = scientific
+        .split_once('e')
+        .map(|(digits, exponent)| (digits, exponent.parse::<i32>()))
+    else {
+        return scientific;
+    };
+    if (-4..6).contains(&exponent) {
+        return key.to_string();
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
 }
