@@ -53,7 +53,6 @@ fn each_client_gets_exactly_the_variables_that_it_reads() {
         ("CLOUD_ML_REGION", "us-east5"),
     ];
     let claude = [claude.as_slice(), &hardening].concat();
-    let directory = "/var/run/secrets/vertex-injector";
     let of_client: [(&str, Vec<(&str, &str)>); 8] = [
         ("ClaudeCode", claude.clone()),
         (

@@ -5,6 +5,8 @@
 //! difference in git.
 #![cfg(test)]
 
+mod generated;
+
 use harness::process::{self, Ran};
 use serde_json::Value;
 use std::fs;
