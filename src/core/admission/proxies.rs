@@ -104,7 +104,7 @@ pub(super) fn way_to(target: &ContainerDraft<'_>, domain: &str) -> Vec<&'static 
         }
         Some(Known::Opaque { .. }) | None => false,
     };
-    if EXCEPTIONS.iter().any(|name| past(name)) {
+    if EXCEPTIONS.iter().any(past) {
         return Vec::new();
     }
     FOR_HTTPS.into_iter().filter(|name| known(name).is_some()).collect()
@@ -117,7 +117,7 @@ fn note_hidden(target: &ContainerDraft<'_>, notes: &mut Notes) {
             if LOOPBACK.iter().all(|own| hosts.split(',').any(|host| matches!(host.trim(), "*") || host.trim() == *own)))
     };
     if let Some(sources) = target.hidden_sources()
-        && !EXCEPTIONS.iter().any(|name| excepted(name))
+        && !EXCEPTIONS.iter().any(excepted)
     {
         let name = target.name();
         let warning = format!(

@@ -69,8 +69,11 @@ impl PodAt {
                 rest.is_some_and(|rest| rest.starts_with('/'))
             };
             if template.pointer(parent).is_none_or(Value::is_null) && patch.iter().any(below) {
-                let path = PointerBuf::from_tokens(parent.split('/').skip(1));
-                patch.insert(0, PatchOperation::Add(AddOperation { path, value: empty }));
+                let made = AddOperation {
+                    path: PointerBuf::from_tokens(parent.split('/').skip(1)),
+                    value: empty,
+                };
+                patch.insert(0, PatchOperation::Add(made));
             }
         }
     }
@@ -128,18 +131,18 @@ pub fn pods(document: &Value) -> Vec<PodAt> {
 /// The pods of a document, and what looks like one and cannot be served.
 pub fn found(document: &Value) -> Found {
     let mut found = Found::default();
-    search(document, String::new(), text(document, "kind"), &mut found);
+    search(document, "", text(document, "kind"), &mut found);
     found
 }
 
-fn search(object: &Value, at: String, kind: &str, found: &mut Found) {
+fn search(object: &Value, at: &str, kind: &str, found: &mut Found) {
     if let (Some(element), Some(items)) = (kind.strip_suffix("List"), object.get("items").and_then(Value::as_array)) {
         for (index, item) in items.iter().enumerate() {
             // Elements of a typed list such as PodList need not repeat their kind.
             let own = text(item, "kind");
             search(
                 item,
-                format!("{at}/items/{index}"),
+                &format!("{at}/items/{index}"),
                 if own.is_empty() { element } else { own },
                 found,
             );
@@ -162,7 +165,7 @@ fn search(object: &Value, at: String, kind: &str, found: &mut Found) {
     let (kind, name) = (kind.to_owned(), name_of(object));
     let one_of_several = places.templates.len() > 1;
     found.pods.extend(places.templates.into_iter().map(|template| PodAt {
-        object: at.clone(),
+        object: at.to_owned(),
         claims: claims(object, &template),
         template,
         one_of_several,
@@ -201,8 +204,8 @@ fn known(object: &Value, kind: &str) -> Known {
         ("Pod", "") => "",
         ("PodTemplate", "") => "/template",
         ("CronJob", _) => "/spec/jobTemplate/spec/template",
-        ("Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController", _) => "/spec/template",
-        ("Job", "" | "batch") => "/spec/template",
+        ("Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController", _)
+        | ("Job", "" | "batch") => "/spec/template",
         // They describe pods, or hold text.
         ("CustomResourceDefinition" | "ConfigMap" | "Secret", _) | (_, GROUP) => return Known::None,
         _ => return Known::Anywhere,
@@ -296,7 +299,7 @@ fn dotted(pointer: &str) -> String {
     for part in pointer.split('/').skip(1) {
         let part = part.replace("~1", "/").replace("~0", "~");
         if part.bytes().all(|byte| byte.is_ascii_digit()) {
-            field.push_str(&format!("[{part}]"));
+            field.extend(["[", part.as_str(), "]"]);
         } else {
             if !field.is_empty() {
                 field.push('.');

@@ -153,7 +153,6 @@ fn replace_own_files<'p>(
     for target in &mut draft.containers {
         let own = !target.is_previous(CREDENTIALS);
         match credentials::unmount_own(target, &draft.volumes, key) {
-            OwnFile::Absent => {}
             OwnFile::Left(why) if own => {
                 let text = format!(
                     "container {} has a credential file of its own ({CREDENTIALS}) {why}",
@@ -161,7 +160,7 @@ fn replace_own_files<'p>(
                 );
                 draft.notes.warn(Class::Kept, target.name(), CREDENTIALS, text);
             }
-            OwnFile::Left(_) => {}
+            OwnFile::Absent | OwnFile::Left(_) => {}
             OwnFile::Unmounted(volume) => unmounted.push(volume),
         }
         replace(target, &draft.volumes, &mut draft.notes);

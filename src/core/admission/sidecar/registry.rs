@@ -107,7 +107,7 @@ fn register(
         let rest: Vec<&str> = bound
             .keys()
             .map(String::as_str)
-            .filter(|provider| !urls.contains_key(*provider) && !(vertex && *provider == VERTEX))
+            .filter(|provider| !(urls.contains_key(*provider) || vertex && *provider == VERTEX))
             .collect();
         if !rest.is_empty() {
             let text = format!(
