@@ -1,8 +1,9 @@
 //! The webhook, as the built program, under attack: the dearest reviews of every size, then everything at once:
-//! `cargo bench --bench attack`. `-- load` leaves out the search.
+//! `cargo bench --bench attack`. Numbers after `--` are sizes in KiB.
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::cast_precision_loss,
     missing_docs,
@@ -35,8 +36,9 @@ struct Cost {
 }
 
 fn main() {
-    let only_load = std::env::args().any(|argument| argument == "load");
-    let sizes = if only_load { &SIZES[1..2] } else { &SIZES[..] };
+    let given: Vec<usize> = std::env::args().filter_map(|kib| kib.parse().ok()).collect();
+    let given: Vec<usize> = given.into_iter().map(|kib| kib << 10).collect();
+    let sizes = if given.is_empty() { &SIZES[..] } else { &given[..] };
     let mut costs: Vec<Cost> = sizes.iter().flat_map(|bytes| search(*bytes)).collect();
     costs.sort_by_key(|cost| std::cmp::Reverse(cost.processor));
     println!("dearest in processor time:");

@@ -285,7 +285,7 @@ impl Shape {
 
     fn around(&self, namespace: &str, parts: &str) -> String {
         let fill = |template: &str| template.replacen('@', parts, 1);
-        let mut annotations = json!({}).to_string();
+        let mut annotations = json!({"kubectl.kubernetes.io/default-container": "agent"}).to_string();
         let (mut metadata, mut spec, mut agent, mut request) =
             (String::new(), String::new(), String::new(), String::new());
         match self.around {
@@ -370,7 +370,10 @@ fn pod(namespace: &str, volumes: Vec<Value>, containers: Vec<Value>) -> String {
         "request": {
             "uid": "u-1", "operation": "CREATE", "namespace": namespace,
             "object": {
-                "metadata": {"name": "agent-1", "labels": {"vertex-injector.dev/inject": "true"}},
+                "metadata": {
+                    "name": "agent-1", "labels": {"vertex-injector.dev/inject": "true"},
+                    "annotations": {"kubectl.kubernetes.io/default-container": containers[0]["name"]},
+                },
                 "spec": {"volumes": volumes, "containers": containers},
             },
         },
