@@ -191,6 +191,6 @@ async fn proxy_git(listener: Option<TcpListener>, proxy: Option<git::Proxy>) {
 fn provider(source: &Source) -> Option<&str> {
     match source {
         Source::Ambient(ambient) => Some(ambient.provider()),
-        Source::File(_) | Source::Http(_) | Source::Environment => None,
+        Source::File(_) | Source::Http(_) => None,
     }
 }

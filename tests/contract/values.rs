@@ -139,11 +139,7 @@ fn source(hosts: &[Listed]) -> BoxedStrategy<Source> {
         })
         .collect::<Result<_, _>>()
         .expect("listed");
-    let others = prop_oneof![
-        path().prop_map(Source::File),
-        Just(Source::Ambient),
-        Just(Source::Environment)
-    ];
+    let others = prop_oneof![path().prop_map(Source::File), Just(Source::Ambient)];
     if urls.is_empty() {
         return others.boxed();
     }

@@ -30,7 +30,10 @@ fn served(directory: &Directory, system: &str, files: &[String]) -> (String, Str
         ("OUT", &out),
     ];
     let mut wrapper = program();
-    wrapper.args(["exec", "--source", "environment", "--", "sh", "-c", SERVER]);
+    let source = format!("file:{}", directory.write("credential", r#"{"token": "t"}"#));
+    wrapper.args([
+        "exec", "--source", &source, "--env", "T=token", "--", "sh", "-c", SERVER,
+    ]);
     // This machine may have some.
     for name in [
         "CURL_CA_BUNDLE",

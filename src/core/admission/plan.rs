@@ -35,7 +35,7 @@ pub(super) fn plan_policy(draft: &mut Draft<'_>, policy: &Compiled, kind: &Kind,
     );
     let trusted = Trusted::of(draft, policy.sidecars.trust.as_ref(), kind);
     // Before everything else of ours.
-    if { ports.sidecars.iter() }.any(|placed| trusted.runs(placed.sidecar, placed.port)) {
+    if choice.served.iter().any(|sidecar| sidecar.wrapper().is_some()) {
         sidecar::plan_program(draft, &policy.sidecars.program);
     }
     let brokered = identity::plan_identity(draft, policy, kind, ports.broker.as_ref());

@@ -67,8 +67,6 @@ pub enum Source {
     },
     /// The token exchange of the Ambient Code platform, which its own variables describe.
     Ambient,
-    /// The server's environment, where it is already: nothing is fetched.
-    Environment,
 }
 
 /// What happens to the server when its credential has changed.
@@ -110,21 +108,6 @@ pub struct Control {
 }
 
 impl Exec {
-    /// A wrapper of a server that has its credential already.
-    pub fn environment_alone() -> Self {
-        Self {
-            source: Source::Environment,
-            allow_hosts: Vec::new(),
-            plain_http: PlainHttp::default(),
-            variables: Vec::new(),
-            files: Vec::new(),
-            on_refresh: OnRefresh::None,
-            grace_period: GracePeriod::default(),
-            control: None,
-            git: None,
-        }
-    }
-
     /// Everything that it is told, by setting.
     pub fn settings(&self) -> Written {
         let Self {
@@ -144,7 +127,6 @@ impl Exec {
                 vec![(SOURCE, url.text()), (TOKEN_FILE, token_file.display().to_string())]
             }
             Source::Ambient => vec![(SOURCE, AMBIENT.to_owned())],
-            Source::Environment => vec![(SOURCE, ENVIRONMENT.to_owned())],
         };
         written.extend(allow_hosts.iter().map(|host| (ALLOW_HOST, host.to_string())));
         if *plain_http != PlainHttp::default() {
@@ -217,15 +199,11 @@ impl Exec {
 /// The exchange's name as a source.
 const AMBIENT: &str = "ambient";
 
-/// The environment's name as a source.
-const ENVIRONMENT: &str = "environment";
-
 /// A source as it is named.
 enum Named {
     File(PathBuf),
     Http(String),
     Ambient,
-    Environment,
 }
 
 impl FromStr for Named {
@@ -234,10 +212,9 @@ impl FromStr for Named {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once(':') {
             None if text == AMBIENT => Ok(Self::Ambient),
-            None if text == ENVIRONMENT => Ok(Self::Environment),
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
             Some(("http" | "https", _)) => Ok(Self::Http(text.to_owned())),
-            _ => Err("not a source: file:PATH, https://URL, ambient or environment"),
+            _ => Err("not a source: file:PATH, https://URL or ambient"),
         }
     }
 }
@@ -253,12 +230,11 @@ impl Source {
                 let token_file = token_file.ok_or_else(|| Wrong(missing()))?;
                 Ok(Self::Http { url, token_file })
             }
-            (Named::File(_) | Named::Ambient | Named::Environment, Some(_)) => Err(Wrong(format!(
+            (Named::File(_) | Named::Ambient, Some(_)) => Err(Wrong(format!(
                 "{TOKEN_FILE} is for an https source; it would not be used"
             ))),
             (Named::File(path), None) => Ok(Self::File(path)),
             (Named::Ambient, None) => Ok(Self::Ambient),
-            (Named::Environment, None) => Ok(Self::Environment),
         }
     }
 }

@@ -54,9 +54,8 @@ impl Contract for Exec {
                 "SOURCE",
                 "Where the credential comes from: file:PATH (a file, JSON or one token; or a directory with a file for each field, \
                  such as a mounted Secret), https://URL (asked with the token of --token-file; answers a JSON object of fields, \
-                 with expires_in or expires_at), ambient (the token exchange of the Ambient Code platform, described by \
-                 SESSION_ID, AMBIENT_API_URL, AMBIENT_CP_TOKEN_URL, AMBIENT_CP_TOKEN_PUBLIC_KEY and CREDENTIAL_IDS), or environment \
-                 (COMMAND has it in its environment already; nothing is fetched)",
+                 with expires_in or expires_at), or ambient (the token exchange of the Ambient Code platform, described by \
+                 SESSION_ID, AMBIENT_API_URL, AMBIENT_CP_TOKEN_URL, AMBIENT_CP_TOKEN_PUBLIC_KEY and CREDENTIAL_IDS)",
             ),
             one(
                 TOKEN_FILE,

@@ -8,7 +8,6 @@ pub mod http;
 
 pub use credential::{Credential, FetchError};
 
-use crate::exec::fields::Fields;
 use ambient::Ambient;
 use ambient::bootstrap::Bootstrap;
 use anyhow::{Context, anyhow};
@@ -28,8 +27,6 @@ pub enum Source {
     Http(HttpSource),
     /// Ambient's token exchange.
     Ambient(Ambient),
-    /// Nothing: the server has it already.
-    Environment,
 }
 
 impl Source {
@@ -44,7 +41,6 @@ impl Source {
             Told::Http { url, token_file } => {
                 Self::Http(HttpSource::new(url, token_file, &Egress::of(get)?).context(NO_CERTIFICATES)?)
             }
-            Told::Environment => Self::Environment,
             Told::Ambient => {
                 let egress = Egress::of(&get)?;
                 let bootstrap = Bootstrap::read(get, allowed)
@@ -63,11 +59,6 @@ impl Source {
             Self::File(source) => source.fetch().await,
             Self::Http(source) => source.fetch().await,
             Self::Ambient(source) => source.fetch().await,
-            Self::Environment => Ok(Credential {
-                fields: Fields::default(),
-                expires: None,
-                incomplete: false,
-            }),
         }
     }
 
@@ -77,7 +68,6 @@ impl Source {
             // Reading is cheap; the kubelet needs up to a minute to bring a changed Secret.
             Self::File(_) => Duration::from_secs(10),
             Self::Http(_) | Self::Ambient(_) => Duration::from_mins(5),
-            Self::Environment => Duration::from_hours(24),
         }
     }
 
@@ -87,7 +77,6 @@ impl Source {
             Self::File(_) => "file",
             Self::Http(_) => "http",
             Self::Ambient(_) => "ambient",
-            Self::Environment => "environment",
         }
     }
 
@@ -97,7 +86,6 @@ impl Source {
             Self::File(source) => source.place(),
             Self::Http(source) => source.place(),
             Self::Ambient(source) => source.place(),
-            Self::Environment => String::new(),
         }
     }
 }

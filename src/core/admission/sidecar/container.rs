@@ -72,26 +72,17 @@ pub(super) fn plan_sidecar(draft: &mut Draft<'_>, placed: &PlacedSidecar<'_>, tr
         let taken_over = taken_over.unwrap_or_default();
         variables.extend(taken_over.env);
         mounts.extend(trusted.mounts());
-        let ours = trusted.runs(sidecar, placed.port);
-        variables.extend(if ours {
-            trusted.for_our_program()
-        } else {
-            trusted.for_a_server_alone()
-        });
         match (credential, placed.control) {
             (Credential::Kubelet { env, .. }, _) => {
+                variables.extend(trusted.for_a_server_alone());
                 variables.extend(env.iter().cloned());
-                if ours {
-                    mounts.push(render::read_only_mount(names::PROGRAM_VOLUME, names::PROGRAM_DIRECTORY));
-                    command = { run(Exec::environment_alone().arguments()).into_iter() }
-                        .chain(command)
-                        .collect();
-                } else if !trusted.is_empty() {
+                if !trusted.is_empty() {
                     draft.notes.warnings.push(half_trusting(sidecar));
                 }
             }
             (Credential::Wrapped(_), None) => {}
             (Credential::Wrapped(wrapper), Some(control)) => {
+                variables.extend(trusted.for_our_program());
                 plan_wrapper(draft, sidecar, wrapper, &mut mounts);
                 let exec = told(wrapper, placed.git, control, taken_over.hosts);
                 let environment = exec.environment();

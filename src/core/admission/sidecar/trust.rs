@@ -9,7 +9,7 @@ use crate::admission::select::List;
 use crate::contract::CA_FILES;
 use crate::names;
 use crate::path::{is_plain, is_within};
-use crate::policy::{Credential, Kind, Sidecar, Trust, render};
+use crate::policy::{Kind, Trust, render};
 use serde_json::{Value, json};
 
 /// Variables that name files of certificates, by which programs replace or extend the system's.
@@ -69,15 +69,6 @@ impl Trusted {
         self.files
             .last()
             .map(|file| render::literal("NODE_EXTRA_CA_CERTS", &escaped(file)))
-    }
-
-    /// Whether our program runs the server, be it only to have it trust these.
-    pub(in crate::admission) fn runs(&self, sidecar: &Sidecar, port: u16) -> bool {
-        match &sidecar.credential {
-            None => false,
-            Some(Credential::Wrapped(_)) => true,
-            Some(Credential::Kubelet { .. }) => !self.is_empty() && !sidecar.command.at(port).is_empty(),
-        }
     }
 
     /// A file that the agent trusts, alone of its volume: what else is in there is not for sidecars.
