@@ -86,24 +86,26 @@ fn explanation(pod: &DecidedPod) -> anyhow::Result<Value> {
         "template": pod.at.field(),
     });
     let values = Values::of(pod);
-    let mut decision = match &pod.not_sent {
+    let decision = match &pod.not_sent {
         None => serde_json::to_value(&pod.decision)?,
-        Some((reason, message)) => {
-            let mut decision = serde_json::to_value(Decision::skipped(Reason::NotSelected, message.as_str()))?;
-            decision["outcome"] = NOT_SENT.into();
-            decision["reason"] = reason.to_string().into();
-            decision
-        }
+        Some((_, message)) => serde_json::to_value(Decision::skipped(Reason::NotSelected, message.as_str()))?,
     };
-    for change in decision["env"].as_array_mut().into_iter().flatten() {
-        match values.get(change["name"].as_str().unwrap_or_default()) {
-            Some(Shown::Text(text)) => change["value"] = text.into(),
-            Some(Shown::From(source)) => change["valueFrom"] = source,
+    let (Some(all), Value::Object(decision)) = (explanation.as_object_mut(), decision) else {
+        return Ok(explanation);
+    };
+    all.extend(decision);
+    if let Some((reason, _)) = &pod.not_sent {
+        all.insert("outcome".into(), NOT_SENT.into());
+        all.insert("reason".into(), reason.to_string().into());
+    }
+    let changes = all.get_mut("env").and_then(Value::as_array_mut);
+    for change in changes.into_iter().flatten().filter_map(Value::as_object_mut) {
+        let name = change.get("name").and_then(Value::as_str).unwrap_or_default();
+        match values.get(name) {
+            Some(Shown::Text(text)) => drop(change.insert("value".into(), text.into())),
+            Some(Shown::From(source)) => drop(change.insert("valueFrom".into(), source)),
             None => {}
         }
-    }
-    if let (Some(all), Value::Object(decision)) = (explanation.as_object_mut(), decision) {
-        all.extend(decision);
     }
     Ok(explanation)
 }
