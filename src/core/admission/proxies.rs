@@ -45,6 +45,15 @@ pub(super) fn except_loopback(target: &mut ContainerDraft<'_>, introduced: bool,
     }
 }
 
+/// How many bytes the proxies of a container and their exceptions are.
+pub(super) fn bytes(target: &ContainerDraft<'_>) -> usize {
+    let bytes = |name: &&str| match target.environment.known(name) {
+        Some(Known::Text(text)) => text.len(),
+        Some(Known::Opaque { .. }) | None => 0,
+    };
+    PROXIES.iter().chain(&EXCEPTIONS).map(bytes).sum()
+}
+
 /// The proxies of a container with their exceptions, loopback among them, for a sidecar that calls the world as the container
 /// does. The same before and after an injection.
 pub(super) fn for_sidecar(target: &ContainerDraft<'_>) -> Vec<(String, String)> {

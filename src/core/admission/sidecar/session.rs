@@ -40,13 +40,20 @@ pub(super) fn take_over(agent: &ContainerDraft<'_>, sidecar: &Sidecar, notes: &m
         }
     }
     let is_own = |name: &str| sidecar.env.iter().any(|own| own.name == name);
-    for (name, value) in proxies::for_sidecar(agent) {
+    // Each sidecar would take the same long text apart.
+    let own = proxies::bytes(agent);
+    let proxies = if own > MAX_TEXT {
+        Vec::new()
+    } else {
+        proxies::for_sidecar(agent)
+    };
+    for (name, value) in proxies {
         if !is_own(&name) {
             taken.env.push(render::literal(&name, &escaped(&value)));
         }
     }
     let texts = taken.env.iter().filter_map(|entry| entry.get("value")?.as_str());
-    if texts.map(str::len).sum::<usize>() > MAX_TEXT {
+    if own + texts.map(str::len).sum::<usize>() > 2 * MAX_TEXT || own > MAX_TEXT {
         let (container, kib) = (agent.name(), MAX_TEXT >> 10);
         let problem = format!(
             "sidecar {:?} would take over more than {kib} KiB of variables from container {container:?} (proxies, certificates, its session); shorten them",
