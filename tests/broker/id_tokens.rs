@@ -106,7 +106,10 @@ async fn a_service_accounts_key_asks_for_itself() {
 
 #[tokio::test]
 async fn on_gke_the_nodes_metadata_server_mints() {
-    let google = Google::new(|_| Reply::Raw(format!("HTTP/1.1 200 OK\r\n\r\n{}", jwt(3600)).into_bytes()));
+    let google = Google::new(|_| {
+        let jwt = jwt(3600);
+        Reply::Raw(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{jwt}", jwt.len()).into_bytes())
+    });
     let server = Endpoint::node_metadata("169.254.169.254").expect("the node's");
     id_tokens(&google, Credentials::Metadata(server))
         .get(AUDIENCE)

@@ -32,6 +32,11 @@ fn the_program_starts_with_exactly_this_environment_and_says_what_it_was_told() 
         let mut first = String::new();
         let mut log = BufReader::new(broker.stderr.take().expect("a pipe"));
         log.read_line(&mut first).expect("a line");
+        // The operator's certificates are in no file here.
+        if first.contains("no more certificates are trusted") {
+            first.clear();
+            log.read_line(&mut first).expect("a line");
+        }
         broker.kill().expect("end it");
         broker.wait().expect("its end");
         if key {
