@@ -3,7 +3,7 @@
 
 use super::inspection::rules;
 use serde_json::{Value, json};
-use vertex_injector_core::contract::proxy::{Feature, Publisher, Rules};
+use vertex_injector_core::contract::proxy::{Feature, Publisher, Rules, Unknown};
 use vertex_injector_sidecar::broker::proxy::inspect::{Purpose, inspect};
 use vertex_injector_sidecar::broker::proxy::json::Json;
 use vertex_injector_sidecar::broker::proxy::refusal::{Reason, Refusal};
@@ -482,4 +482,53 @@ fn the_suffix_of_a_long_context_is_explained() {
         Reason::Model,
         "name claude-opus-4-8",
     );
+}
+
+#[test]
+fn what_stands_where_an_object_would_be_judged_does_not_pass_in_its_place() {
+    let claude = [
+        json!({"fallbacks": ["default"]}),
+        json!({"fallbacks": ["claude-opus-5"]}),
+        json!({"fallbacks": [[["claude-opus-5"]]]}),
+        json!({"fallbacks": [{}]}),
+        json!({"fallbacks": [{"model": null}]}),
+        json!({"fallbacks": {"max_tokens": 1}}),
+        json!({"messages": [{"role": "user", "content": [{"type": "tool_addition", "tool": "web_search_20250305"}]}]}),
+    ];
+    let gemini = [
+        json!({"outputConfig": "gs://x"}),
+        json!({"modelArmorConfig": "projects/other/x"}),
+        json!({"modelArmorConfig": {"promptTemplateName": "projects/my-project/../other/templates/x"}}),
+        json!({"generationConfig": {"routingConfig": "auto"}}),
+        json!({"generationConfig": {"routingConfig": {"manualMode": "gemini-3-pro"}}}),
+        json!({"generationConfig": {"routingConfig": [["auto"]]}}),
+    ];
+    let bodies = claude.iter().map(|body| (Publisher::Anthropic, body));
+    for (publisher, body) in bodies.chain(gemini.iter().map(|body| (Publisher::Google, body))) {
+        assert!(judged(publisher, body, &only(&["claude-haiku-*"])).is_err(), "{body}");
+    }
+}
+
+#[test]
+fn what_nobody_knows_is_found_by_its_name_in_any_spelling_where_unknown_members_pass() {
+    let rules = Rules {
+        unknown: Unknown::Allow,
+        ..rules(&[])
+    };
+    for body in [
+        json!({"x": {"type": "web_search", "name": "web_search"}}),
+        json!({"x": {"type": "WEB_SEARCH_20250305"}}),
+        json!({"server_tools": [{"type": "web_search"}]}),
+        json!({"mcp-servers": [{"url": "x"}]}),
+        json!({"mcp_server": {"url": "https://x"}}),
+        json!({"x": {"type": "web_fetch_x", "url": "https://x"}}),
+    ] {
+        assert!(judged(Publisher::Anthropic, &body, &rules).is_err(), "{body}");
+    }
+    for body in [
+        json!({"x": {"type": "web_search_tool_result"}}),
+        json!({"x_tools": ["a"]}),
+    ] {
+        assert!(judged(Publisher::Anthropic, &body, &rules).is_ok(), "{body}");
+    }
 }

@@ -45,13 +45,14 @@ impl<'b> ByName<'_, 'b> {
         }
         let name = Squashed::of(key);
         self.name(&name, value, kind)?;
-        let role = if name.is("tools") {
-            Role::Tool
-        } else if self.publisher == Publisher::Anthropic && key == "source" {
-            Role::Source
-        } else {
-            Role::Any
-        };
+        let role =
+            if name.is("tools") || (name.name().is_some_and(|name| name.ends_with(b"tools")) && holds_objects(value)) {
+                Role::Tool
+            } else if self.publisher == Publisher::Anthropic && key == "source" {
+                Role::Source
+            } else {
+                Role::Any
+            };
         self.value(value, role)
     }
 
@@ -149,7 +150,7 @@ impl<'b> ByName<'_, 'b> {
         }
         match name {
             b"automode" | b"modelselectionconfig" | b"modelconfig" => rules::check_any_model(self.rules),
-            b"fallbacks" if matches!(value, Value::Text(_)) => rules::check_any_model(self.rules),
+            b"fallbacks" if !name_models(value) => rules::check_any_model(self.rules),
             b"fileuri" => self.feature(address(value)),
             b"filedata" if !has(value, "fileuri") => self.feature(Feature::FileSources),
             b"gcsuri" | b"storageuri" | b"outputgcsuri" | b"outputuriprefix" | b"gcssource" | b"gcsdestination" => {
@@ -205,6 +206,27 @@ pub fn address(uri: Value<'_>) -> Feature {
             Feature::UrlSources
         }
         _ => Feature::FileSources,
+    }
+}
+
+/// Whether it is an object, or a list with one.
+fn holds_objects(value: Value<'_>) -> bool {
+    match value {
+        Value::Object(_) => true,
+        Value::List(items) => { items.into_iter() }.any(|item| matches!(item, Value::Object(_))),
+        Value::Null | Value::Other | Value::Text(_) => false,
+    }
+}
+
+/// Whether each of one or several objects names a model.
+pub fn name_models(value: Value<'_>) -> bool {
+    match value {
+        Value::Object(members) => matches!(members.get("model"), Some(Value::Text(_))),
+        Value::List(items) => { items.into_iter() }.all(|item| match item {
+            Value::Object(_) => name_models(item),
+            Value::Null | Value::Other | Value::Text(_) | Value::List(_) => false,
+        }),
+        Value::Null | Value::Other | Value::Text(_) => false,
     }
 }
 

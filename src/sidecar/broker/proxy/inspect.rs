@@ -113,7 +113,7 @@ impl<'b> Walk<'b> {
         }
     }
 
-    /// What stands in the place of an object says nothing, except where it could be one in another spelling.
+    /// What stands in the place of an object says nothing, except where one would have to be judged.
     fn no_object(&mut self, value: Value<'b>, place: &'static Place) -> Result<(), Refusal> {
         match place {
             Place::AnthropicTool { .. } | Place::GoogleTool(_) => self.feature(Feature::UnknownTools),
@@ -123,7 +123,12 @@ impl<'b> Walk<'b> {
             }
             Place::Alike(_) | Place::ByType { .. } | Place::Each(_) | Place::Free => match value {
                 Value::List(_) => self.value(value, place),
-                Value::Null | Value::Other | Value::Text(_) | Value::Object(_) => Ok(()),
+                Value::Null | Value::Object(_) => Ok(()),
+                Value::Other | Value::Text(_) if place.needs_objects() => Err(Refusal::malformed(format!(
+                    "the body has no object at {}, where one has to stand",
+                    self.path.shown()
+                ))),
+                Value::Other | Value::Text(_) => Ok(()),
             },
         }
     }
@@ -273,10 +278,15 @@ impl<'b> Walk<'b> {
                 rules::check_any_model(self.rules)?;
                 self.value(value, place)
             }
-            Member::Fallbacks(place) => match value {
-                Value::List(_) | Value::Object(_) => self.value(value, place),
-                Value::Null | Value::Other | Value::Text(_) => rules::check_any_model(self.rules),
-            },
+            Member::Fallbacks(place) => {
+                if !by_name::name_models(value) {
+                    rules::check_any_model(self.rules)?;
+                }
+                match value {
+                    Value::List(_) | Value::Object(_) => self.value(value, place),
+                    Value::Null | Value::Other | Value::Text(_) => Ok(()),
+                }
+            }
             Member::Resource => {
                 let name = if let Value::Text(name) = value {
                     name.read()
@@ -304,17 +314,16 @@ impl<'b> Walk<'b> {
             }
             Member::Link(place) => match value {
                 Value::Text(text) if is_data(&text.read()) => Ok(()),
-                Value::Text(_) | Value::Other => self.feature(by_name::address(value)),
-                Value::Null | Value::List(_) | Value::Object(_) => self.value(value, place),
+                Value::Text(_) | Value::Other | Value::List(_) => self.feature(by_name::address(value)),
+                Value::Null | Value::Object(_) => self.value(value, place),
             },
             Member::Payload => match value {
                 // Bytes in base64 have no colon, addresses have.
                 Value::Text(text) if !is_data(&text.read()) && text.read().contains(':') => {
                     self.feature(by_name::address(value))
                 }
-                Value::Null | Value::Other | Value::Text(_) | Value::List(_) | Value::Object(_) => {
-                    self.value(value, &NOTHING)
-                }
+                Value::List(_) => self.feature(by_name::address(value)),
+                Value::Null | Value::Other | Value::Text(_) | Value::Object(_) => self.value(value, &NOTHING),
             },
         }
     }

@@ -82,7 +82,8 @@ pub fn check_resource(rules: &Rules, name: &str, place: impl FnOnce() -> String)
         .next()
         .filter(|first| *first == "projects")
         .and_then(|_| parts.next());
-    if project.is_some_and(|project| is_project(rules, project)) {
+    let is_plain = name.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    if is_plain && project.is_some_and(|project| is_project(rules, project)) {
         return Ok(());
     }
     Err(Refusal::denied(

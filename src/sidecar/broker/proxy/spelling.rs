@@ -6,7 +6,7 @@ const MAX: usize = 32;
 /// Up to so many keys are compared each with each.
 const FEW: usize = 16;
 
-/// A key in lower case and without underscores, if it is short enough to be one that matters.
+/// A key in lower case and without underscores and hyphens, if it is short enough to be one that matters.
 #[derive(Debug, Clone, Copy)]
 pub struct Squashed {
     bytes: [u8; MAX],
@@ -65,9 +65,11 @@ pub fn is_same(one: &str, other: &str) -> bool {
 }
 
 fn is_spelling(byte: u8) -> bool {
-    byte == b'_' || byte.is_ascii_uppercase()
+    byte == b'_' || byte == b'-' || byte.is_ascii_uppercase()
 }
 
 fn squash(key: &str) -> impl Iterator<Item = u8> {
-    key.bytes().filter(|&b| b != b'_').map(|b| b.to_ascii_lowercase())
+    key.bytes()
+        .filter(|&b| b != b'_' && b != b'-')
+        .map(|b| b.to_ascii_lowercase())
 }

@@ -37,7 +37,8 @@ pub mod openai;
 
 use vertex_injector_core::contract::proxy::{Feature, Publisher};
 
-/// Where objects may stand, alone or in a list, and what they may have there. A string or number instead of one says nothing.
+/// Where objects may stand, alone or in a list, and what they may have there. A string or number instead of one says nothing where
+/// objects decide about nothing; elsewhere it is refused.
 #[derive(Debug)]
 pub enum Place {
     /// They all have the same members.
@@ -120,6 +121,39 @@ pub static NOTHING: Place = alike!(&[], &[]);
 
 /// What no table knows in detail.
 pub static FREE: Place = Place::Free;
+
+impl Place {
+    /// Whether something that decides about a call can only be said by an object here, so that nothing else may stand for it.
+    pub fn needs_objects(&self) -> bool {
+        match self {
+            Self::Alike(fields) => fields.judged.iter().any(|(_, member)| member.decides()),
+            // A text stands for a block of text, where there are such blocks.
+            Self::ByType { types, .. } => !types.iter().any(|of| of.name == "text"),
+            Self::Source(_) | Self::AnthropicTool { .. } | Self::GoogleTool(_) => true,
+            Self::Each(_) | Self::Free => false,
+        }
+    }
+}
+
+impl Member {
+    /// Whether it is more than data or a place for more members.
+    fn decides(self) -> bool {
+        match self {
+            Self::Data | Self::In(_) => false,
+            Self::Asks(..)
+            | Self::AsksUnlessEmpty(..)
+            | Self::Model
+            | Self::Choice(_)
+            | Self::Fallbacks(_)
+            | Self::Resource
+            | Self::Stored
+            | Self::File(_)
+            | Self::Address
+            | Self::Link(_)
+            | Self::Payload => true,
+        }
+    }
+}
 
 impl Fields {
     /// The member that is spelled `key`, and whether that is its first spelling: proto3 JSON has a second one, with underscores.

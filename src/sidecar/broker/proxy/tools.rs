@@ -48,8 +48,10 @@ pub fn of_anthropic(kind: Option<Value<'_>>) -> Tool {
 
 /// What makes the provider do something by its `type` alone, wherever an object of it stands.
 pub fn named(kind: &str) -> Option<Feature> {
-    let is_one = kind == "mcp_toolset" || !undated(kind).is_empty();
-    let asks = if is_one { of_type(kind).asks() } else { None };
+    let kind = kind.to_ascii_lowercase();
+    // What a tool brought back is called after it, and is history.
+    let is_history = kind.ends_with("_result") || kind.ends_with("_error");
+    let asks = of_type(&kind).asks().filter(|_| !is_history);
     asks.filter(|feature| *feature != Feature::UnknownTools)
 }
 
@@ -99,7 +101,7 @@ pub fn by_name(name: &[u8]) -> Option<Feature> {
         b"cachedcontent" | b"thread" => Feature::CachedContent,
         b"codeexecution" | b"container" => Feature::CodeExecution,
         b"googlemaps" => Feature::GoogleMaps,
-        b"mcpservers" => Feature::McpServers,
+        b"mcpservers" | b"mcpserver" => Feature::McpServers,
         b"retrieval" | b"filesearch" | b"vertexaisearch" | b"vertexragstore" | b"externalapi" => Feature::Retrieval,
         b"urlcontext" => Feature::WebFetch,
         b"googlesearch" | b"googlesearchretrieval" | b"enterprisewebsearch" => Feature::WebSearch,
