@@ -10,17 +10,10 @@
     reason = "a benchmark fails by panicking, may wait, and prints what it found"
 )]
 
-#[path = "attack/load.rs"]
-mod load;
-#[path = "attack/reviews.rs"]
-mod reviews;
-#[path = "attack/target.rs"]
-mod target;
-
-use load::Load;
-use reviews::{NAMESPACES, OPERATOR, POLICIES, SHAPES, one_name, pairs};
+use harness::attack::load::Load;
+use harness::attack::reviews::{NAMESPACES, OPERATOR, POLICIES, SHAPES, one_name, pairs};
+use harness::attack::target::Target;
 use std::time::Duration;
-use target::Target;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vertex-injector");
 
@@ -55,7 +48,7 @@ fn main() {
         dear: &dear,
         lasts: Duration::from_secs(20),
     };
-    let outcome = load::run(&mut target, &load);
+    let outcome = harness::attack::load::run(&mut target, &load);
     println!("8 of the dearest at a time, 2,048 idle TLS connections, 600 unfinished requests:");
     println!(
         "  honest reviews: {}, {} failed, median {:?}, p99 {:?}",

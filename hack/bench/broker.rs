@@ -130,7 +130,7 @@ async fn beside_nginx(tokens: &TokenServer) {
             first_bytes(sides, CALLS / 10).await;
             let before = [nginx.processor_time(), broker.processor_time()];
             let [direct, forwarded, proxied] = first_bytes(sides, CALLS).await;
-            let per_call = |now: Duration, before| (now - before).div_f64(CALLS as f64);
+            let per_call = |now: Duration, before| now.saturating_sub(before).div_f64(CALLS as f64);
             let of_nginx = per_call(nginx.processor_time(), before[0]);
             let of_broker = per_call(broker.processor_time(), before[1]);
             let added = |times: &[Duration]| median(times).saturating_sub(median(&direct));

@@ -42,7 +42,7 @@ fn a_port_that_the_policy_names_is_not_moved_and_the_denial_names_both() {
 fn a_pod_that_was_copied_from_a_running_one_without_its_annotations_keeps_the_route_to_its_broker() {
     let policies = world(PROXY);
     let first = policies.admit(&pod("{containers: [{name: agent, image: a}]}"));
-    let mut copy = first.after.clone();
+    let mut copy = first.after;
     copy["metadata"] = serde_json::json!({"name": "copy"});
     let again = policies.admit(&copy);
     let agent = again.injected().container("agent");

@@ -87,7 +87,8 @@ fn an_extraction_job_that_brings_its_own_key_keeps_it_and_its_creator_is_told() 
     let (agents, plain) = namespaces(world, "own-key", KARTOGRAPH);
     let pod = &of_file("kartograph-agentic-ci-job")[1];
 
-    assert_eq!(agents.change(&plain, pod), "");
+    let mark = "+ annotation vertex-injector.dev/skipped: OwnApiKey";
+    assert_eq!(agents.change(&plain, pod), mark);
 
     let told = agents.try_create(&["--dry-run=server"], pod);
     assert!(
@@ -183,7 +184,14 @@ fn sandboxes_of_openshell_are_stored_as_they_were_sent_whatever_the_policy_says(
             pod.to_string()
         };
 
-        assert_eq!(identity(agents.create(pod)), identity(plain.create(pod)), "{file}");
+        let mut stored = agents.create(pod);
+        // The one trace of it, where the sandbox's owner looks.
+        let annotations = stored["metadata"]["annotations"].as_object_mut().unwrap();
+        assert_eq!(
+            annotations.remove("vertex-injector.dev/skipped").unwrap(),
+            "ManagedByOpenShell"
+        );
+        assert_eq!(identity(stored), identity(plain.create(pod)), "{file}");
 
         let name = pod["metadata"]["name"].as_str().unwrap();
         let reasons = world.ask_webhook(|webhook| webhook.reasons(&agents.name, name));

@@ -300,8 +300,8 @@ fn answer(mut stream: impl Read + Write, heard: &Heard) {
             Ok(length) => &buffer[..length],
         };
         heard.add(said);
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
-        let written = write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{json}", json.len());
+        let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
+        let written = write!(stream, "{answer}\r\ncontent-length: {}\r\n\r\n{json}", json.len());
         if written.and_then(|()| stream.flush()).is_err() {
             return;
         }

@@ -1,18 +1,11 @@
 //! Nobody who reaches the webhook takes it down: a bounded version of `hack/bench/attack.rs`.
 
-#[path = "../../hack/bench/attack/load.rs"]
-mod load;
-#[path = "../../hack/bench/attack/reviews.rs"]
-mod reviews;
-#[path = "../../hack/bench/attack/target.rs"]
-mod target;
-
-use load::Load;
-use reviews::{NAMESPACES, OPERATOR, POLICIES, SHAPES, honest, one_name, pairs};
+use harness::attack::load::Load;
+use harness::attack::reviews::{NAMESPACES, OPERATOR, POLICIES, SHAPES, honest, one_name, pairs};
+use harness::attack::target::{Connection, Target};
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
-use target::{Connection, Target};
 
 /// What the chart allows it, in KiB.
 const LIMIT: u64 = 256 << 10;
@@ -111,7 +104,7 @@ fn everything_at_once_neither_ends_it_nor_keeps_honest_reviews_out() {
         dear: &dear,
         lasts: Duration::from_secs(5),
     };
-    let outcome = load::run(&mut target, &load);
+    let outcome = harness::attack::load::run(&mut target, &load);
     assert!(
         outcome.honest > 20 && outcome.failed == 0 && outcome.dear > 0,
         "{outcome:?}"

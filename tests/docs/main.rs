@@ -2,6 +2,7 @@
 //!
 //! `make docs` (`UPDATE_DOCS=1 cargo test --test docs`) writes the pages; without it they are compared.
 #![cfg(test)]
+#![allow(clippy::format_collect, clippy::format_push_string, reason = "pages are small")]
 
 mod clients;
 mod commands;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::process::Command;
 use std::time::Duration;
 use support::{World, yaml};
+use vertex_injector_core::admission::Operator;
 use vertex_injector_core::admission::Outcome;
 use vertex_injector_core::manifest::workload::{self, PodAt};
 
@@ -127,7 +128,7 @@ fn a_workload_of_any_kind_is_decided_about_and_changed_as_the_webhook_does_its_p
     let worlds = ["files", "brokers"].map(|namespace| {
         (
             namespace,
-            World::new(&support::documents(POLICIES), namespace, &Default::default()),
+            World::new(&support::documents(POLICIES), namespace, &Operator::default()),
         )
     });
     let webhook = |namespace: &str, pod: &Value| {

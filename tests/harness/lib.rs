@@ -3,6 +3,7 @@
 //! [`process`] runs other programs to their end, [`program`] starts ours, which cannot outlive its test, and [`request`]
 //! talks to it. [`kube`] and [`node`] are real clusters, [`google`] is Google as real clients see it, [`scripted`] one that
 //! answers by script, and [`tls`] is for whatever serves.
+//! [`attack`] is what strangers do to a webhook.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -12,6 +13,7 @@
     reason = "a helper of tests fails by panicking; `clippy.toml` allows it in the tests themselves"
 )]
 
+pub mod attack;
 pub mod google;
 pub mod kube;
 pub mod node;

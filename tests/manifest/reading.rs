@@ -119,7 +119,7 @@ fn every_document_knows_its_place_and_what_it_was_written_as() {
 
 #[test]
 fn keys_are_read_as_kubectl_reads_them() {
-    let object = super::one("{on: a, n: b, 0x10: d, 010: e, \"off\": f, '1': g, 1.5: h}");
+    let object = one("{on: a, n: b, 0x10: d, 010: e, \"off\": f, '1': g, 1.5: h}");
     let keys: Vec<&str> = object.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys, ["true", "false", "16", "8", "off", "1", "1.5"]);
     assert!(super::told("{on: a, Yes: b}").contains("duplicate key \"true\""));

@@ -86,9 +86,9 @@ async fn large_bodies_that_do_not_come_give_way_to_one_that_does() {
     let mut held = Vec::new();
     for _ in 0..20 {
         let mut stream = webhook.client().handshake().await.unwrap();
-        let head =
+        let request =
             "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 3000000\r\n\r\n{";
-        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
         held.push(stream);
     }
     tokio::time::sleep(Duration::from_millis(200)).await;

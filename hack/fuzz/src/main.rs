@@ -4,6 +4,8 @@
 //! input. Everything is bounded by the number of inputs.
 #![allow(
     clippy::expect_used,
+    clippy::format_collect,
+    clippy::format_push_string,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,

@@ -20,7 +20,7 @@ pub fn mutated(rng: &mut Rng, text: &str, of: &[&str]) -> String {
         let at = rng.usize(..=pieces.len());
         match (rng.u8(..4), at < pieces.len()) {
             (0, true) => drop(pieces.remove(at)),
-            (1, true) => pieces[at] = one(rng, of).to_owned(),
+            (1, true) => one(rng, of).clone_into(&mut pieces[at]),
             (2, true) => pieces.insert(at, pieces[at].clone()),
             (_, _) => pieces.insert(at, one(rng, of).to_owned()),
         }

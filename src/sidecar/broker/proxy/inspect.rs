@@ -123,12 +123,11 @@ impl<'b> Walk<'b> {
             }
             Place::Alike(_) | Place::ByType { .. } | Place::Each(_) | Place::Free => match value {
                 Value::List(_) => self.value(value, place),
-                Value::Null | Value::Object(_) => Ok(()),
                 Value::Other | Value::Text(_) if place.needs_objects() => Err(Refusal::malformed(format!(
                     "the body has no object at {}, where one has to stand",
                     self.path.shown()
                 ))),
-                Value::Other | Value::Text(_) => Ok(()),
+                Value::Null | Value::Other | Value::Text(_) | Value::Object(_) => Ok(()),
             },
         }
     }

@@ -16,7 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The process.
 pub struct Target {
     child: Child,
+    /// Where reviews are answered.
     pub https: SocketAddr,
+    /// Where probes and metrics are.
     pub admin: SocketAddr,
     authority: CertificateDer<'static>,
     _folder: TempDir,
@@ -164,7 +166,7 @@ impl Connection {
             }
             match line.trim_end().split_once([':', ' ']) {
                 Some(("HTTP/1.1", rest)) => {
-                    status = rest.split(' ').next().and_then(|code| code.parse().ok()).unwrap_or(0)
+                    status = rest.split(' ').next().and_then(|code| code.parse().ok()).unwrap_or(0);
                 }
                 Some(("content-length", value)) => length = value.trim().parse().unwrap_or(0),
                 None if line == "\r\n" => break,

@@ -18,6 +18,7 @@ const AUDIENCE: &str =
 
 /// What a review is made of: a part that is repeated, `#` for its number, and the pod around it, with `@` in their place.
 pub struct Shape {
+    /// For the figures.
     pub name: &'static str,
     part: &'static str,
     separator: &'static str,
@@ -175,7 +176,7 @@ pub const SHAPES: [Shape; 48] = [
     ),
     shape(
         "mounts",
-        r##"{"name":"v#","mountPath":"/m#"}"##,
+        r#"{"name":"v#","mountPath":"/m#"}"#,
         ",",
         Agent(r#""volumeMounts":[@]"#),
     ),
@@ -259,7 +260,7 @@ impl Shape {
         loop {
             next.clear();
             let port = (i % 65_535 + 1).to_string();
-            let part = self
+            let one = self
                 .part
                 .replace("PORT", &port)
                 .replace(r#""A""#, &json!(AUDIENCE).to_string());
@@ -267,7 +268,7 @@ impl Shape {
                 next,
                 "{}{}",
                 if i == 0 { "" } else { self.separator },
-                part.replace('#', &i.to_string())
+                one.replace('#', &i.to_string())
             );
             if parts.len() + next.len() + 1500 > bytes {
                 break;
@@ -335,8 +336,8 @@ pub fn pairs(namespace: &str, volumes: usize, containers: usize) -> String {
     let container = |i: usize| json!({"name": format!("c{i}"), "volumeMounts": mounts});
     pod(
         namespace,
-        (0..volumes).map(volume).collect(),
-        (0..containers).map(container).collect(),
+        &(0..volumes).map(volume).collect::<Vec<_>>(),
+        &(0..containers).map(container).collect::<Vec<_>>(),
     )
 }
 
@@ -347,8 +348,8 @@ pub fn one_name(namespace: &str, volumes: usize, containers: usize) -> String {
     let container = |i: usize| json!({"name": format!("c{i}"), "volumeMounts": [{"name": "v", "mountPath": "/v"}]});
     pod(
         namespace,
-        vec![volume; volumes],
-        (0..containers).map(container).collect(),
+        &vec![volume; volumes],
+        &(0..containers).map(container).collect::<Vec<_>>(),
     )
 }
 
@@ -359,12 +360,12 @@ pub fn honest(namespace: &str) -> String {
         .collect();
     pod(
         namespace,
-        Vec::new(),
-        vec![json!({"name": "agent", "image": "registry.example.com/agent:1", "env": env})],
+        &[],
+        &[json!({"name": "agent", "image": "registry.example.com/agent:1", "env": env})],
     )
 }
 
-fn pod(namespace: &str, volumes: Vec<Value>, containers: Vec<Value>) -> String {
+fn pod(namespace: &str, volumes: &[Value], containers: &[Value]) -> String {
     json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
         "request": {

@@ -9,20 +9,26 @@ use std::time::{Duration, Instant};
 
 /// How much of each.
 pub struct Load<'r> {
+    /// TLS connections on which nothing is said.
     pub idle: usize,
+    /// Requests on each port that never end.
     pub unfinished: usize,
     /// Sent again and again, one connection for each.
     pub dear: &'r [String],
+    /// For how long.
     pub lasts: Duration,
 }
 
 /// What came of it.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Of honest reviews, and how many there were.
+    /// The median of honest reviews.
     pub p50: Duration,
+    /// What 99 of 100 of them took at most.
     pub p99: Duration,
+    /// How many there were.
     pub honest: usize,
+    /// How many of them got no answer.
     pub failed: usize,
     /// How many dear reviews were answered.
     pub dear: usize,
@@ -73,8 +79,8 @@ pub fn run(target: &mut Target, load: &Load<'_>) -> Outcome {
             }
             if times.len() % 20 == 0 {
                 let began = Instant::now();
-                let lives = shared.get("/livez").is_some_and(|answer| answer.ends_with("ok\n"));
-                livez = livez.max(if lives { began.elapsed() } else { Duration::MAX });
+                let alive = shared.get("/livez").is_some_and(|answer| answer.ends_with("ok\n"));
+                livez = livez.max(if alive { began.elapsed() } else { Duration::MAX });
             }
             std::thread::sleep(Duration::from_millis(5));
         }
