@@ -40,7 +40,7 @@ pub use paths::MountPath;
 pub use pieces::Piece;
 pub use render::Needed;
 pub use sidecars::{Command, Credential, Git, Listen, Program, Sidecar, Sidecars, Source, Wrapper};
-pub use text::{Audience, ObjectName, Port};
+pub use text::{Audience, ObjectName, Port, is_same_audience};
 pub use vertex::Vertex;
 pub use volumes::{Mount, Volume, Volumes};
 

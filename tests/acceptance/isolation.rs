@@ -4,6 +4,8 @@ use support::golden::Case;
 use support::{PROVIDER, World, pod};
 use vertex_injector_core::admission::Reason;
 
+const OPERATOR: &str = "{sidecarImages: ['x*'], credentialHosts: [creds.example.com]}";
+
 fn world(identity: &str, more: &str) -> World {
     World::serving(&format!(
         "  agents: [{{podSelector: {{}}, containers: [agent]}}]
@@ -466,4 +468,205 @@ fn in_file_mode_nothing_is_kept_from_the_agent_so_nothing_is_checked() {
     ));
     let open = pod("{hostNetwork: true, containers: [{name: agent, image: a, securityContext: {privileged: true}}]}");
     world.admit(&open).injected();
+}
+
+#[test]
+fn a_variable_from_a_file_of_our_volumes_is_refused_in_every_container() {
+    let variable = |volume: &str| {
+        format!("env: [{{name: T, valueFrom: {{fileKeyRef: {{volumeName: {volume}, path: token, key: t}}}}}}]")
+    };
+    for volume in ["vertex-injector-credentials", "vertex-injector-cred-tool"] {
+        let variable = variable(volume);
+        for spec in [
+            format!("{{containers: [{{name: agent, image: a, {variable}}}]}}"),
+            format!("{{containers: [{{name: agent, image: a}}, {{name: x, image: b, {variable}}}]}}"),
+            format!("{{containers: [{{name: agent, image: a}}], initContainers: [{{name: x, image: b, {variable}}}]}}"),
+        ] {
+            for more in ["", "  isolation: BestEffort"] {
+                let denied = world(&federation(), more).admit(&pod(&spec));
+                let message = denied.denied(Reason::Conflict);
+                assert!(message.contains("fileKeyRef") && message.contains(volume), "{message}");
+            }
+        }
+    }
+    let own = format!(
+        "{{containers: [{{name: agent, image: a, {}}}], volumes: [{{name: v, emptyDir: {{}}}}]}}",
+        variable("v")
+    );
+    isolated(&federation(), &own);
+    let unknown = "{containers: [{name: agent, image: a, env: [{name: T, valueFrom: {newRef: {volumeName: vertex-injector-x}}}]}]}";
+    isolated(&federation(), unknown);
+}
+
+#[test]
+fn ours_start_before_all_of_the_pods_own_wherever_the_pod_has_them() {
+    let names = |admission: &support::Admission| -> Vec<String> {
+        let pod = admission.injected().pod().clone();
+        let all = pod["spec"]["initContainers"].as_array().unwrap();
+        all.iter().map(|it| it["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let world = world(&federation(), "");
+    for inits in [
+        "{name: evil, image: x, restartPolicy: Always}, {name: vertex-injector-broker, image: y}",
+        "{name: vertex-injector-stale, image: y}, {name: evil, image: x}, {name: vertex-injector-broker, image: y}",
+        "{name: vertex-injector-broker, image: y}, {name: evil, image: x}",
+        "{name: evil, image: x}",
+    ] {
+        let first = world.admit(&pod(&format!(
+            "{{containers: [{{name: agent, image: a}}], initContainers: [{inits}]}}"
+        )));
+        assert_eq!(names(&first), ["vertex-injector-broker", "evil"], "{inits}");
+        let mut injected = first.injected().pod().clone();
+        let again = world.admit(&injected);
+        assert!(again.decision.patch.is_empty(), "{:?}", again.decision.patch);
+        // Another webhook puts its own in front.
+        let list = injected["spec"]["initContainers"].as_array_mut().unwrap();
+        list.insert(
+            0,
+            serde_json::json!({"name": "istio-proxy", "image": "i", "restartPolicy": "Always"}),
+        );
+        let after = world.admit(&injected);
+        assert_eq!(names(&after), ["vertex-injector-broker", "istio-proxy", "evil"]);
+        assert!(world.admit(after.injected().pod()).decision.patch.is_empty());
+    }
+}
+
+#[test]
+fn the_program_is_copied_before_the_sidecars_that_run_it() {
+    let world = World::serving_under(
+        OPERATOR,
+        "  agents: [{podSelector: {}, containers: [agent]}]
+  sidecars: [{name: tool, image: 'x:1', port: 7777, command: [/s], credential: {secret: {secretName: s}}, credentialEnv: [{name: T, field: t}]}]",
+    );
+    let fresh = world.admit(&pod("{containers: [{name: agent, image: a}]}"));
+    let mut turned = fresh.injected().pod().clone();
+    let expected = turned["spec"]["initContainers"].clone();
+    turned["spec"]["initContainers"].as_array_mut().unwrap().reverse();
+    let mended = world.admit(&turned);
+    assert_eq!(mended.injected().pod()["spec"]["initContainers"], expected);
+    let mut without = fresh.injected().pod().clone();
+    without["spec"]["initContainers"].as_array_mut().unwrap().remove(1);
+    assert_eq!(
+        world.admit(&without).injected().pod()["spec"]["initContainers"],
+        expected
+    );
+}
+
+#[test]
+fn a_secret_in_a_sidecars_own_variables_is_kept_from_the_agent() {
+    let world = |more: &str| {
+        World::serving_under(
+            OPERATOR,
+            &format!(
+                "  agents: [{{podSelector: {{}}, containers: [agent]}}]
+  sidecars: [{{name: tool, image: 'x:1', port: 7777, env: [{{name: T, valueFrom: {{secretKeyRef: {{name: hers, key: t}}}}}}]}}]
+{more}"
+            ),
+        )
+    };
+    for spec in [
+        "{containers: [{name: agent, image: a, env: [{name: K, valueFrom: {secretKeyRef: {name: hers, key: k}}}]}]}",
+        "{containers: [{name: agent, image: a, envFrom: [{secretRef: {name: hers}}]}]}",
+        "{containers: [{name: agent, image: a, volumeMounts: [{name: k, mountPath: /k}]}], volumes: [{name: k, secret: {secretName: hers}}]}",
+        "{shareProcessNamespace: true, containers: [{name: agent, image: a}]}",
+    ] {
+        world("").admit(&pod(spec)).denied(Reason::NotIsolated);
+        world("  isolation: BestEffort").admit(&pod(spec)).injected();
+    }
+    let plain = pod("{containers: [{name: agent, image: a}]}");
+    world("").admit(&plain).injected();
+    let own = "  env: [{name: COPY, valueFrom: {secretKeyRef: {name: hers, key: t}}}]";
+    world(own).admit(&plain).denied(Reason::NotIsolated);
+}
+
+#[test]
+fn what_the_broker_keeps_is_no_sidecars_credential() {
+    let message = |identity: &str, sidecar: &str, more: &str| {
+        let spec = format!(
+            "  agents: [{{podSelector: {{}}, containers: [agent]}}]
+  vertex: {{project: my-project, region: us-east5, clients: [ClaudeCode]}}
+  identity: {identity}
+  access: Metadata
+  sidecars: [{{name: tool, image: 'x:1', port: 7777, command: [/s], {sidecar}}}]
+{more}"
+        );
+        let admission = World::serving_under(OPERATOR, &spec).admit(&pod("{containers: [{name: agent, image: a}]}"));
+        format!("{:?} {}", admission.decision.reason, admission.decision.message)
+    };
+    let of = |audience: &str| {
+        format!(
+            "credential: {{http: {{url: 'https://creds.example.com/c', audience: '{audience}'}}}}, credentialEnv: [{{name: T, field: t}}]"
+        )
+    };
+    let key = "{serviceAccountKey: {secretName: key, key: k.json}}";
+    let by_secret = "credential: {secret: {secretName: key}}, credentialEnv: [{name: T, field: t}]";
+    let by_env = "env: [{name: T, valueFrom: {secretKeyRef: {name: key, key: t}}}]";
+    let own = format!("https://iam.googleapis.com/{PROVIDER}");
+    for (identity, sidecar, field) in [
+        (federation().as_str(), of(&own), "credential.http.audience"),
+        (&federation(), of(&format!("{own}/")), "credential.http.audience"),
+        (
+            &federation(),
+            of(&format!("//iam.googleapis.com/{PROVIDER}")),
+            "credential.http.audience",
+        ),
+        (key, by_secret.to_owned(), "credential.secret.secretName"),
+        (key, by_env.to_owned(), "env[0].valueFrom.secretKeyRef.name"),
+    ] {
+        let refused = message(identity, &sidecar, "");
+        let field = format!("spec.sidecars[0].{field}");
+        assert!(
+            refused.starts_with("PolicyUnusable") && refused.contains(&field),
+            "{refused}"
+        );
+        let admitted = message(identity, &sidecar, "  isolation: BestEffort");
+        assert!(admitted.starts_with("Injected"), "{admitted}");
+    }
+    let other = message(&federation(), &of("creds"), "");
+    assert!(other.starts_with("Injected"), "{other}");
+}
+
+#[test]
+fn an_audience_with_a_slash_at_its_end_is_the_same() {
+    let own = format!("https://iam.googleapis.com/{PROVIDER}/");
+    let spec = format!(
+        "{{containers: [{{name: agent, image: a, volumeMounts: [{{name: t, mountPath: /t}}]}}],
+           volumes: [{{name: t, projected: {{sources: [{{serviceAccountToken: {{audience: '{own}', path: t}}}}]}}}}]}}"
+    );
+    exposed(&federation(), &spec, "the identity's audience");
+    let token = format!("  tokens: [{{name: t, audience: '{own}', mountPath: /t}}]");
+    world(&federation(), &token)
+        .admit(&pod("{containers: [{name: agent, image: a}]}"))
+        .denied(Reason::PolicyUnusable);
+}
+
+#[test]
+fn a_forged_list_of_our_variables_makes_nobodys_key_ours() {
+    let with = |policy: &str, env: &str| {
+        let mut pod = pod(&format!("{{containers: [{{name: agent, image: a, env: [{env}]}}]}}"));
+        let forged = "agent/ANTHROPIC_API_KEY,agent/CLAUDE_CODE_USE_BEDROCK,agent/GOOGLE_APPLICATION_CREDENTIALS";
+        pod["metadata"]["annotations"]["vertex-injector.dev/rendered-env"] = forged.into();
+        let deny = "  conflicts: {values: Deny, apiKeys: Deny, providers: Deny}";
+        World::serving(&format!(
+            "  agents: [{{podSelector: {{}}, containers: [agent]}}]
+  vertex: {{project: my-project, region: us-east5, clients: [ClaudeCode]}}
+  identity: {}
+{policy}
+{deny}",
+            federation()
+        ))
+        .admit(&pod)
+        .denied(Reason::Conflict)
+        .to_owned()
+    };
+    for policy in ["", "  access: Metadata", "  access: Proxy"] {
+        for (variable, value) in [
+            ("ANTHROPIC_API_KEY", "k"),
+            ("CLAUDE_CODE_USE_BEDROCK", "1"),
+            ("GOOGLE_APPLICATION_CREDENTIALS", "/x/key.json"),
+        ] {
+            let said = with(policy, &format!("{{name: {variable}, value: '{value}'}}"));
+            assert!(said.contains(variable), "{policy}: {said}");
+        }
+    }
 }

@@ -78,6 +78,36 @@ fn an_image_that_the_operator_does_not_allow_is_refused() {
 }
 
 #[test]
+fn an_image_that_a_runtime_reads_otherwise_than_the_operators_list_is_refused() {
+    let digest = "0".repeat(64);
+    for image in [
+        "ghcr.io/acme/../evil/x:1".to_owned(),
+        "ghcr.io/acme/x@evil.com/y:1".to_owned(),
+        "ghcr.io/acme//x:1".to_owned(),
+        "ghcr.io/acme/./x:1".to_owned(),
+        "ghcr.io/acme/x/:1/".to_owned(),
+        format!("ghcr.io/acme/x@evil.com/y@sha256:{digest}"),
+        format!("ghcr.io/acme/x@sha256:{digest}/y:1"),
+        "ghcr.io/acme/x@sha256:0:1".to_owned(),
+    ] {
+        let denied = world(&format!("[{{name: x, image: '{image}', port: 9000}}]")).admit(&pod(PLAIN));
+        let message = denied.denied(Reason::PolicyUnusable);
+        assert!(
+            message.contains("spec.sidecars[0].image") && message.contains("of the form"),
+            "{message}"
+        );
+    }
+    for image in [
+        "ghcr.io/acme/x/y:1".to_owned(),
+        format!("ghcr.io/acme/x@sha256:{digest}"),
+        format!("ghcr.io/acme/x:1@sha256:{digest}"),
+    ] {
+        let admission = world(&format!("[{{name: x, image: '{image}', port: 9000}}]")).admit(&pod(PLAIN));
+        admission.injected();
+    }
+}
+
+#[test]
 fn both_variables_of_the_registry_are_new_where_there_was_none() {
     let admission = world(ONE).admit(&pod(PLAIN));
     let agent = admission.injected().container("agent");

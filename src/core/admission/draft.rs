@@ -129,6 +129,7 @@ impl<'p> Draft<'p> {
             target.remove_stale_mounts();
             target.remove_stale_env();
         }
+        self.init_containers.settle(self.pod);
         self.init_containers.remove_stale(self.pod);
         for (annotation, volume) in [
             (names::CREDENTIAL_CONFIGURATION, names::CREDENTIALS_VOLUME),

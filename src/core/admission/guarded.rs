@@ -2,7 +2,7 @@
 //! they are fetched. One set for all of ours, because the agent does not care whose credential it gets.
 
 use super::resulting::ResultingVolume;
-use crate::policy::{Broker, Credential, Held, Sidecar, Source};
+use crate::policy::{Broker, Credential, Held, Sidecar, Source, Variable, is_same_audience};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -51,7 +51,10 @@ impl<'s> Guarded<'s> {
     /// Adds what a sidecar keeps.
     pub(super) fn add_sidecar(&mut self, sidecar: &'s Sidecar) {
         let of = Keeper::Sidecar(&sidecar.name);
-        self.hides |= sidecar.credential.is_some();
+        let secrets = sidecar.env.iter().filter_map(Variable::secret);
+        let secrets: Vec<_> = secrets.map(|name| Thing::Secret { name, of }).collect();
+        self.hides |= sidecar.credential.is_some() || !secrets.is_empty();
+        self.things.extend(secrets);
         match &sidecar.credential {
             None => {}
             Some(Credential::Kubelet { secret, .. }) => {
@@ -87,7 +90,7 @@ impl Thing<'_> {
     /// Whether a volume shows it.
     pub(super) fn is_in(&self, volume: &ResultingVolume<'_>) -> bool {
         match self {
-            Self::Token { audience, .. } => volume.audiences.contains(audience),
+            Self::Token { audience, .. } => { volume.audiences.iter() }.any(|other| is_same_audience(other, audience)),
             Self::Secret { name, .. } => volume.secrets.contains(name),
         }
     }

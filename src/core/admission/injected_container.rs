@@ -3,7 +3,6 @@
 
 use super::draft::{Draft, Volumes};
 use super::pod::{Pod, Projected, Quantity};
-use super::rendering::is_rendered_as;
 use super::select;
 use crate::api::Resources;
 use crate::names;
@@ -47,8 +46,7 @@ pub(super) struct InjectedContainer<'n> {
 }
 
 impl InjectedContainer<'_> {
-    /// Adds the container: before the pod's own init containers when it is new, where it is when it is there. A stale or
-    /// forged one under the same name is replaced by ours.
+    /// Adds the container, before the pod's own init containers. A stale or forged one under the same name is replaced by ours.
     pub(super) fn add_to(self, draft: &mut Draft<'_>) {
         let pod = draft.pod;
         let name = self.name;
@@ -60,15 +58,7 @@ impl InjectedContainer<'_> {
         }
         draft.add_volume(names::NO_API_TOKEN_VOLUME, &json!({"emptyDir": {"sizeLimit": "1Mi"}}));
         let rendered = render(pod, &draft.volumes, self);
-        let mut init_containers = pod.spec.init_containers.iter();
-        match init_containers.position(|container| *container.name == *name) {
-            None => draft.init_containers.prepend(name, rendered),
-            Some(i)
-                if pod
-                    .init_container(i)
-                    .is_some_and(|found| is_rendered_as(&found, &rendered)) => {}
-            Some(i) => draft.init_containers.replace(i, name, rendered),
-        }
+        draft.init_containers.plan(pod, name, rendered);
     }
 }
 

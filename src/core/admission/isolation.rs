@@ -7,7 +7,7 @@
 use super::baseline;
 use super::finding::{Finding, Findings};
 use super::guarded::{Guarded, Thing};
-use super::pod::ValueSource;
+use super::pod::{Env, ValueSource};
 use super::resulting::{Origin, Resulting, ResultingContainer, ResultingVolume, Users};
 use crate::clients::CREDENTIALS;
 use crate::names;
@@ -51,7 +51,7 @@ pub(super) fn exposures(resulting: Resulting<'_, '_>, broker: Option<&Broker>, g
     found
 }
 
-/// Volumes of ours in containers that the policy does not serve: they would hand the credential to them.
+/// Volumes of ours in containers that the policy does not serve, and in variables of any: they would hand the credential to them.
 pub(super) fn foreign_mounts(resulting: Resulting<'_, '_>) -> Findings {
     let mut found = Findings::default();
     for container in resulting.containers().filter(|container| !container.is_served()) {
@@ -64,7 +64,26 @@ pub(super) fn foreign_mounts(resulting: Resulting<'_, '_>) -> Findings {
             Finding::conflict(Some(name), "volumeMounts", problem)
         }));
     }
+    for container in resulting.containers() {
+        let name = container.name();
+        found.extend(container.own_env().filter_map(|env| {
+            let volume = source_of(env)?.file_key_ref?.volume_name?;
+            volume.starts_with(names::PIECE_PREFIX).then(|| {
+                let variable = &*env.name;
+                let problem = format!(
+                    "container {name:?} takes variable {variable} from a file of volume {:?} (fileKeyRef), which belongs to the injector; remove the variable",
+                    &*volume
+                );
+                Finding::conflict(Some(name), variable, problem)
+            })
+        }));
+    }
     found
+}
+
+/// Where a variable's value comes from, as far as we read it.
+fn source_of<'p>(env: &Env<'p>) -> Option<ValueSource<'p>> {
+    serde_json::from_str(env.value_from?.get()).ok()
 }
 
 /// Containers of the pod's own by the Secrets that their variables come from: one look at each variable.
@@ -123,9 +142,8 @@ fn note_other_ways(resulting: Resulting<'_, '_>, broker: &Broker, found: &mut Fi
 fn secrets_of<'d>(resulting: &'d ResultingContainer<'_, '_>) -> impl Iterator<Item = String> + 'd {
     let whole = resulting.container.env_from.iter();
     let whole = whole.filter_map(|source| Some(source.secret_ref.as_ref()?.name.to_string()));
-    let single = resulting.own_env().filter_map(|env| {
-        let source: ValueSource<'_> = serde_json::from_str(env.value_from?.get()).ok()?;
-        Some(source.secret_key_ref?.name.to_string())
-    });
+    let single = resulting
+        .own_env()
+        .filter_map(|env| Some(source_of(env)?.secret_key_ref?.name.to_string()));
     whole.chain(single)
 }

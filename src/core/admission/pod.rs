@@ -185,6 +185,18 @@ pub(super) struct ValueSource<'a> {
     /// A key of a Secret.
     #[serde(borrow, default)]
     pub(super) secret_key_ref: Option<ObjectName<'a>>,
+    /// A key of a file in a volume (KEP-3721).
+    #[serde(borrow, default)]
+    pub(super) file_key_ref: Option<FileKey<'a>>,
+}
+
+/// What we read of a reference to a key of a file.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", remote = "Self")]
+pub(super) struct FileKey<'a> {
+    /// `volumeName`.
+    #[serde(borrow, default)]
+    pub(super) volume_name: Option<Text<'a>>,
 }
 
 /// One entry of `envFrom`.
@@ -342,6 +354,7 @@ only_from_objects!(
     Container<'a>,
     Env<'a>,
     ValueSource<'a>,
+    FileKey<'a>,
     EnvFrom<'a>,
     ObjectName<'a>,
     Mount<'a>,

@@ -2,6 +2,7 @@
 
 use super::errors::Errors;
 use super::identity::audiences;
+use super::text::is_same_audience;
 use crate::api::{Isolation, PolicySpec};
 
 /// Refuses tokens of the policy, its own volumes' among them, that a broker or a sidecar keeps from the agent.
@@ -19,12 +20,56 @@ pub(super) fn check(spec: &PolicySpec, errors: &mut Errors) {
         let name = sidecar.name.as_deref().or(preset).unwrap_or_default();
         Some((http.audience.clone(), format!("the audience of sidecar {name:?}"), "it"))
     });
-    let guarded: Vec<_> = of_broker.chain(of_sidecars).collect();
+    let of_broker: Vec<_> = of_broker.collect();
+    check_sidecars(spec, &of_broker, errors);
+    let guarded: Vec<_> = of_broker.into_iter().chain(of_sidecars).collect();
     for (audience, field) in given(spec) {
-        if let Some((_, whose, keeper)) = guarded.iter().find(|(other, ..)| *other == audience) {
+        let found = guarded.iter().find(|(other, ..)| is_same_audience(other, &audience));
+        if let Some((_, whose, keeper)) = found {
             errors.add(
                 field,
                 format!("{audience:?} is {whose}: such a token is what {keeper} keeps from the agent; use another, or isolation: BestEffort"),
+            );
+        }
+    }
+}
+
+/// Refuses sidecars that get what a broker keeps: its token's audience, with the endpoint to send it to, or its key.
+fn check_sidecars(spec: &PolicySpec, of_broker: &[(String, String, &str)], errors: &mut Errors) {
+    let key = spec
+        .identity
+        .as_ref()
+        .and_then(|identity| identity.service_account_key.as_ref());
+    for (i, sidecar) in spec.sidecars.iter().enumerate() {
+        let field = format!("spec.sidecars[{i}]");
+        let credential = sidecar.credential.as_ref();
+        if let Some(http) = credential.and_then(|it| it.http.as_ref())
+            && of_broker
+                .iter()
+                .any(|(other, ..)| is_same_audience(other, &http.audience))
+        {
+            let audience = &http.audience;
+            errors.add(
+                format!("{field}.credential.http.audience"),
+                format!("{audience:?} is the identity's audience: such a token is what the broker keeps; use another, or isolation: BestEffort"),
+            );
+        }
+        let Some(key) = key else { continue };
+        let secret = credential
+            .and_then(|it| it.secret.as_ref())
+            .map(|secret| (&secret.secret_name, format!("{field}.credential.secret.secretName")));
+        let env = sidecar.env.iter().enumerate().filter_map(|(j, var)| {
+            let secret = var.value_from.as_ref()?.secret_key_ref.as_ref()?;
+            Some((&secret.name, format!("{field}.env[{j}].valueFrom.secretKeyRef.name")))
+        });
+        for (secret, field) in secret
+            .into_iter()
+            .chain(env)
+            .filter(|(name, _)| **name == key.secret_name)
+        {
+            errors.add(
+                field,
+                format!("{secret:?} is the Secret of the identity's key (identity.serviceAccountKey), which no sidecar shares; use another, or isolation: BestEffort"),
             );
         }
     }

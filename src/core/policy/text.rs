@@ -43,7 +43,7 @@ impl Audience {
     pub(super) fn parse(text: &str, field: &str, operator: &Operator, errors: &mut Errors) -> Checked<Self> {
         let plain = text.trim_end_matches('/');
         let mut refused = operator.api_server_audiences.iter();
-        if refused.any(|api| api.trim_end_matches('/') == plain) || plain.starts_with(GKE) {
+        if refused.any(|api| is_same_audience(api, text)) || plain.starts_with(GKE) {
             return Err(errors.add(
                 field,
                 format!(
@@ -58,6 +58,11 @@ impl Audience {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether two audiences are one to those who check tokens: many take a trailing `/` for nothing.
+pub fn is_same_audience(one: &str, other: &str) -> bool {
+    one.trim_end_matches('/') == other.trim_end_matches('/')
 }
 
 impl Port {

@@ -10,6 +10,7 @@ use crate::admission::pod::{Container, Mount, Pod};
 use crate::admission::recognise::OPENSHELL_USER_ENVIRONMENT;
 use crate::admission::rendering::is_rendered_as;
 use crate::admission::select::{Chosen, Place};
+use crate::clients::{API_KEYS, CREDENTIAL_SOURCES, OTHER_PROVIDERS};
 use crate::names;
 use crate::path::{below, is_below, is_same};
 use crate::policy::render;
@@ -88,7 +89,23 @@ impl<'p> ContainerDraft<'p> {
 
     /// Whether an earlier injection wrote this variable.
     pub(in crate::admission) fn is_previous(&self, name: &str) -> bool {
-        self.previous.contains(name)
+        self.previous.contains(name) && self.may_be_ours(name)
+    }
+
+    /// Whether an injection can have written a variable as it stands: the annotation that lists it may be forged.
+    fn may_be_ours(&self, name: &str) -> bool {
+        if !CREDENTIAL_SOURCES.contains(&name) {
+            return !API_KEYS.contains(&name) && !OTHER_PROVIDERS.contains(&name);
+        }
+        let Some(Known::Text(path)) = self.environment.known(name) else {
+            return false;
+        };
+        let mounts = self.chosen.container.volume_mounts.iter().flatten();
+        let ours = mounts.filter(|mount| mount.name.starts_with(names::PIECE_PREFIX));
+        let mut directories = ours
+            .map(|mount| &*mount.mount_path)
+            .chain([names::CREDENTIAL_DIRECTORY]);
+        directories.any(|directory| is_same(&format!("{directory}/{}", names::CREDENTIAL_FILE), path))
     }
 
     /// Whether this injection sets this variable, or leaves the pod's equal one.
@@ -127,7 +144,7 @@ impl<'p> ContainerDraft<'p> {
     /// Removes the variables that an earlier injection wrote and this one does not.
     pub(super) fn remove_stale_env(&mut self) {
         // What is planned is rendered, or given back to the pod.
-        let is_stale = |name: &str| self.previous.contains(name) && !self.planned.contains(name);
+        let is_stale = |name: &str| self.is_previous(name) && !self.planned.contains(name);
         // From what is there, because nobody bounds what the annotation lists.
         let stale: BTreeMap<String, Vec<usize>> = self.environment.positions_of(is_stale);
         for (name, positions) in stale {
@@ -150,7 +167,7 @@ impl<'p> ContainerDraft<'p> {
         }
         if found.is_some() && !early && self.holds(name, &value) {
             // The pod's own equal value stays the pod's.
-            if self.previous.contains(name) {
+            if self.is_previous(name) {
                 self.rendered.insert(name.to_owned());
             }
             return;

@@ -16,6 +16,12 @@ pub(super) fn compile(sidecar: &Sidecar, operator: &Operator, field: &str, error
             if !names_a_version(image) {
                 errors.add(&*field, format!("{image:?} {VERSION}"));
             }
+            if !is_plain(image) {
+                errors.add(
+                    &*field,
+                    format!("{image:?} is not an image of the form REGISTRY/PATH:TAG or REGISTRY/PATH@sha256:DIGEST, without '..' and empty parts"),
+                );
+            }
             check_listed(image, operator, &field, errors);
             image
         }
@@ -51,9 +57,26 @@ fn check_listed(image: &str, operator: &Operator, field: &str, errors: &mut Erro
     }
 }
 
+/// Whether a runtime reads it as the operator's list does: no part leads elsewhere, and `@` begins a digest.
+fn is_plain(image: &str) -> bool {
+    let (name, digest) = match image.split_once('@') {
+        Some((name, digest)) => (name, Some(digest)),
+        None => (image, None),
+    };
+    let digest = digest.map(|digest| digest.strip_prefix("sha256:").is_some_and(is_digest));
+    digest.unwrap_or(true)
+        && name
+            .split('/')
+            .all(|part| !part.is_empty() && part != "." && !part.contains(".."))
+}
+
+fn is_digest(digest: &str) -> bool {
+    digest.len() == 64 && digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 fn names_a_version(image: &str) -> bool {
     if let Some((_, digest)) = image.split_once("@sha256:") {
-        return digest.len() == 64 && digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        return is_digest(digest);
     }
     let last = image.rsplit('/').next().unwrap_or_default();
     last.split_once(':').is_some_and(|(_, tag)| {
