@@ -2,6 +2,7 @@
 //!
 //! Every list and string is bounded and the rules that the API server can check sit beside the fields they guard.
 //! [`schema`] checks the same without a cluster; [`crate::policy`] compiles them to the form that works, or to all their errors.
+#![allow(unreachable_pub, reason = "kube's derive makes such items beside each type")]
 
 mod agents;
 mod broker;

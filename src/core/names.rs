@@ -48,7 +48,7 @@ pub const LOOPBACK_CONFIGURATION: &str = "vertex-injector.dev/loopback-configura
 pub const RENDERED_ENV: &str = "vertex-injector.dev/rendered-env";
 
 /// Prefix of every volume and container that we add to a pod. What carries it is ours to replace.
-pub const PIECE_PREFIX: &str = "vertex-injector-";
+pub const NAME_PREFIX: &str = "vertex-injector-";
 
 /// The volume with the credential file and, for workload identity federation, the token.
 pub const CREDENTIALS_VOLUME: &str = "vertex-injector-credentials";

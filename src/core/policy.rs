@@ -37,7 +37,7 @@ pub use broker::{Broker, Container as BrokerContainer, Trust};
 pub use env::{Source as VariableSource, Variable};
 pub use identity::{CredentialFile, Held};
 pub use paths::MountPath;
-pub use pieces::Piece;
+pub use pieces::MountedVolume;
 pub use render::Needed;
 pub use sidecars::{Command, Credential, Git, Listen, Program, Sidecar, Sidecars, Source, Wrapper};
 pub use text::{Audience, ObjectName, Port, is_same_audience};
@@ -73,9 +73,9 @@ pub struct Compiled {
     /// What becomes of a pod whose agent could get around a broker or a sidecar.
     pub isolation: Isolation,
     /// ConfigMaps of helper programs.
-    pub helpers: Vec<Piece>,
+    pub helpers: Vec<MountedVolume>,
     /// More ServiceAccount tokens.
-    pub tokens: Vec<Piece>,
+    pub tokens: Vec<MountedVolume>,
     /// Volumes and mounts of the policy's own.
     pub volumes: Volumes,
     /// Credential sidecars.

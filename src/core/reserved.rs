@@ -127,7 +127,7 @@ pub fn is_our_container(name: &str) -> bool {
 
 /// Whether a volume of this name is one of ours.
 pub fn is_our_volume(name: &str) -> bool {
-    name.starts_with(names::PIECE_PREFIX)
+    name.starts_with(names::NAME_PREFIX)
 }
 
 /// Who uses this port on loopback in the pods of an agent system.

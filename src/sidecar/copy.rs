@@ -19,7 +19,7 @@ pub struct Args {
     to: PathBuf,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Ending> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     let program = std::env::current_exe().context("cannot tell where this program is")?;
     let target = args.to.join(vertex_injector_core::names::PROGRAM);
     copy(&program, &args.to, &target).with_context(|| format!("cannot write {}", target.display()))?;

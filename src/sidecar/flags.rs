@@ -50,7 +50,7 @@ impl<T: Contract> clap::Args for Told<T> {
 }
 
 /// A flag that is given once.
-pub fn one(setting: Setting, value: &'static str, help: impl Into<StyledStr>) -> Arg {
+pub(crate) fn one(setting: Setting, value: &'static str, help: impl Into<StyledStr>) -> Arg {
     let arg = Arg::new(setting.flag)
         .long(setting.flag)
         .value_name(value)
@@ -62,16 +62,16 @@ pub fn one(setting: Setting, value: &'static str, help: impl Into<StyledStr>) ->
 }
 
 /// A flag that may be repeated.
-pub fn many(setting: Setting, value: &'static str, help: impl Into<StyledStr>) -> Arg {
+pub(crate) fn many(setting: Setting, value: &'static str, help: impl Into<StyledStr>) -> Arg {
     one(setting, value, help).action(ArgAction::Append)
 }
 
 /// A flag whose values are separated by commas.
-pub fn list(setting: Setting, value: &'static str, help: impl Into<StyledStr>) -> Arg {
+pub(crate) fn list(setting: Setting, value: &'static str, help: impl Into<StyledStr>) -> Arg {
     many(setting, value, help).value_delimiter(',')
 }
 
 /// The only values of a flag.
-pub fn of(names: impl IntoIterator<Item = &'static str>) -> PossibleValuesParser {
+pub(crate) fn of(names: impl IntoIterator<Item = &'static str>) -> PossibleValuesParser {
     names.into_iter().collect::<Vec<_>>().into()
 }

@@ -58,7 +58,7 @@ impl Contract for Probe {
     }
 }
 
-pub fn run(args: &Args) -> Ending {
+pub(crate) fn run(args: &Args) -> Ending {
     let outcome = match args.told.0 {
         Probe::Exec { control_port, ready } => exec::probe::run(control_port, ready),
         Probe::Broker {

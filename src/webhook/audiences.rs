@@ -11,7 +11,7 @@ use std::path::Path;
 use vertex_injector_net::secret::Secret;
 
 /// Where the kubelet puts the token of a pod.
-pub const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+pub(crate) const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// Most bytes of a token.
 const MAX_TOKEN: u64 = 64 * 1024;
@@ -33,7 +33,7 @@ enum Audiences {
 ///
 /// # Errors
 /// When there is one that cannot be read. Nothing of it is shown.
-pub fn own(path: &Path) -> anyhow::Result<Vec<String>> {
+pub(crate) fn own(path: &Path) -> anyhow::Result<Vec<String>> {
     let mut text = String::new();
     match File::open(path).and_then(|file| file.take(MAX_TOKEN).read_to_string(&mut text)) {
         Ok(_) => {}

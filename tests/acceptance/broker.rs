@@ -11,10 +11,10 @@ use vertex_injector_core::contract::broker::Broker;
 use vertex_injector_core::contract::setting::{Given, Setting};
 use vertex_injector_core::operator::Operator;
 
-pub const BROKER: &str = "vertex-injector-broker";
+pub(crate) const BROKER: &str = "vertex-injector-broker";
 const DIRECTORY: &str = "/var/run/secrets/vertex-injector";
 /// A policy for every pod, with more fields than these.
-pub fn world(more: &str) -> World {
+pub(crate) fn world(more: &str) -> World {
     World::serving(&spec(more))
 }
 
@@ -27,8 +27,8 @@ fn spec(more: &str) -> String {
     )
 }
 
-pub const METADATA: &str = "  access: Metadata";
-pub const PROXY: &str = "  access: Proxy";
+pub(crate) const METADATA: &str = "  access: Metadata";
+pub(crate) const PROXY: &str = "  access: Proxy";
 
 #[test]
 fn a_broker_is_the_first_init_container_native_restricted_probed_inside_and_bounded() {

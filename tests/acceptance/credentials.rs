@@ -26,22 +26,22 @@ fn world(spec: &str) -> World {
     serving("agent", spec)
 }
 
-pub fn of_sidecars(sidecars: &str) -> World {
+pub(crate) fn of_sidecars(sidecars: &str) -> World {
     world(&format!("  sidecars: {sidecars}"))
 }
 
 /// The same for Ambient's runners.
-pub fn ambient(spec: &str) -> World {
+pub(crate) fn ambient(spec: &str) -> World {
     serving("ambient-code-runner", spec)
 }
 
-pub fn init_names(admission: &Admission) -> Vec<String> {
+pub(crate) fn init_names(admission: &Admission) -> Vec<String> {
     let all = list(&admission.after["spec"], "initContainers").iter();
     all.map(|it| it["name"].as_str().unwrap().to_owned()).collect()
 }
 
 /// The command of a wrapped sidecar: its flags, and what it runs.
-pub fn wrapped(admission: &Admission, name: &str) -> (Vec<String>, Vec<String>) {
+pub(crate) fn wrapped(admission: &Admission, name: &str) -> (Vec<String>, Vec<String>) {
     let sidecar = admission.injected().container(name);
     let command: Vec<String> = list(sidecar.value(), "command")
         .iter()
@@ -55,7 +55,7 @@ pub fn wrapped(admission: &Admission, name: &str) -> (Vec<String>, Vec<String>) 
     (command[2..end].to_vec(), command[end + 1..].to_vec())
 }
 
-pub const HTTP: &str = "credential: {http: {url: 'https://tokens.example.com/v1/github', audience: tokens}}";
+pub(crate) const HTTP: &str = "credential: {http: {url: 'https://tokens.example.com/v1/github', audience: tokens}}";
 
 #[test]
 fn a_preset_follows_its_secret_and_only_the_sidecar_gets_it() {

@@ -41,7 +41,7 @@ fn pod(name: &str) -> Value {
 }
 
 /// A stored pod as a person saves it to create it again.
-pub fn saved(mut pod: Value) -> Value {
+pub(crate) fn saved(mut pod: Value) -> Value {
     let metadata = pod["metadata"].as_object_mut().unwrap();
     for key in ["uid", "resourceVersion", "creationTimestamp"] {
         metadata.remove(key);

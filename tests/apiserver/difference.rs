@@ -8,7 +8,7 @@ use serde_json::Value;
 /// A stored pod as (piece, content) in the order of the pod, without what differs between any two pods. A list that
 /// has two pieces of one name is a mistake: the API server accepts it, and the pod then has something else than it says.
 #[track_caller]
-pub fn stored(pod: &Value) -> Vec<(String, String)> {
+pub(crate) fn stored(pod: &Value) -> Vec<(String, String)> {
     let mut pod = pod.clone();
     let metadata = pod["metadata"].as_object_mut().expect("metadata");
     for key in [
@@ -68,7 +68,7 @@ pub fn stored(pod: &Value) -> Vec<(String, String)> {
 /// The changes from one pod to another, as lines: `+` added, `-` removed, `~` changed. What both have must be in the
 /// same order.
 #[track_caller]
-pub fn changes(before: &[(String, String)], after: &[(String, String)]) -> String {
+pub(crate) fn changes(before: &[(String, String)], after: &[(String, String)]) -> String {
     let find = |list: &[(String, String)], name: &str| {
         let found = list.iter().find(|(other, _)| other == name);
         found.map(|(_, content)| content.clone())
@@ -91,7 +91,7 @@ pub fn changes(before: &[(String, String)], after: &[(String, String)]) -> Strin
 
 /// The same pieces, whatever their order.
 #[track_caller]
-pub fn assert_same_pieces(one: &[(String, String)], other: &[(String, String)]) {
+pub(crate) fn assert_same_pieces(one: &[(String, String)], other: &[(String, String)]) {
     let sorted = |pieces: &[(String, String)]| {
         let mut pieces = pieces.to_vec();
         pieces.sort();

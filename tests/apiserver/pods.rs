@@ -15,7 +15,7 @@ const REPLICA_SETS: &str = "system:serviceaccount:kube-system:replicaset-control
 
 /// The one document of a YAML text.
 #[track_caller]
-pub fn document(text: &str) -> Value {
+pub(crate) fn document(text: &str) -> Value {
     let documents = manifest::documents(text).expect("well-formed YAML");
     let [document] = documents.try_into().expect("one document");
     document
@@ -23,7 +23,7 @@ pub fn document(text: &str) -> Value {
 
 /// The documents of a file in `tests/pods`.
 #[track_caller]
-pub fn of_file(name: &str) -> Vec<Value> {
+pub(crate) fn of_file(name: &str) -> Vec<Value> {
     let path = repository().join("tests/pods").join(name).with_extension("yaml");
     manifest::documents(&fs::read_to_string(path).expect("the file")).expect("well-formed YAML")
 }
@@ -31,7 +31,7 @@ pub fn of_file(name: &str) -> Vec<Value> {
 impl Namespace<'_> {
     /// Creates a Pod, or a Job and its pod as the Job controller does; it has to be admitted. The pod as it is stored.
     #[track_caller]
-    pub fn create(&self, object: &Value) -> Value {
+    pub(crate) fn create(&self, object: &Value) -> Value {
         let (arguments, pod) = self.pod_of(object);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let text = self.try_create(&arguments, &pod).output();
@@ -40,7 +40,7 @@ impl Namespace<'_> {
 
     /// `kubectl create` of a pod with further arguments; it may be refused.
     #[track_caller]
-    pub fn try_create(&self, arguments: &[&str], pod: &Value) -> Ran {
+    pub(crate) fn try_create(&self, arguments: &[&str], pod: &Value) -> Ran {
         let mut pod = pod.clone();
         pod["metadata"]["namespace"] = self.name.clone().into();
         let create = [
@@ -59,14 +59,14 @@ impl Namespace<'_> {
 
     /// Why a pod is refused.
     #[track_caller]
-    pub fn refusal(&self, pod: &Value) -> String {
+    pub(crate) fn refusal(&self, pod: &Value) -> String {
         self.try_create(&[], pod).error()
     }
 
     /// What the injector does to a pod: everything by which it differs from the same pod in `plain`, a namespace that
     /// has not opted in.
     #[track_caller]
-    pub fn change(&self, plain: &Namespace<'_>, object: &Value) -> String {
+    pub(crate) fn change(&self, plain: &Namespace<'_>, object: &Value) -> String {
         let without = stored(&plain.create(object));
         let with = stored(&self.create(object));
         changes(&without, &with)
@@ -74,7 +74,7 @@ impl Namespace<'_> {
 
     /// A pod of a Deployment's template, as the ReplicaSet controller makes it.
     #[track_caller]
-    pub fn pod_of_deployment(&self, name: &str) -> Value {
+    pub(crate) fn pod_of_deployment(&self, name: &str) -> Value {
         let deployment = self.get(&["deployment", name]);
         let mut pod = deployment["spec"]["template"].clone();
         pod["apiVersion"] = "v1".into();

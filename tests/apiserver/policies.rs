@@ -12,7 +12,7 @@ use crate::world::{vertex_injector, world};
 use harness::process::Ran;
 
 /// Its `REGION` is to be replaced.
-pub const FRACTA: &str = "
+pub(crate) const FRACTA: &str = "
 agents: [{podSelector: {matchExpressions: [{key: fracta-agent-id, operator: Exists}]}}]
 vertex: {project: my-project, region: REGION, clients: [ClaudeCode]}
 identity:
@@ -276,7 +276,7 @@ fn policy(spec: &Value) -> Value {
 
 /// The region of an injected pod's agent.
 #[track_caller]
-pub fn region(pod: &Value) -> String {
+pub(crate) fn region(pod: &Value) -> String {
     let env = pod["spec"]["containers"][0]["env"].as_array().expect("variables");
     let found = env
         .iter()

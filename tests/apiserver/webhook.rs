@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// A running `vertex-injector webhook`; killed when dropped.
 #[derive(Debug)]
-pub struct Webhook {
+pub(crate) struct Webhook {
     child: Child,
     admin: SocketAddr,
     log: PathBuf,
@@ -28,7 +28,7 @@ pub struct Webhook {
 impl Webhook {
     /// Starts it on `port` of 127.0.0.1 and returns when it is ready.
     #[track_caller]
-    pub fn start(arguments: &[String], kubeconfig: &Path, port: u16, folder: &Path) -> Self {
+    pub(crate) fn start(arguments: &[String], kubeconfig: &Path, port: u16, folder: &Path) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let log = folder.join(format!("webhook-{}.log", NEXT.fetch_add(1, Ordering::Relaxed)));
         let mut command = tied(env!("CARGO_BIN_EXE_vertex-injector"));
@@ -60,7 +60,7 @@ impl Webhook {
 
     /// Waits until `/readyz` says so.
     #[track_caller]
-    pub fn until_ready(&mut self) {
+    pub(crate) fn until_ready(&mut self) {
         self.until("it is ready", |webhook| {
             webhook.get("/readyz").starts_with("HTTP/1.1 200 ").then_some(())
         });
@@ -68,7 +68,7 @@ impl Webhook {
 
     /// The events that it has logged.
     #[track_caller]
-    pub fn log(&self) -> Vec<Value> {
+    pub(crate) fn log(&self) -> Vec<Value> {
         let text = fs::read_to_string(&self.log).expect("the webhook's log");
         // A line may be half written.
         text.lines()
@@ -78,7 +78,7 @@ impl Webhook {
 
     /// The reasons of the reviews of one pod, in order.
     #[track_caller]
-    pub fn reasons(&self, namespace: &str, pod: &str) -> Vec<String> {
+    pub(crate) fn reasons(&self, namespace: &str, pod: &str) -> Vec<String> {
         let events = self.log().into_iter();
         let reviews = events.filter(|event| event["namespace"] == namespace && event["pod"] == pod);
         reviews
@@ -87,7 +87,7 @@ impl Webhook {
     }
 
     /// What the port for probes and metrics answers, head included.
-    pub fn get(&self, path: &str) -> String {
+    pub(crate) fn get(&self, path: &str) -> String {
         let mut text = String::new();
         let answer = TcpStream::connect_timeout(&self.admin, Duration::from_secs(5)).and_then(|mut stream| {
             stream.set_read_timeout(Some(Duration::from_secs(5)))?;
@@ -105,7 +105,7 @@ impl Webhook {
 
     /// SIGKILL.
     #[track_caller]
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("kill the webhook");
         self.child.wait().expect("the killed webhook");
     }
@@ -138,7 +138,7 @@ impl Drop for Webhook {
 
 /// A port on which nobody listens, below those that the system gives to outgoing connections: the
 /// API server must know it before the webhook is started, and find it there again afterwards.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static TRIED: AtomicU16 = AtomicU16::new(0);
     let first = u16::try_from(std::process::id() % 9000).expect("below 9000");
     for _ in 0..1000 {

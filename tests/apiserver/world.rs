@@ -14,9 +14,9 @@ use harness::kube::ControlPlane;
 use harness::process::{or_explain, repository, run};
 
 /// Names of the release, its namespace, and whatever the chart names after it.
-pub const RELEASE: &str = "vertex-injector";
+pub(crate) const RELEASE: &str = "vertex-injector";
 /// What the operator allows policies to run.
-pub const SIDECAR_IMAGES: &str = "registry.example.com/mcp-*";
+pub(crate) const SIDECAR_IMAGES: &str = "registry.example.com/mcp-*";
 
 /// ServiceAccounts of the systems' pods; a pod whose account does not exist is not admitted.
 const ACCOUNTS: [&str; 5] = [
@@ -31,13 +31,13 @@ const ACCOUNTS: [&str; 5] = [
 static SHARED: LazyLock<Option<World>> = LazyLock::new(World::start_or_explain);
 
 /// The shared world; `None` where the machine cannot have one, which is said.
-pub fn world() -> Option<&'static World> {
+pub(crate) fn world() -> Option<&'static World> {
     SHARED.as_ref()
 }
 
 /// An API server, the chart in it, and the webhook that it calls.
 #[derive(Debug)]
-pub struct World {
+pub(crate) struct World {
     pub cluster: ControlPlane,
     /// `None` while it is not running.
     webhook: Mutex<Option<Webhook>>,
@@ -52,7 +52,7 @@ pub struct World {
 impl World {
     /// Starts everything. `None` where the machine cannot, which is said; in CI that is a failure.
     #[track_caller]
-    pub fn start_or_explain() -> Option<Self> {
+    pub(crate) fn start_or_explain() -> Option<Self> {
         // A named cluster could not call a webhook on our loopback.
         or_explain(ControlPlane::start_own()).map(Self::around)
     }
@@ -100,36 +100,36 @@ impl World {
 
     /// Starts the webhook where the API server looks for it, and returns when it is ready.
     #[track_caller]
-    pub fn start_webhook(&self) {
+    pub(crate) fn start_webhook(&self) {
         *self.lock() = Some(self.another_webhook(self.port));
     }
 
     /// Starts one more webhook with the same Secret and configuration, on another port.
     #[track_caller]
-    pub fn another_webhook(&self, port: u16) -> Webhook {
+    pub(crate) fn another_webhook(&self, port: u16) -> Webhook {
         Webhook::start(&self.arguments, &self.kubeconfig, port, &self.folder)
     }
 
     /// Kills the webhook with SIGKILL.
     #[track_caller]
-    pub fn kill_webhook(&self) {
+    pub(crate) fn kill_webhook(&self) {
         self.lock().take().expect("it is running").kill();
     }
 
     /// A folder for the tests' files; `operator.yaml` in it are the operator's settings.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// What the webhook says about itself.
     #[track_caller]
-    pub fn ask_webhook<T>(&self, question: impl FnOnce(&Webhook) -> T) -> T {
+    pub(crate) fn ask_webhook<T>(&self, question: impl FnOnce(&Webhook) -> T) -> T {
         question(self.lock().as_ref().expect("the webhook is running"))
     }
 
     /// Makes the API server call the webhook on another port, as an operator would.
     #[track_caller]
-    pub fn move_webhook_to(&self, port: u16) {
+    pub(crate) fn move_webhook_to(&self, port: u16) {
         let chart = repository().join("charts/vertex-injector");
         let chart = chart.to_str().expect("UTF-8");
         self.cluster.helm(&[
@@ -146,13 +146,13 @@ impl World {
 
     /// A new namespace that has opted in, with everything that the systems' pods name.
     #[track_caller]
-    pub fn opted_in(&self, name: &str) -> Namespace<'_> {
+    pub(crate) fn opted_in(&self, name: &str) -> Namespace<'_> {
         self.namespace(name, &[("vertex-injector.dev/injection", "enabled")])
     }
 
     /// A new namespace with these labels.
     #[track_caller]
-    pub fn namespace(&self, name: &str, labels: &[(&str, &str)]) -> Namespace<'_> {
+    pub(crate) fn namespace(&self, name: &str, labels: &[(&str, &str)]) -> Namespace<'_> {
         self.cluster.create_namespace(name, labels);
         let account = |name| json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}});
         let accounts = json!({"apiVersion": "v1", "kind": "List", "items": ACCOUNTS.map(account)});
@@ -173,7 +173,7 @@ impl World {
 
 /// A namespace of one test.
 #[derive(Debug)]
-pub struct Namespace<'a> {
+pub(crate) struct Namespace<'a> {
     pub world: &'a World,
     pub name: String,
 }
@@ -181,7 +181,7 @@ pub struct Namespace<'a> {
 impl Namespace<'_> {
     /// kubectl in this namespace; it has to succeed.
     #[track_caller]
-    pub fn kubectl(&self, arguments: &[&str]) -> String {
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         self.world
             .cluster
             .kubectl(&[&["--namespace", &self.name], arguments].concat())
@@ -189,7 +189,7 @@ impl Namespace<'_> {
 
     /// `kubectl get … --output json` in this namespace.
     #[track_caller]
-    pub fn get(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn get(&self, arguments: &[&str]) -> Value {
         self.world
             .cluster
             .get(&[&["--namespace", &self.name], arguments].concat())
@@ -197,7 +197,7 @@ impl Namespace<'_> {
 
     /// Writes an `InjectionPolicy` with this spec (YAML in braces or block style) and waits until the webhook serves it.
     #[track_caller]
-    pub fn policy(&self, name: &str, spec: &str) {
+    pub(crate) fn policy(&self, name: &str, spec: &str) {
         self.write_policy(name, spec);
         let policy = format!("injectionpolicy/{name}");
         self.kubectl(&["wait", "--for=condition=Ready", &policy, "--timeout=10s"]);
@@ -205,13 +205,13 @@ impl Namespace<'_> {
 
     /// Writes an `InjectionPolicy` and does not wait for anything.
     #[track_caller]
-    pub fn write_policy(&self, name: &str, spec: &str) {
+    pub(crate) fn write_policy(&self, name: &str, spec: &str) {
         self.world.cluster.apply(&self.policy_object(name, spec));
     }
 
     /// Tries to write an `InjectionPolicy` and returns what the API server says.
     #[track_caller]
-    pub fn refused_policy(&self, name: &str, spec: &str) -> String {
+    pub(crate) fn refused_policy(&self, name: &str, spec: &str) -> String {
         let create = ["create", "--dry-run=server", "--filename", "-"];
         let ran = self
             .world
@@ -283,7 +283,7 @@ fn kubectl() -> String {
 
 /// The program under test, run once: its standard output.
 #[track_caller]
-pub fn vertex_injector(arguments: &[&str], input: &str) -> harness::process::Ran {
+pub(crate) fn vertex_injector(arguments: &[&str], input: &str) -> harness::process::Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vertex-injector"));
     run(command.args(arguments), input, Duration::from_secs(30))
 }

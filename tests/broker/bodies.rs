@@ -10,7 +10,7 @@ use vertex_injector_sidecar::broker::proxy::refusal::{Reason, Refusal};
 use vertex_injector_sidecar::broker::proxy::target::Api;
 
 /// What is said of a body by these rules; how many of its members passed without being known.
-pub fn judged(publisher: Publisher, body: &Value, rules: &Rules) -> Result<u32, Refusal> {
+pub(crate) fn judged(publisher: Publisher, body: &Value, rules: &Rules) -> Result<u32, Refusal> {
     let purpose = Purpose {
         api: Api::of(publisher),
         names_model: false,
@@ -28,7 +28,7 @@ fn passes(publisher: Publisher, body: &Value, rules: &Rules) {
 
 /// It is refused for this reason, with 403 and these words.
 #[track_caller]
-pub fn denied(publisher: Publisher, body: &Value, rules: &Rules, reason: Reason, words: &str) {
+pub(crate) fn denied(publisher: Publisher, body: &Value, rules: &Rules, reason: Reason, words: &str) {
     let refusal = judged(publisher, body, rules).expect_err("a refusal");
     assert_eq!(
         (refusal.reason, refusal.status.as_u16()),
@@ -66,21 +66,21 @@ fn only(models: &[&str]) -> Rules {
 }
 
 /// A conversation of Claude's in which this block stands, in a message of this role.
-pub fn said(role: &str, block: &Value) -> Value {
+pub(crate) fn said(role: &str, block: &Value) -> Value {
     json!({"max_tokens": 64, "messages": [{"role": "user", "content": "hi"}, {"role": role, "content": [block]}]})
 }
 
 /// One with these members besides.
-pub fn claude(key: &str, value: &Value) -> Value {
+pub(crate) fn claude(key: &str, value: &Value) -> Value {
     json!({"max_tokens": 64, "messages": [{"role": "user", "content": "hi"}], key: value})
 }
 
-pub fn gemini(key: &str, value: &Value) -> Value {
+pub(crate) fn gemini(key: &str, value: &Value) -> Value {
     json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}], key: value})
 }
 
 /// A tool that a message adds.
-pub fn added(definition: &Value) -> Value {
+pub(crate) fn added(definition: &Value) -> Value {
     let tool = json!({"type": "tool_definition", "definition": definition});
     json!({"type": "tool_addition", "tool": tool})
 }

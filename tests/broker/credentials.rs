@@ -6,7 +6,7 @@ use vertex_injector_sidecar::broker::credentials::Credentials;
 
 const CANARY: &str = "canary-content-of-the-file";
 
-pub fn external_account() -> Value {
+pub(crate) fn external_account() -> Value {
     json!({
         "type": "external_account",
         "audience": "//iam.googleapis.com/projects/123456789/locations/global/workloadIdentityPools/p/providers/q",
@@ -16,7 +16,7 @@ pub fn external_account() -> Value {
     })
 }
 
-pub fn impersonating() -> Value {
+pub(crate) fn impersonating() -> Value {
     let mut file = external_account();
     file["service_account_impersonation_url"] = json!(
         "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/agent@p.iam.gserviceaccount.com:generateAccessToken"
@@ -24,7 +24,7 @@ pub fn impersonating() -> Value {
     file
 }
 
-pub fn service_account(key: &KeyPair) -> Value {
+pub(crate) fn service_account(key: &KeyPair) -> Value {
     json!({
         "type": "service_account",
         "client_email": "agent@p.iam.gserviceaccount.com",
@@ -34,7 +34,7 @@ pub fn service_account(key: &KeyPair) -> Value {
     })
 }
 
-pub fn authorized_user() -> Value {
+pub(crate) fn authorized_user() -> Value {
     json!({
         "type": "authorized_user",
         "client_id": "client",
@@ -43,11 +43,11 @@ pub fn authorized_user() -> Value {
     })
 }
 
-pub fn rsa() -> KeyPair {
+pub(crate) fn rsa() -> KeyPair {
     KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).expect("an RSA key")
 }
 
-pub fn parse(file: &Value) -> Credentials {
+pub(crate) fn parse(file: &Value) -> Credentials {
     Credentials::parse(file.to_string().as_bytes()).expect("a usable file")
 }
 

@@ -16,16 +16,16 @@ use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 /// A directory of one test, which goes with it.
-pub struct Directory(PathBuf);
+pub(crate) struct Directory(PathBuf);
 
 impl Directory {
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("broker-{name}-{}", std::process::id()));
         fs::create_dir_all(&path).expect("a directory");
         Self(path)
     }
 
-    pub fn file(&self, name: &str, content: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.0.join(name);
         fs::write(&path, content).expect("a file");
         path
@@ -39,7 +39,7 @@ impl Drop for Directory {
 }
 
 /// `file` with its subject token at `path`.
-pub fn reading(mut file: Value, path: &Path) -> Value {
+pub(crate) fn reading(mut file: Value, path: &Path) -> Value {
     file["credential_source"]["file"] = json!(path);
     file
 }
@@ -209,7 +209,7 @@ async fn a_service_account_signs_its_assertion() {
 }
 
 /// The claims of a JWT whose signature is `key`'s.
-pub fn verified(jwt: &str, key: &rcgen::KeyPair) -> Value {
+pub(crate) fn verified(jwt: &str, key: &rcgen::KeyPair) -> Value {
     let (signed, signature) = jwt.rsplit_once('.').expect("a JWT");
     let info = key.subject_public_key_info();
     let (_, info) = SubjectPublicKeyInfo::from_der(&info).expect("our own key");

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const EVENT: &[u8] = b"data: {\"text\": 1}\n\n";
 
 /// A Vertex AI that serves `localhost` and `vertex.example.com` until dropped.
-pub struct Secure {
+pub(crate) struct Secure {
     pub address: SocketAddr,
     connections: Arc<AtomicUsize>,
     /// Events sent so far, of all answers.
@@ -45,7 +45,7 @@ const SHORT: usize = 20;
 
 impl Secure {
     /// Serves; each answer may have so many events at first.
-    pub fn start(name: &str, allowed: usize) -> Self {
+    pub(crate) fn start(name: &str, allowed: usize) -> Self {
         let directory = Directory::new(name);
         let ca = directory.file("ca.crt", "");
         let acceptor = TlsAcceptor::from(tls::localhost(&ca, "h2"));
@@ -90,7 +90,7 @@ impl Secure {
     }
 
     /// A broker that knows it by this name, with more variables.
-    pub fn broker_at(&self, host: &str, more: &[(&str, &str)]) -> Broker {
+    pub(crate) fn broker_at(&self, host: &str, more: &[(&str, &str)]) -> Broker {
         // The tokens come from another.
         let tokens = Vertex::always(500, "", "");
         let endpoint = format!("--vertex-endpoint=https://{host}:{}", self.address.port());
@@ -133,7 +133,7 @@ fn answer(request: &Request<Incoming>, sent: Arc<AtomicUsize>, allow: watch::Rec
 }
 
 /// Calls a model.
-pub fn ask(broker: &Broker, model: &str) -> TcpStream {
+pub(crate) fn ask(broker: &Broker, model: &str) -> TcpStream {
     let target = format!("{MODELS}/{model}:streamRawPredict");
     connect(broker, &post(&target, "", r#"{"messages":[],"stream":true}"#))
 }

@@ -6,7 +6,7 @@ use vertex_injector_sidecar::broker::proxy::inspect::{Purpose, inspect};
 use vertex_injector_sidecar::broker::proxy::json::Json;
 use vertex_injector_sidecar::broker::proxy::target::Api;
 
-pub fn rules(allow: &[Feature]) -> Rules {
+pub(crate) fn rules(allow: &[Feature]) -> Rules {
     Rules {
         project: "my-project".parse().unwrap(),
         publishers: Publisher::ALL.to_vec(),
@@ -20,7 +20,7 @@ pub fn rules(allow: &[Feature]) -> Rules {
 }
 
 /// Inspects; the refusal's feature and message.
-pub fn inspected(publisher: Publisher, body: &str, allow: &[Feature]) -> Result<(), (Option<Feature>, String)> {
+pub(crate) fn inspected(publisher: Publisher, body: &str, allow: &[Feature]) -> Result<(), (Option<Feature>, String)> {
     let purpose = Purpose {
         api: Api::of(publisher),
         names_model: false,

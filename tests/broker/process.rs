@@ -12,20 +12,20 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A broker that runs; it ends with the test, and even with the test's thread.
-pub struct Broker {
+pub(crate) struct Broker {
     child: Child,
     log: Arc<Mutex<Vec<Value>>>,
     pub startup: Value,
 }
 
 /// How to call the program.
-pub fn program() -> Command {
+pub(crate) fn program() -> Command {
     tied(env!("CARGO_BIN_EXE_vertex-injector-sidecar"))
 }
 
 impl Broker {
     /// Starts a broker on ports of the system's choice, with everything that it can log if nothing else is said, and waits until it serves.
-    pub fn start(arguments: &[&str], env: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(arguments: &[&str], env: &[(&str, &str)]) -> Self {
         let mut child = program()
             .args(["broker", "--log-format", "json"])
             .args(arguments)
@@ -54,7 +54,7 @@ impl Broker {
     }
 
     /// The first event with this message.
-    pub fn wait_for(&mut self, message: &str) -> Value {
+    pub(crate) fn wait_for(&mut self, message: &str) -> Value {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(event) = self
@@ -77,13 +77,13 @@ impl Broker {
     }
 
     /// Everything that was logged.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         let lines: Vec<_> = self.log.lock().unwrap().iter().map(Value::to_string).collect();
         lines.join("\n")
     }
 
     /// Where a port listens, by its name in the startup line.
-    pub fn address(&self, port: &str) -> SocketAddr {
+    pub(crate) fn address(&self, port: &str) -> SocketAddr {
         self.startup[port]
             .as_str()
             .expect("a port")
@@ -91,12 +91,12 @@ impl Broker {
             .expect("an address")
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Asks the metadata server as its clients do.
-    pub fn metadata(&self, path: &str) -> Answer {
+    pub(crate) fn metadata(&self, path: &str) -> Answer {
         self.ask(
             "metadata",
             &format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nMetadata-Flavor: Google\r\n\r\n"),
@@ -104,12 +104,12 @@ impl Broker {
     }
 
     /// Sends these bytes to a port, and reads until one answer is whole.
-    pub fn ask(&self, port: &str, request: &str) -> Answer {
+    pub(crate) fn ask(&self, port: &str, request: &str) -> Answer {
         ask(self.address(port), request.as_bytes())
     }
 
     /// Sends a signal and waits for the end: the exit code, and how long it took.
-    pub fn end(mut self, signal: &str) -> (Option<i32>, Duration) {
+    pub(crate) fn end(mut self, signal: &str) -> (Option<i32>, Duration) {
         let start = Instant::now();
         let sent = Command::new("kill")
             .args([&format!("-{signal}"), &self.child.id().to_string()])

@@ -18,7 +18,7 @@ fn file(directory: &Directory, google: &Google) -> Value {
     file
 }
 
-pub fn run(arguments: &[&str], env: &[(&str, &str)]) -> Output {
+pub(crate) fn run(arguments: &[&str], env: &[(&str, &str)]) -> Output {
     program()
         .args(arguments)
         .envs(env.iter().copied())
@@ -27,7 +27,7 @@ pub fn run(arguments: &[&str], env: &[(&str, &str)]) -> Output {
         .expect("run the program")
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -247,7 +247,7 @@ fn only_the_metrics_port_can_be_reached_from_outside_and_it_has_no_token() {
 }
 
 /// The addresses, as the kernel writes them, and ports on which a process listens.
-pub fn listening(process: u32) -> Vec<(String, u16)> {
+pub(crate) fn listening(process: u32) -> Vec<(String, u16)> {
     let descriptors = fs::read_dir(format!("/proc/{process}/fd")).expect("its descriptors");
     let sockets: Vec<String> = descriptors
         .filter_map(|entry| fs::read_link(entry.expect("a descriptor").path()).ok())

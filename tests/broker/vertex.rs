@@ -11,24 +11,24 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Where the calls of most tests go.
-pub const MODELS: &str = "/v1/projects/my-project/locations/us-east5/publishers/anthropic/models";
+pub(crate) const MODELS: &str = "/v1/projects/my-project/locations/us-east5/publishers/anthropic/models";
 /// The same for Gemini.
-pub const GEMINI: &str = "/v1beta1/projects/my-project/locations/us-east5/publishers/google/models";
+pub(crate) const GEMINI: &str = "/v1beta1/projects/my-project/locations/us-east5/publishers/google/models";
 /// The token that no one but Vertex AI may see.
-pub const CANARY: &str = "canary-access-token";
+pub(crate) const CANARY: &str = "canary-access-token";
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A request as it arrived at Vertex AI.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub(crate) struct Seen {
     pub target: String,
     pub head: String,
     pub body: Vec<u8>,
 }
 
 impl Seen {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let named = |line: &str| {
             let (key, value) = line.split_once(": ")?;
             key.eq_ignore_ascii_case(name).then_some(value.len())
@@ -40,14 +40,14 @@ impl Seen {
 
 /// The scripted service. It answers what is left of a connection after `play`, and closes it.
 #[derive(Clone)]
-pub struct Vertex {
+pub(crate) struct Vertex {
     pub address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Vertex {
     /// `play` gets the connection when a request is whole. Tokens are handed out besides.
-    pub fn new(play: impl Fn(&mut TcpStream, &Seen) + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(play: impl Fn(&mut TcpStream, &Seen) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address");
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
@@ -62,7 +62,7 @@ impl Vertex {
     }
 
     /// Answers every call with this.
-    pub fn always(status: u16, headers: &str, body: &str) -> Self {
+    pub(crate) fn always(status: u16, headers: &str, body: &str) -> Self {
         let bytes = whole(status, headers, body);
         Self::new(move |stream, _| {
             let _ = stream.write_all(&bytes);
@@ -70,17 +70,17 @@ impl Vertex {
     }
 
     /// All calls of models so far.
-    pub fn calls(&self) -> Vec<Seen> {
+    pub(crate) fn calls(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
     /// A broker before it, with everything that it can log; `arguments` come on top of a usual set.
-    pub fn broker(&self, arguments: &[&str]) -> Broker {
+    pub(crate) fn broker(&self, arguments: &[&str]) -> Broker {
         self.broker_with(arguments, &[])
     }
 
     /// The same with more variables.
-    pub fn broker_with(&self, arguments: &[&str], env: &[(&str, &str)]) -> Broker {
+    pub(crate) fn broker_with(&self, arguments: &[&str], env: &[(&str, &str)]) -> Broker {
         let directory = Directory::new(&format!("proxy-{}", self.address.port()));
         let mut file = reading(external_account(), &directory.file("subject", "canary-subject-token"));
         file["token_url"] = json!(format!("http://{}/v1/token", self.address));
@@ -114,19 +114,20 @@ impl Vertex {
 }
 
 /// An answer with a length, after which the connection ends.
-pub fn whole(status: u16, headers: &str, body: &str) -> Vec<u8> {
+pub(crate) fn whole(status: u16, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 {status} Scripted\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}")
         .into_bytes()
 }
 
 /// A piece of a chunked body.
-pub fn chunk(text: &str) -> Vec<u8> {
+pub(crate) fn chunk(text: &str) -> Vec<u8> {
     format!("{:x}\r\n{text}\r\n", text.len()).into_bytes()
 }
 
 /// The head of a chunked answer.
-pub const EVENTS: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+pub(crate) const EVENTS: &[u8] =
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 
 fn serve(mut stream: TcpStream, seen: &Mutex<Vec<Seen>>, play: &dyn Fn(&mut TcpStream, &Seen)) {
     let Some(request) = receive(&stream) else { return };
@@ -162,7 +163,7 @@ fn receive(stream: &TcpStream) -> Option<Seen> {
 }
 
 /// The bytes of a call with a JSON body.
-pub fn post(target: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn post(target: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let mut bytes = format!(
         "POST {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{headers}Content-Length: {}\r\n\r\n",
@@ -174,12 +175,12 @@ pub fn post(target: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 /// Calls a model through a broker, and reads the answer, which has a length.
-pub fn call(broker: &Broker, target: &str, headers: &str, body: impl AsRef<[u8]>) -> Answer {
+pub(crate) fn call(broker: &Broker, target: &str, headers: &str, body: impl AsRef<[u8]>) -> Answer {
     harness::request::ask(broker.address("proxy"), &post(target, headers, body))
 }
 
 /// A connection to the proxy, with this sent.
-pub fn connect(broker: &Broker, bytes: &[u8]) -> TcpStream {
+pub(crate) fn connect(broker: &Broker, bytes: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(broker.address("proxy")).expect("connect");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     stream.set_nodelay(true).expect("no delay");
@@ -189,7 +190,7 @@ pub fn connect(broker: &Broker, bytes: &[u8]) -> TcpStream {
 }
 
 /// Reads until this text has come.
-pub fn read_until(stream: &mut TcpStream, text: &str) -> String {
+pub(crate) fn read_until(stream: &mut TcpStream, text: &str) -> String {
     let mut got = Vec::new();
     let mut buffer = [0; 16 * 1024];
     while !String::from_utf8_lossy(&got).contains(text) {

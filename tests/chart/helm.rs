@@ -14,13 +14,13 @@ const LIMIT: Duration = Duration::from_mins(1);
 const BUILD: Duration = Duration::from_hours(1);
 
 /// The chart.
-pub fn chart() -> PathBuf {
+pub(crate) fn chart() -> PathBuf {
     repository().join("charts/vertex-injector")
 }
 
 /// Helm of the pinned version, built where it is not; `None` where it cannot be, which is said.
 #[track_caller]
-pub fn helm() -> Option<&'static Path> {
+pub(crate) fn helm() -> Option<&'static Path> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
         let install = harness::process::run(
@@ -42,7 +42,7 @@ pub fn helm() -> Option<&'static Path> {
 }
 
 /// Runs Helm. It finds no configuration of the person's, and no cluster.
-pub fn run(helm: &Path, arguments: &[&str]) -> Ran {
+pub(crate) fn run(helm: &Path, arguments: &[&str]) -> Ran {
     let nowhere = Path::new(env!("CARGO_TARGET_TMPDIR")).join("helm");
     let mut command = Command::new(helm);
     command
@@ -54,7 +54,7 @@ pub fn run(helm: &Path, arguments: &[&str]) -> Ran {
 }
 
 /// `helm template` of the release `test` in the namespace `injector`, with further arguments.
-pub fn template(helm: &Path, arguments: &[&str]) -> Ran {
+pub(crate) fn template(helm: &Path, arguments: &[&str]) -> Ran {
     let chart = chart();
     let chart = chart.to_str().expect("UTF-8");
     run(
@@ -65,13 +65,13 @@ pub fn template(helm: &Path, arguments: &[&str]) -> Ran {
 
 /// The objects of a rendering that must succeed.
 #[track_caller]
-pub fn objects(helm: &Path, arguments: &[&str]) -> Vec<Value> {
+pub(crate) fn objects(helm: &Path, arguments: &[&str]) -> Vec<Value> {
     vertex_injector_core::manifest::documents(&template(helm, arguments).output()).expect("well-formed objects")
 }
 
 /// The one object of this kind whose name ends so; a whole name goes first.
 #[track_caller]
-pub fn object<'a>(objects: &'a [Value], kind: &str, name_end: &str) -> &'a Value {
+pub(crate) fn object<'a>(objects: &'a [Value], kind: &str, name_end: &str) -> &'a Value {
     let of_kind = || objects.iter().filter(|object| object["kind"] == kind);
     if let Some(exact) = of_kind().find(|object| object["metadata"]["name"] == name_end) {
         return exact;
@@ -88,7 +88,7 @@ pub fn object<'a>(objects: &'a [Value], kind: &str, name_end: &str) -> &'a Value
 }
 
 /// Kinds of all objects, sorted.
-pub fn kinds(objects: &[Value]) -> Vec<&str> {
+pub(crate) fn kinds(objects: &[Value]) -> Vec<&str> {
     let mut kinds: Vec<&str> = objects.iter().filter_map(|object| object["kind"].as_str()).collect();
     kinds.sort_unstable();
     kinds

@@ -328,7 +328,7 @@ fn only_names_of_the_code_are_used() {
         );
     }
     let guard = object(&rendered, "ValidatingAdmissionPolicy", "-broker").to_string();
-    assert!(guard.contains(names::PIECE_PREFIX), "{guard}");
+    assert!(guard.contains(names::NAME_PREFIX), "{guard}");
     let asked = &object(&rendered, "ValidatingWebhookConfiguration", "injector")["webhooks"][0]["rules"][0];
     let guard = object(&rendered, "ValidatingAdmissionPolicy", "-authors");
     for rules in [asked, &guard["spec"]["matchConstraints"]["resourceRules"][0]] {

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// By the policy's name: `None` when it is accepted, else the message.
-pub type Verdicts = BTreeMap<String, Option<String>>;
+pub(crate) type Verdicts = BTreeMap<String, Option<String>>;
 
 /// An `InjectionPolicy` with this spec.
-pub fn policy(name: &str, spec: Value) -> Value {
+pub(crate) fn policy(name: &str, spec: Value) -> Value {
     json!({
         "apiVersion": "vertex-injector.dev/v1alpha1", "kind": "InjectionPolicy",
         "metadata": {"name": name, "namespace": "default"}, "spec": spec,
@@ -17,7 +17,7 @@ pub fn policy(name: &str, spec: Value) -> Value {
 }
 
 /// A `ClusterInjectionPolicy` with this spec.
-pub fn cluster_policy(name: &str, spec: Value) -> Value {
+pub(crate) fn cluster_policy(name: &str, spec: Value) -> Value {
     json!({
         "apiVersion": "vertex-injector.dev/v1alpha1", "kind": "ClusterInjectionPolicy",
         "metadata": {"name": name}, "spec": spec,
@@ -26,7 +26,7 @@ pub fn cluster_policy(name: &str, spec: Value) -> Value {
 
 /// What the API server says of each policy, without storing any. They must have names of their own.
 #[track_caller]
-pub fn api_server(release: &Release, policies: &[Value]) -> Verdicts {
+pub(crate) fn api_server(release: &Release, policies: &[Value]) -> Verdicts {
     let list = json!({"apiVersion": "v1", "kind": "List", "items": policies});
     let arguments = ["create", "--dry-run=server", "--output", "name", "--filename", "-"];
     let ran = release.cluster.try_kubectl_stdin(&arguments, &list.to_string());

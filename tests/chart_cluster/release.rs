@@ -7,17 +7,17 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 /// The namespace of the release.
-pub const OWN: &str = "injector-system";
+pub(crate) const OWN: &str = "injector-system";
 
 /// A control plane with the chart in it.
-pub struct Release {
+pub(crate) struct Release {
     pub cluster: ControlPlane,
     /// What Helm said at the end.
     pub notes: String,
 }
 
 /// The shared release; it ends with this process.
-pub static RELEASE: LazyLock<Option<Release>> =
+pub(crate) static RELEASE: LazyLock<Option<Release>> =
     LazyLock::new(|| Some(Release::install(or_explain(ControlPlane::start_own())?)));
 
 impl Release {
@@ -33,12 +33,12 @@ impl Release {
 }
 
 /// The chart's folder.
-pub fn chart() -> String {
+pub(crate) fn chart() -> String {
     repository().join("charts/vertex-injector").display().to_string()
 }
 
 /// Arguments by which Helm installs a release or brings it up to date.
-pub fn upgrade(name: &str, namespace: &str, more: &[&str]) -> Vec<String> {
+pub(crate) fn upgrade(name: &str, namespace: &str, more: &[&str]) -> Vec<String> {
     let chart = chart();
     let arguments = [
         "upgrade",
@@ -58,14 +58,14 @@ pub fn upgrade(name: &str, namespace: &str, more: &[&str]) -> Vec<String> {
 
 /// Runs Helm, which has to succeed.
 #[track_caller]
-pub fn helm(cluster: &ControlPlane, arguments: &[String]) -> String {
+pub(crate) fn helm(cluster: &ControlPlane, arguments: &[String]) -> String {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     cluster.helm(&arguments)
 }
 
 /// Two people who may write policies anywhere and nothing else.
-pub const WRITER: &str = "writer";
-pub const RUNNER: &str = "runner";
+pub(crate) const WRITER: &str = "writer";
+pub(crate) const RUNNER: &str = "runner";
 
 fn install_writers(cluster: &ControlPlane) {
     let name = json!({"name": "policy-writer"});
@@ -83,7 +83,7 @@ fn install_writers(cluster: &ControlPlane) {
 }
 
 /// Waits until the API server heeds what was installed: it learns of its own configuration by watches.
-pub fn wait_until_served(cluster: &ControlPlane) {
+pub(crate) fn wait_until_served(cluster: &ControlPlane) {
     cluster.kubectl(&[
         "wait",
         "--for=condition=Established",
@@ -127,7 +127,7 @@ pub fn wait_until_served(cluster: &ControlPlane) {
 }
 
 /// A pod with these labels.
-pub fn pod(namespace: &str, name: &str, labels: Value) -> Value {
+pub(crate) fn pod(namespace: &str, name: &str, labels: Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": name, "namespace": namespace, "labels": labels},
@@ -137,7 +137,7 @@ pub fn pod(namespace: &str, name: &str, labels: Value) -> Value {
 
 /// Waits for something that must happen soon.
 #[track_caller]
-pub fn eventually(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_mins(1);
     while !condition() {
         assert!(Instant::now() < deadline, "{what}: not within a minute");

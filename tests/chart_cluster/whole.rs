@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 use support::golden::Case;
 use vertex_injector_core::admission::Outcome;
-use vertex_injector_core::names::{INJECT, PIECE_PREFIX, POLICY_REF, RENDERED_ENV, SKIPPED};
+use vertex_injector_core::names::{INJECT, NAME_PREFIX, POLICY_REF, RENDERED_ENV, SKIPPED};
 
 /// The namespace that opted in to a release whose webhook configuration somebody has changed: it selects no pod any more.
 const NAMESPACE: &str = "whole";
@@ -198,7 +198,7 @@ fn lacking(whole: &Value) -> Vec<(&'static str, String, Value)> {
     }
     for volume in whole["spec"]["volumes"].as_array().into_iter().flatten() {
         let name = volume["name"].as_str().expect("a name");
-        if !name.starts_with(PIECE_PREFIX) {
+        if !name.starts_with(NAME_PREFIX) {
             continue;
         }
         let mut pod = whole.clone();
@@ -212,7 +212,7 @@ fn lacking(whole: &Value) -> Vec<(&'static str, String, Value)> {
     for container in whole["spec"]["initContainers"].as_array().into_iter().flatten() {
         let name = container["name"].as_str().expect("a name");
         // It is missed by a volume that it alone mounts.
-        let Some(volume) = own_volume(whole, name).filter(|_| name.starts_with(PIECE_PREFIX)) else {
+        let Some(volume) = own_volume(whole, name).filter(|_| name.starts_with(NAME_PREFIX)) else {
             continue;
         };
         let mut pod = whole.clone();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// A process that has something to do with a cluster.
 #[derive(Debug)]
-pub struct Process {
+pub(crate) struct Process {
     /// Its number.
     pub id: u32,
     /// Its command line.
@@ -14,7 +14,7 @@ pub struct Process {
 }
 
 /// The processes that name a cluster's folder in their arguments.
-pub fn processes_of(run: &Path) -> Vec<Process> {
+pub(crate) fn processes_of(run: &Path) -> Vec<Process> {
     let name = run.to_str().expect("a path in UTF-8");
     std::fs::read_dir("/proc")
         .expect("/proc")
@@ -30,7 +30,7 @@ pub fn processes_of(run: &Path) -> Vec<Process> {
 }
 
 /// The processes whose network namespace is this one, as `readlink /proc/*/ns/net` shows it.
-pub fn processes_in(namespace: &Path) -> Vec<PathBuf> {
+pub(crate) fn processes_in(namespace: &Path) -> Vec<PathBuf> {
     std::fs::read_dir("/proc")
         .expect("/proc")
         .filter_map(|entry| {
@@ -42,7 +42,7 @@ pub fn processes_in(namespace: &Path) -> Vec<PathBuf> {
 }
 
 /// The cgroups that belong to a cluster's folder, in all hierarchies.
-pub fn cgroups_of(run: &Path) -> Vec<PathBuf> {
+pub(crate) fn cgroups_of(run: &Path) -> Vec<PathBuf> {
     let name = run.file_name().expect("a folder").to_str().expect("in UTF-8");
     let root = Path::new("/sys/fs/cgroup");
     let hierarchies = std::fs::read_dir(root).into_iter().flatten();
@@ -56,7 +56,7 @@ pub fn cgroups_of(run: &Path) -> Vec<PathBuf> {
 
 /// Asserts that processes, cgroups, mounts and files of a cluster are gone, within ten seconds.
 #[track_caller]
-pub fn assert_all_gone(run: &Path) {
+pub(crate) fn assert_all_gone(run: &Path) {
     within_ten_seconds("processes end", || processes_of(run).is_empty());
     within_ten_seconds("the folder goes", || !run.exists());
     within_ten_seconds("cgroups go", || cgroups_of(run).is_empty());
@@ -66,7 +66,7 @@ pub fn assert_all_gone(run: &Path) {
 
 /// Waits for a condition.
 #[track_caller]
-pub fn within_ten_seconds(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn within_ten_seconds(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !condition() {
         assert!(Instant::now() < deadline, "not within ten seconds: {what}");
@@ -76,7 +76,7 @@ pub fn within_ten_seconds(what: &str, condition: impl Fn() -> bool) {
 
 /// SIGKILL.
 #[track_caller]
-pub fn kill(process: u32) {
+pub(crate) fn kill(process: u32) {
     let status = Command::new("kill").args(["-KILL", &process.to_string()]).status();
     assert!(status.expect("start kill").success());
 }

@@ -64,7 +64,7 @@ fn mode() -> impl Strategy<Value = Mode> {
 }
 
 /// Any broker.
-pub fn broker() -> impl Strategy<Value = Broker> {
+pub(crate) fn broker() -> impl Strategy<Value = Broker> {
     (
         credential(),
         mode(),
@@ -148,7 +148,7 @@ fn source(hosts: &[Listed]) -> BoxedStrategy<Source> {
 }
 
 /// Any wrapper.
-pub fn exec() -> impl Strategy<Value = Exec> {
+pub(crate) fn exec() -> impl Strategy<Value = Exec> {
     let hosts = vec(text::<Listed>("[a-zA-Z]{1,8}\\.[a-z]{2,3}(:[1-9][0-9]{0,3})?"), 0..3);
     let control = (any::<u16>(), option::of(git_credentials()))
         .prop_map(|(port, git_credentials)| Control { port, git_credentials });

@@ -9,10 +9,10 @@ use std::sync::OnceLock;
 use vertex_injector_core::allowed::Allowed;
 use vertex_injector_sidecar::exec::source::ambient::bootstrap::{Bootstrap, VARIABLES};
 
-pub const SESSION: &str = "session-0123456789";
+pub(crate) const SESSION: &str = "session-0123456789";
 
 /// The control plane's key: PEM of the public half, DER of the private one.
-pub fn keys() -> &'static (String, Vec<u8>) {
+pub(crate) fn keys() -> &'static (String, Vec<u8>) {
     static KEYS: OnceLock<(String, Vec<u8>)> = OnceLock::new();
     KEYS.get_or_init(|| {
         let key = PrivateDecryptingKey::generate(KeySize::Rsa2048).expect("a key");
@@ -33,7 +33,7 @@ fn pem(label: &str, der: &[u8]) -> String {
 }
 
 /// The environment of a sidecar whose control plane is on loopback.
-pub fn environment() -> HashMap<&'static str, String> {
+pub(crate) fn environment() -> HashMap<&'static str, String> {
     HashMap::from([
         ("SESSION_ID", SESSION.to_owned()),
         ("AMBIENT_API_URL", "http://127.0.0.1:8000".to_owned()),
@@ -43,7 +43,7 @@ pub fn environment() -> HashMap<&'static str, String> {
     ])
 }
 
-pub fn bootstrap(environment: &HashMap<&'static str, String>) -> Result<Bootstrap, String> {
+pub(crate) fn bootstrap(environment: &HashMap<&'static str, String>) -> Result<Bootstrap, String> {
     Bootstrap::read(|name| environment.get(name).cloned(), &Allowed::default())
 }
 

@@ -11,22 +11,22 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A wrapper that runs; it ends with the test.
-pub struct Wrapper {
+pub(crate) struct Wrapper {
     child: Child,
     written: Arc<Mutex<String>>,
     pub startup: Value,
 }
 
 /// How to call the program.
-pub fn program() -> Command {
+pub(crate) fn program() -> Command {
     tied(env!("CARGO_BIN_EXE_vertex-injector-sidecar"))
 }
 
 /// Runs `exec` to its end, which must come within two minutes: a source that is not there yet is waited for.
-pub fn run(arguments: &[&str], env: &[(&str, &str)]) -> Output {
+pub(crate) fn run(arguments: &[&str], env: &[(&str, &str)]) -> Output {
     let mut command = tied("timeout");
     command.args([
         "--signal=KILL",
@@ -46,12 +46,12 @@ pub fn run(arguments: &[&str], env: &[(&str, &str)]) -> Output {
 
 impl Wrapper {
     /// Starts `exec` with everything that it can log, and waits until it serves.
-    pub fn start(arguments: &[&str], env: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(arguments: &[&str], env: &[(&str, &str)]) -> Self {
         Self::start_as(program(), arguments, env)
     }
 
     /// The same with a command that ends in the program.
-    pub fn start_as(mut command: Command, arguments: &[&str], env: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_as(mut command: Command, arguments: &[&str], env: &[(&str, &str)]) -> Self {
         let mut child = command
             .args(["exec", "--log-format", "json", "--log", "trace"])
             .args(arguments)
@@ -74,12 +74,12 @@ impl Wrapper {
     }
 
     /// The first event with this message.
-    pub fn wait_for(&mut self, message: &str) -> Value {
+    pub(crate) fn wait_for(&mut self, message: &str) -> Value {
         self.wait_for_nth(message, 0)
     }
 
     /// The event with this message that has `before` such events before it.
-    pub fn wait_for_nth(&mut self, message: &str, before: usize) -> Value {
+    pub(crate) fn wait_for_nth(&mut self, message: &str, before: usize) -> Value {
         let end = Instant::now() + PATIENCE;
         loop {
             let events = self.output();
@@ -101,7 +101,7 @@ impl Wrapper {
     }
 
     /// How many events have this message.
-    pub fn count(&self, message: &str) -> usize {
+    pub(crate) fn count(&self, message: &str) -> usize {
         self.output()
             .lines()
             .filter(|line| line.contains(&format!("\"message\":\"{message}\"")))
@@ -109,15 +109,15 @@ impl Wrapper {
     }
 
     /// Everything that it and its child have written to standard output and standard error.
-    pub fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         self.written.lock().unwrap().clone()
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn control(&self) -> SocketAddr {
+    pub(crate) fn control(&self) -> SocketAddr {
         self.startup["control"]
             .as_str()
             .expect("a control listener")
@@ -126,14 +126,14 @@ impl Wrapper {
     }
 
     /// The status and body of an answer of the control listener.
-    pub fn ask(&self, method: &str, path: &str) -> (u16, String) {
+    pub(crate) fn ask(&self, method: &str, path: &str) -> (u16, String) {
         let address = self.control();
         let request = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
         let answer = ask(address, request.as_bytes());
         (answer.status, answer.body)
     }
 
-    pub fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill")
             .args([&format!("-{signal}"), &self.id().to_string()])
             .status();
@@ -141,7 +141,7 @@ impl Wrapper {
     }
 
     /// Waits for its end: the exit code, and how long it took.
-    pub fn ended(&mut self) -> (Option<i32>, Duration) {
+    pub(crate) fn ended(&mut self) -> (Option<i32>, Duration) {
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
             if let Some(status) = self.child.try_wait().expect("its state") {
@@ -181,18 +181,18 @@ fn collect(pipe: impl Read + Send + 'static, written: &Arc<Mutex<String>>) {
 }
 
 /// A directory of a test, with its files.
-pub struct Directory(tempfile::TempDir);
+pub(crate) struct Directory(tempfile::TempDir);
 
 impl Directory {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().expect("a directory"))
     }
 
-    pub fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.0.path().join(name).display().to_string()
     }
 
-    pub fn write(&self, name: &str, text: &str) -> String {
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
         let path = self.path(name);
         // Replaced at once: the wrapper may be reading.
         fs::write(self.path(".new"), text).expect("write");
@@ -200,12 +200,12 @@ impl Directory {
         path
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
     /// Waits until a file holds a text.
-    pub fn wait_for(&self, name: &str, text: &str) {
+    pub(crate) fn wait_for(&self, name: &str, text: &str) {
         let end = Instant::now() + PATIENCE;
         while self.read(name) != text {
             assert!(Instant::now() < end, "{name} holds {:?}, not {text:?}", self.read(name));
@@ -215,7 +215,7 @@ impl Directory {
 }
 
 /// Processes that the program started and that are still there, zombies included.
-pub fn children(process: u32) -> Vec<PathBuf> {
+pub(crate) fn children(process: u32) -> Vec<PathBuf> {
     let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
     children
         .split_whitespace()

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use vertex_injector_core::names;
 
 /// What a broker in mode proxy hands out instead of tokens.
-pub const PLACEHOLDER: &str = "vertex-injector-placeholder";
+pub(crate) const PLACEHOLDER: &str = "vertex-injector-placeholder";
 
 /// The two containers.
-pub struct Brokered {
+pub(crate) struct Brokered {
     pub agent: InjectedPod,
     pub broker: BrokerContainer,
 }
@@ -18,7 +18,7 @@ pub struct Brokered {
 impl Brokered {
     /// The pod under a policy with these settings.
     #[track_caller]
-    pub fn of(settings: &Value, secrets: &Secrets<'_>) -> Self {
+    pub(crate) fn of(settings: &Value, secrets: &Secrets<'_>) -> Self {
         let pod = injected(settings);
         let broker = &pod["spec"]["initContainers"][0];
         assert_eq!(broker["name"], "vertex-injector-broker", "{pod:#}");
@@ -37,27 +37,27 @@ impl Brokered {
 
 /// In `access: Metadata`, with `token` as the broker's projected ServiceAccount token.
 #[track_caller]
-pub fn metadata(token: &str) -> Brokered {
+pub(crate) fn metadata(token: &str) -> Brokered {
     without_files(&json!({"access": "Metadata"}), &secrets(token))
 }
 
 /// The same with a metadata server on this port, so that several brokers have room in one network.
 #[track_caller]
-pub fn metadata_on(port: u16, token: &str) -> Brokered {
+pub(crate) fn metadata_on(port: u16, token: &str) -> Brokered {
     let settings = json!({"access": "Metadata", "broker": {"metadataPort": port}});
     without_files(&settings, &secrets(token))
 }
 
 /// In `access: Proxy`: models `claude-of-*` and `gemini-of-*` only.
 #[track_caller]
-pub fn proxy(token: &str) -> Brokered {
+pub(crate) fn proxy(token: &str) -> Brokered {
     let settings = json!({"access": "Proxy", "proxy": {"models": ["claude-of-*", "gemini-of-*"]}});
     without_files(&settings, &secrets(token))
 }
 
 /// In `access: Metadata` with a key Secret of this content; ID tokens for `https://allowed.example`.
 #[track_caller]
-pub fn with_key(key: &Value) -> Brokered {
+pub(crate) fn with_key(key: &Value) -> Brokered {
     let key = key.to_string();
     let settings = json!({
         "access": "Metadata",
@@ -71,7 +71,7 @@ pub fn with_key(key: &Value) -> Brokered {
 
 /// For clients that demand a credential file: theirs holds no secret, and leads to the broker.
 #[track_caller]
-pub fn for_ambient(access: &str, token: &str) -> Brokered {
+pub(crate) fn for_ambient(access: &str, token: &str) -> Brokered {
     let vertex = json!({"project": "my-project", "region": "us-east5", "clients": ["Ambient"]});
     Brokered::of(&json!({"access": access, "vertex": vertex}), &secrets(token))
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::*;
 
 /// The Secret that the policies of tests name.
-pub const KEY_SECRET: &str = "google-key";
+pub(crate) const KEY_SECRET: &str = "google-key";
 
 /// What the policy says about impersonation.
 #[derive(Clone, Copy)]
-pub enum Identity {
+pub(crate) enum Identity {
     Direct,
     /// Impersonates [`SERVICE_ACCOUNT`], for so many seconds when given.
     Impersonating(Option<u32>),
@@ -17,7 +17,7 @@ pub enum Identity {
 
 /// A pod as the product injects it in `access: File`, with `token` as its projected ServiceAccount token.
 #[track_caller]
-pub fn injected_pod(identity: Identity, token: &str) -> InjectedPod {
+pub(crate) fn injected_pod(identity: Identity, token: &str) -> InjectedPod {
     let mut federation = json!({"provider": PROVIDER});
     if let Identity::Impersonating(lifetime) = identity {
         federation["serviceAccount"] = SERVICE_ACCOUNT.into();
@@ -35,7 +35,7 @@ pub fn injected_pod(identity: Identity, token: &str) -> InjectedPod {
 
 /// What the cluster holds for the pod.
 #[derive(Clone, Copy, Default)]
-pub struct Secrets<'a> {
+pub(crate) struct Secrets<'a> {
     /// Its projected ServiceAccount token.
     pub token: &'a str,
     /// The value of the key that the policy's `serviceAccountKey` names.
@@ -44,7 +44,7 @@ pub struct Secrets<'a> {
 
 /// The pod of the tests as `vertex-injector inject` gives it back under a policy whose spec has these settings.
 #[track_caller]
-pub fn injected(settings: &Value) -> Value {
+pub(crate) fn injected(settings: &Value) -> Value {
     let mut policy = json!({
         "apiVersion": "vertex-injector.dev/v1alpha1",
         "kind": "InjectionPolicy",
@@ -88,7 +88,7 @@ fn inject(list: &Value) -> Value {
 
 /// Environment and files of one of the pod's containers, as the kubelet makes them.
 #[track_caller]
-pub fn started(pod: &Value, container: &Value, secrets: &Secrets<'_>) -> InjectedPod {
+pub(crate) fn started(pod: &Value, container: &Value, secrets: &Secrets<'_>) -> InjectedPod {
     let mut env: BTreeMap<String, String> = BTreeMap::new();
     for variable in list(&container["env"]) {
         let mut value = variable["value"].as_str().expect("a literal value").to_owned();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use harness::process::run;
 
 /// Its name.
-pub const IMAGE: &str = "localhost/agent:1";
+pub(crate) const IMAGE: &str = "localhost/agent:1";
 
 /// How the systems' images begin. Fracta's entrypoint puts two folders in front of PATH and starts its arguments; that of
 /// Kartograph's jobs starts its agent with them.
@@ -47,7 +47,7 @@ const GCLOUD: &str = "#!/bin/sh\necho gcloud \"$@\"\n";
 
 /// Builds it from scratch with the machine's static busybox, and `fakes` as `vertex-injector-fakes`: an archive.
 #[track_caller]
-pub fn build(fakes: &Path) -> PathBuf {
+pub(crate) fn build(fakes: &Path) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("agent-image");
     // An earlier run's.
     let _ = fs::remove_dir_all(&folder);

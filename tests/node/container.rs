@@ -14,14 +14,14 @@ const LARGEST: u64 = 256 * 1024 * 1024;
 
 /// The first process of a container.
 #[derive(Debug, Clone)]
-pub struct Container {
+pub(crate) struct Container {
     /// As the machine numbers it.
     process: u32,
 }
 
 /// A file that holds a JSON Web Token.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Held {
+pub(crate) struct Held {
     /// Its path in the container, links resolved.
     pub path: PathBuf,
     /// The token.
@@ -31,7 +31,7 @@ pub struct Held {
 impl Container {
     /// The running container of this name in a pod.
     #[track_caller]
-    pub fn of(agents: &Agents<'_>, pod: &str, name: &str) -> Self {
+    pub(crate) fn of(agents: &Agents<'_>, pod: &str, name: &str) -> Self {
         let pod = agents.get(&[pod]);
         let lists = ["containerStatuses", "initContainerStatuses"];
         let statuses = lists.iter().filter_map(|list| pod["status"][list].as_array()).flatten();
@@ -44,7 +44,7 @@ impl Container {
     }
 
     /// Whether its first process is alive.
-    pub fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         // A zombie has nothing left but its number.
         fs::read_to_string(self.proc("stat")).is_ok_and(|stat| {
             !stat
@@ -55,7 +55,7 @@ impl Container {
 
     /// Kills its first process as the kernel does when memory is short.
     #[track_caller]
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         let process = self.process.to_string();
         run(
             Command::new("kill").args(["-KILL", &process]),
@@ -71,7 +71,7 @@ impl Container {
 
     /// Where something is mounted in it.
     #[track_caller]
-    pub fn mount_points(&self) -> Vec<String> {
+    pub(crate) fn mount_points(&self) -> Vec<String> {
         let mounts = fs::read_to_string(self.proc("mounts")).expect("its mounts");
         let point = |mount: &str| mount.split(' ').nth(1).expect("a mount point").to_owned();
         mounts.lines().map(point).collect()
@@ -79,7 +79,7 @@ impl Container {
 
     /// The files anywhere in it that hold a JSON Web Token, whoever may read them.
     #[track_caller]
-    pub fn tokens_on_disk(&self) -> Vec<Held> {
+    pub(crate) fn tokens_on_disk(&self) -> Vec<Held> {
         let root = self.proc("root");
         let mut held = Vec::new();
         let mut looked_into = 0;

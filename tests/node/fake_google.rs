@@ -10,11 +10,12 @@ use crate::agent::IMAGE;
 use harness::node::Node;
 
 /// The workload identity provider that it plays.
-pub const PROVIDER: &str = "projects/123456789012/locations/global/workloadIdentityPools/agents/providers/cluster";
+pub(crate) const PROVIDER: &str =
+    "projects/123456789012/locations/global/workloadIdentityPools/agents/providers/cluster";
 /// The service account that the provider's identities may impersonate.
-pub const SERVICE_ACCOUNT: &str = "agent@my-project.iam.gserviceaccount.com";
+pub(crate) const SERVICE_ACCOUNT: &str = "agent@my-project.iam.gserviceaccount.com";
 /// The hosts that it answers for.
-pub const HOSTS: [&str; 3] = [
+pub(crate) const HOSTS: [&str; 3] = [
     "sts.googleapis.com",
     "iamcredentials.googleapis.com",
     "us-east5-aiplatform.googleapis.com",
@@ -34,13 +35,13 @@ struct Authority {
 }
 
 /// The CA's certificate, for those who have to trust it.
-pub fn ca() -> &'static str {
+pub(crate) fn ca() -> &'static str {
     &AUTHORITY.ca
 }
 
 /// A running fake.
 #[derive(Debug)]
-pub struct FakeGoogle {
+pub(crate) struct FakeGoogle {
     node: &'static Node,
     name: &'static str,
 }
@@ -48,7 +49,7 @@ pub struct FakeGoogle {
 impl FakeGoogle {
     /// Starts one in a namespace of its name and waits until it answers.
     #[track_caller]
-    pub fn start(node: &'static Node, name: &'static str) -> Self {
+    pub(crate) fn start(node: &'static Node, name: &'static str) -> Self {
         let discovery = node.kubectl(&["get", "--raw", "/.well-known/openid-configuration"]);
         let discovery: Value = serde_json::from_str(&discovery).expect("JSON");
         let issuer = discovery["issuer"].as_str().expect("an issuer");
@@ -63,14 +64,14 @@ impl FakeGoogle {
 
     /// The address of its Service.
     #[track_caller]
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         let service = self.node.get(&self.in_namespace(&["service", self.name]));
         service["spec"]["clusterIP"].as_str().expect("an address").to_owned()
     }
 
     /// What it was asked and what it answered so far, oldest first.
     #[track_caller]
-    pub fn journal(&self) -> Vec<Value> {
+    pub(crate) fn journal(&self) -> Vec<Value> {
         let read = ["exec", &self.deployment(), "--", "cat", "/journal/journal.jsonl"];
         let text = self.node.kubectl(&self.in_namespace(&read));
         // Not the one that is being written.
@@ -81,7 +82,7 @@ impl FakeGoogle {
 
     /// Waits until its kubelet, which may have been restarted, lets others into it.
     #[track_caller]
-    pub fn until_reachable(&self) {
+    pub(crate) fn until_reachable(&self) {
         let enter = ["exec", &self.deployment(), "--", "true"];
         let until = Instant::now() + Duration::from_secs(30);
         loop {
@@ -95,7 +96,7 @@ impl FakeGoogle {
 
     /// Takes it away; returns when its process is gone.
     #[track_caller]
-    pub fn take_away(&self) {
+    pub(crate) fn take_away(&self) {
         self.scale(0);
         let pods = format!("--selector=app={}", self.name);
         let until = Instant::now() + Duration::from_secs(30);
@@ -106,7 +107,7 @@ impl FakeGoogle {
 
     /// Brings it back; returns when it answers.
     #[track_caller]
-    pub fn bring_back(&self) {
+    pub(crate) fn bring_back(&self) {
         self.scale(1);
         self.until_ready();
     }

@@ -12,19 +12,19 @@ use harness::node::{Node, build_image};
 use harness::process::{Missing, or_explain, repository, run};
 
 /// Names of the release and of its namespace.
-pub const RELEASE: &str = "vertex-injector";
+pub(crate) const RELEASE: &str = "vertex-injector";
 
 /// Where the broker finds the CA of Google's fake, in each namespace.
-pub const CA_CONFIG_MAP: &str = "google-ca";
+pub(crate) const CA_CONFIG_MAP: &str = "google-ca";
 
 /// Held for reading by tests that want the webhook well, for writing by those that make it unwell.
-pub static WELL: RwLock<()> = RwLock::new(());
+pub(crate) static WELL: RwLock<()> = RwLock::new(());
 
 /// It ends with this process.
 static INSTALLED: LazyLock<Option<Node>> = LazyLock::new(install);
 
 /// The node; `None` where the machine cannot have one, which is said.
-pub fn node() -> Option<&'static Node> {
+pub(crate) fn node() -> Option<&'static Node> {
     INSTALLED.as_ref()
 }
 
@@ -105,14 +105,14 @@ fn await_service(node: &Node) {
 
 /// The documents of a file below the repository.
 #[track_caller]
-pub fn documents(path: &str) -> Vec<Value> {
+pub(crate) fn documents(path: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(repository().join(path)).expect("the file");
     manifest::documents(&text).expect("well-formed YAML")
 }
 
 /// A namespace that has opted in.
 #[derive(Debug)]
-pub struct Agents<'a> {
+pub(crate) struct Agents<'a> {
     pub node: &'a Node,
     pub name: &'static str,
 }
@@ -120,7 +120,7 @@ pub struct Agents<'a> {
 impl<'a> Agents<'a> {
     /// Makes it, with a ServiceAccount.
     #[track_caller]
-    pub fn new(node: &'a Node, name: &'static str, account: &str) -> Self {
+    pub(crate) fn new(node: &'a Node, name: &'static str, account: &str) -> Self {
         let agents = Self::labelled(node, name, &[]);
         if account != "default" {
             agents.kubectl(&["create", "serviceaccount", account]);
@@ -130,7 +130,7 @@ impl<'a> Agents<'a> {
 
     /// Makes it, with more labels.
     #[track_caller]
-    pub fn labelled(node: &'a Node, name: &'static str, labels: &[(&str, &str)]) -> Self {
+    pub(crate) fn labelled(node: &'a Node, name: &'static str, labels: &[(&str, &str)]) -> Self {
         let labels = [&[("vertex-injector.dev/injection", "enabled")], labels].concat();
         node.create_namespace(name, &labels);
         Self { node, name }
@@ -138,26 +138,26 @@ impl<'a> Agents<'a> {
 
     /// kubectl in it; it has to succeed.
     #[track_caller]
-    pub fn kubectl(&self, arguments: &[&str]) -> String {
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         self.node.kubectl(&[&["--namespace", self.name], arguments].concat())
     }
 
     /// `kubectl get … --output json` in it.
     #[track_caller]
-    pub fn get(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn get(&self, arguments: &[&str]) -> Value {
         self.node.get(&[&["--namespace", self.name], arguments].concat())
     }
 
     /// `kubectl create` of an object or a List.
     #[track_caller]
-    pub fn create(&self, object: &Value) {
+    pub(crate) fn create(&self, object: &Value) {
         let arguments = ["--namespace", self.name, "create", "--filename", "-"];
         self.node.kubectl_stdin(&arguments, &object.to_string());
     }
 
     /// Creates a policy and waits until all replicas may serve it.
     #[track_caller]
-    pub fn policy(&self, policy: &Value) {
+    pub(crate) fn policy(&self, policy: &Value) {
         let mut policy = policy.clone();
         policy["metadata"]["namespace"] = self.name.into();
         self.create(&policy);
@@ -168,7 +168,7 @@ impl<'a> Agents<'a> {
 
     /// A claim with a volume, which nobody would provide here.
     #[track_caller]
-    pub fn claim(&self, name: &str) {
+    pub(crate) fn claim(&self, name: &str) {
         let size = json!({"storage": "16Mi"});
         self.create(&json!({"apiVersion": "v1", "kind": "List", "items": [
             {
@@ -190,7 +190,7 @@ impl<'a> Agents<'a> {
 
     /// The pod that the Job controller has made.
     #[track_caller]
-    pub fn pod_of(&self, job: &str) -> String {
+    pub(crate) fn pod_of(&self, job: &str) -> String {
         let active = "--for=jsonpath={.status.active}=1";
         self.kubectl(&["wait", active, &format!("job/{job}"), "--timeout=30s"]);
         let pods = self.get(&["pods", "--selector", &format!("batch.kubernetes.io/job-name={job}")]);
@@ -200,19 +200,19 @@ impl<'a> Agents<'a> {
 
     /// Waits until the pod's agent answers its probe, or has begun where it has none.
     #[track_caller]
-    pub fn until_ready(&self, pod: &str) {
+    pub(crate) fn until_ready(&self, pod: &str) {
         self.kubectl(&["wait", "--for=condition=Ready", pod, "--timeout=60s"]);
     }
 
     /// Runs a command in the pod's agent.
     #[track_caller]
-    pub fn exec(&self, pod: &str, command: &[&str]) -> String {
+    pub(crate) fn exec(&self, pod: &str, command: &[&str]) -> String {
         self.kubectl(&[&["exec", pod, "--"], command].concat())
     }
 
     /// Tells the agent to end, which it may do before the command that tells it has.
     #[track_caller]
-    pub fn tell_to_end(&self, pod: &str) {
+    pub(crate) fn tell_to_end(&self, pod: &str) {
         let told = ["--namespace", self.name, "exec", pod, "--", "touch", "/tmp/stop"];
         let ran = self.node.try_kubectl(&told);
         assert!(ran.success() || ran.stderr.contains("exit code 137"), "{}", ran.stderr);
@@ -220,7 +220,7 @@ impl<'a> Agents<'a> {
 
     /// Lets the agent end, and waits until the kubelet says that all went well.
     #[track_caller]
-    pub fn stop(&self, pod: &str) {
+    pub(crate) fn stop(&self, pod: &str) {
         self.tell_to_end(pod);
         let succeeded = "--for=jsonpath={.status.phase}=Succeeded";
         self.kubectl(&["wait", succeeded, pod, "--timeout=40s"]);

@@ -12,7 +12,7 @@ use harness::node::Node;
 
 /// What an agent was given, taken out of its running container.
 #[derive(Debug)]
-pub struct Taken {
+pub(crate) struct Taken {
     /// For Google's clients.
     pub pod: InjectedPod,
     /// The credential configuration.
@@ -25,7 +25,7 @@ impl Agents<'_> {
     /// Takes the variables that the pod's specification names, with the values that they have in there, the credential
     /// configuration that they name, and the token that this names.
     #[track_caller]
-    pub fn take(&self, pod: &str) -> Taken {
+    pub(crate) fn take(&self, pod: &str) -> Taken {
         let spec = self.get(&[pod])["spec"].clone();
         let named = spec["containers"][0]["env"].as_array().expect("variables");
         let named: Vec<&str> = named.iter().filter_map(|env| env["name"].as_str()).collect();
@@ -59,7 +59,7 @@ impl Agents<'_> {
 
 /// A Google that trusts this cluster: its issuer and the keys that it publishes.
 #[track_caller]
-pub fn google(node: &Node, provider: &str, service_account: &str) -> Option<GoogleSandbox> {
+pub(crate) fn google(node: &Node, provider: &str, service_account: &str) -> Option<GoogleSandbox> {
     let published = |path: &str| -> Value {
         let text = node.kubectl(&["get", "--raw", path]);
         serde_json::from_str(&text).expect("JSON")
@@ -76,7 +76,7 @@ pub fn google(node: &Node, provider: &str, service_account: &str) -> Option<Goog
 
 /// The claims of a token. The fake Google verifies the signature.
 #[track_caller]
-pub fn claims(token: &str) -> Value {
+pub(crate) fn claims(token: &str) -> Value {
     let payload = token.split('.').nth(1).expect("a JSON Web Token");
     let bytes = URL_SAFE_NO_PAD.decode(payload).expect("base64url");
     serde_json::from_slice(&bytes).expect("JSON")

@@ -12,7 +12,7 @@ const REWRITTEN: [&str; 3] = ["CREDENTIAL_MCP_URLS", "CREDENTIAL_IDS", model::OP
 
 /// Puts the secret into every free text: values of variables, arguments, images, labels, annotations, volumes and
 /// fields that nobody knows.
-pub fn plant(pod: &mut Value) {
+pub(crate) fn plant(pod: &mut Value) {
     let metadata = &mut pod["metadata"];
     metadata["labels"]["note"] = SECRET.into();
     if metadata["annotations"].is_null() {
@@ -79,7 +79,7 @@ fn plant_container(container: &mut Value) {
 }
 
 /// Looks for the secret in the decision, in what is logged and shown of it, and in the response.
-pub fn check(pod: &Value, policy: &Value) {
+pub(crate) fn check(pod: &Value, policy: &Value) {
     let review = json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
         "request": {

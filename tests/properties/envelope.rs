@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use vertex_injector_core::admission::{Outcome, PolicySet, Review, review as answer};
 
 /// A review of a small pod that reads most of what we read, and is injected.
-pub fn review() -> Vec<u8> {
+pub(crate) fn review() -> Vec<u8> {
     json!({
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",
@@ -54,7 +54,7 @@ pub fn review() -> Vec<u8> {
 }
 
 /// A set in which one policy with everything selects the pod of [`review`].
-pub fn policies() -> PolicySet {
+pub(crate) fn policies() -> PolicySet {
     static SET: OnceLock<PolicySet> = OnceLock::new();
     SET.get_or_init(|| {
         crate::policies::set_of(&json!({
@@ -73,7 +73,7 @@ pub fn policies() -> PolicySet {
 }
 
 /// A piece of JSON, or something like it.
-pub fn token() -> impl Strategy<Value = String> {
+pub(crate) fn token() -> impl Strategy<Value = String> {
     prop_oneof![
         prop::sample::select(vec![
             "{",
@@ -102,7 +102,7 @@ pub fn token() -> impl Strategy<Value = String> {
 }
 
 /// The JSON pointers of a value and of everything in it.
-pub fn pointers(value: &Value) -> Vec<String> {
+pub(crate) fn pointers(value: &Value) -> Vec<String> {
     let mut found = vec![String::new()];
     let children: Vec<(String, &Value)> = match value {
         Value::Object(object) => {
@@ -123,7 +123,7 @@ pub fn pointers(value: &Value) -> Vec<String> {
 }
 
 /// Whatever the body: an error in words, or an AdmissionReview by the book. Gives the answer back.
-pub fn check_answer(body: &[u8], policies: &PolicySet) -> Option<Review> {
+pub(crate) fn check_answer(body: &[u8], policies: &PolicySet) -> Option<Review> {
     let review = match answer(body, policies) {
         Err(error) => {
             let message = error.to_string();

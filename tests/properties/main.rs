@@ -259,7 +259,7 @@ proptest! {
         let fresh = decided(&pod, &after);
         // What a policy took from the pod cannot come back, and what it denies is not injected twice.
         let additive = first.env.iter().all(|change| change.op == "add")
-            && first.volumes.iter().all(|change| change.op == "add" || change.name.starts_with(names::PIECE_PREFIX))
+            && first.volumes.iter().all(|change| change.op == "add" || change.name.starts_with(names::NAME_PREFIX))
             && model::replaceable_mounts(&pod).is_empty();
         if first.outcome == Outcome::Injected && additive && fresh.outcome != Outcome::Denied {
             let injected = patched(&pod, &first.patch);
@@ -358,7 +358,7 @@ fn ours(pod: &Value, policy: &Value) -> Value {
     let ours = |items: &[Value]| -> BTreeMap<String, Value> {
         let of = items
             .iter()
-            .filter(|item| text(item, "name").starts_with(names::PIECE_PREFIX));
+            .filter(|item| text(item, "name").starts_with(names::NAME_PREFIX));
         of.map(|item| {
             (
                 format!("{} {}", text(item, "name"), text(item, "mountPath")),
@@ -368,7 +368,7 @@ fn ours(pod: &Value, policy: &Value) -> Value {
         .collect()
     };
     let mut containers_found = BTreeMap::new();
-    for (_, container) in containers(pod).filter(|(_, c)| !text(c, "name").starts_with(names::PIECE_PREFIX)) {
+    for (_, container) in containers(pod).filter(|(_, c)| !text(c, "name").starts_with(names::NAME_PREFIX)) {
         let found = json!({
             "mounts": ours(list(container, "volumeMounts")),
             "env": model::agent_environment(pod, policy, container),

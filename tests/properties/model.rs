@@ -9,36 +9,36 @@ use vertex_injector_core::admission::{Decision, Outcome, Pod, PolicySet, UnitSta
 use vertex_injector_core::clients::{self, API_KEYS, OTHER_PROVIDERS, VARIABLES};
 use vertex_injector_core::names;
 
-pub const OPENSHELL: &str = "OPENSHELL_USER_ENVIRONMENT";
+pub(crate) const OPENSHELL: &str = "OPENSHELL_USER_ENVIRONMENT";
 
 /// Decides about a pod.
-pub fn decided(pod: &Value, policy: &Value) -> Decision {
+pub(crate) fn decided(pod: &Value, policy: &Value) -> Decision {
     decided_by(pod, &set_of(policy))
 }
 
-pub fn decided_by(pod: &Value, set: &PolicySet) -> Decision {
+pub(crate) fn decided_by(pod: &Value, set: &PolicySet) -> Decision {
     let json = pod.to_string();
     let pod = Pod::parse(json.as_bytes()).unwrap_or_else(|problem| panic!("the generator's pod: {problem}\n{json}"));
     decide(&pod, crate::policies::NAMESPACE, set)
 }
 
 /// The pod after a patch, as the API server applies it.
-pub fn patched(pod: &Value, patch: &[PatchOperation]) -> Value {
+pub(crate) fn patched(pod: &Value, patch: &[PatchOperation]) -> Value {
     let mut pod = pod.clone();
     json_patch::patch(&mut pod, patch).unwrap_or_else(|error| panic!("the patch does not apply: {error}\n{patch:#?}"));
     pod
 }
 
-pub fn list<'v>(object: &'v Value, key: &str) -> &'v [Value] {
+pub(crate) fn list<'v>(object: &'v Value, key: &str) -> &'v [Value] {
     object[key].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-pub fn text<'v>(object: &'v Value, key: &str) -> &'v str {
+pub(crate) fn text<'v>(object: &'v Value, key: &str) -> &'v str {
     object[key].as_str().unwrap_or_default()
 }
 
 /// All containers of a pod, each with the name of its list.
-pub fn containers(pod: &Value) -> impl Iterator<Item = (&'static str, &Value)> {
+pub(crate) fn containers(pod: &Value) -> impl Iterator<Item = (&'static str, &Value)> {
     ["containers", "initContainers"]
         .into_iter()
         .flat_map(|key| list(&pod["spec"], key).iter().map(move |container| (key, container)))
@@ -46,7 +46,7 @@ pub fn containers(pod: &Value) -> impl Iterator<Item = (&'static str, &Value)> {
 
 /// The value of a variable as a process of the container sees it, by the kubelet's rules: entries in order, `$(NAME)`
 /// for what stands before, the last of a name wins. A `valueFrom` becomes a text that stands for it.
-pub fn environment(container: &Value) -> BTreeMap<String, String> {
+pub(crate) fn environment(container: &Value) -> BTreeMap<String, String> {
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     for entry in list(container, "env") {
         let value = match entry.get("valueFrom") {
@@ -85,7 +85,7 @@ fn expanded(text: &str, seen: &BTreeMap<String, String>) -> String {
 }
 
 /// The environment that agent processes see: OpenShell's JSON where the policy writes into it.
-pub fn agent_environment(pod: &Value, policy: &Value, container: &Value) -> BTreeMap<String, String> {
+pub(crate) fn agent_environment(pod: &Value, policy: &Value, container: &Value) -> BTreeMap<String, String> {
     let own = environment(container);
     if !in_open_shell(pod) || policy["spec"]["openShell"] != "PatchUserEnvironment" {
         return own;
@@ -103,7 +103,7 @@ pub fn agent_environment(pod: &Value, policy: &Value, container: &Value) -> BTre
         .collect()
 }
 
-pub fn in_open_shell(pod: &Value) -> bool {
+pub(crate) fn in_open_shell(pod: &Value) -> bool {
     let marked = pod["metadata"]["annotations"].get("openshell.io/sandbox-id").is_some();
     marked
         || containers(pod).any(|(_, c)| {
@@ -129,7 +129,7 @@ fn kind<'p>(pod: &Value, policy: &'p Value) -> &'p Value {
 }
 
 /// The containers that are to be served, by name.
-pub fn chosen(pod: &Value, policy: &Value) -> Vec<String> {
+pub(crate) fn chosen(pod: &Value, policy: &Value) -> Vec<String> {
     let annotations = &pod["metadata"]["annotations"];
     let mut names: Vec<String> = list(kind(pod, policy), "containers")
         .iter()
@@ -151,7 +151,7 @@ pub fn chosen(pod: &Value, policy: &Value) -> Vec<String> {
 
 /// A pod without everything that the decision declares as changed, and without what is ours. What remains must be the
 /// same, byte for byte, before and after.
-pub fn remainder(
+pub(crate) fn remainder(
     pod: &Value,
     decision: &Decision,
     policy: &Value,
@@ -178,7 +178,7 @@ pub fn remainder(
             });
             retain(container, "volumeMounts", |mount| {
                 let (volume, path) = (text(mount, "name"), text(mount, "mountPath"));
-                !volume.starts_with(names::PIECE_PREFIX)
+                !volume.starts_with(names::NAME_PREFIX)
                     && !list(spec, "volumeMounts")
                         .iter()
                         .any(|own| own["name"] == *volume && own["mountPath"] == *path)
@@ -223,7 +223,7 @@ pub fn remainder(
 }
 
 /// The mounts that may go because the credential file of the pod's own in them is replaced.
-pub fn replaceable_mounts(pod: &Value) -> BTreeSet<(String, String)> {
+pub(crate) fn replaceable_mounts(pod: &Value) -> BTreeSet<(String, String)> {
     containers(pod)
         .flat_map(|(_, container)| {
             let file = environment(container).remove(clients::CREDENTIALS).unwrap_or_default();
@@ -268,7 +268,7 @@ fn remove(object: &mut Value, map: &str, key: &str) {
 }
 
 /// Checks every promise of the units that a decision says are in the pod, and that those left out are not.
-pub fn check_units(before: &Value, after: &Value, policy: &Value, decision: &Decision) {
+pub(crate) fn check_units(before: &Value, after: &Value, policy: &Value, decision: &Decision) {
     assert_eq!(decision.outcome, Outcome::Injected);
     let spec = &policy["spec"];
     let state = |name: &str| {
@@ -347,7 +347,7 @@ pub fn check_units(before: &Value, after: &Value, policy: &Value, decision: &Dec
         }
     }
     for sidecar in list(spec, "sidecars") {
-        let name = format!("{}{}", names::PIECE_PREFIX, text(sidecar, "name"));
+        let name = format!("{}{}", names::NAME_PREFIX, text(sidecar, "name"));
         let found = list(&after["spec"], "initContainers")
             .iter()
             .find(|container| container["name"] == *name);

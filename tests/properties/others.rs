@@ -5,16 +5,16 @@ use crate::model::list;
 use crate::tape::Tape;
 use serde_json::{Value, json};
 use vertex_injector_core::admission::Decision;
-use vertex_injector_core::names::PIECE_PREFIX;
+use vertex_injector_core::names::NAME_PREFIX;
 
 /// The API server's way of writing: what is empty or false is left out, quantities have one form, references have a
 /// version. Only in what the decision added; the rest came from the API server already.
-pub fn round_trip(pod: &mut Value, decision: &Decision) {
+pub(crate) fn round_trip(pod: &mut Value, decision: &Decision) {
     let added: Vec<&str> = decision.volumes.iter().map(|change| change.name.as_str()).collect();
     for volume in items(pod, "/spec/volumes").filter(|volume| added.contains(&name(volume))) {
         canonical(volume);
     }
-    for container in items(pod, "/spec/initContainers").filter(|container| name(container).starts_with(PIECE_PREFIX)) {
+    for container in items(pod, "/spec/initContainers").filter(|container| name(container).starts_with(NAME_PREFIX)) {
         canonical(container);
     }
 }
@@ -48,10 +48,10 @@ fn canonical(value: &mut Value) {
 }
 
 /// What LimitRanger, OpenShift, service meshes and the ServiceAccount plugin add to a pod.
-pub fn add(pod: &mut Value, tape: &mut Tape<'_>, chosen: &[String]) {
+pub(crate) fn add(pod: &mut Value, tape: &mut Tape<'_>, chosen: &[String]) {
     let token = "kube-api-access-abcde";
     let mount = json!({"name": token, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": true});
-    for container in items(pod, "/spec/initContainers").filter(|container| name(container).starts_with(PIECE_PREFIX)) {
+    for container in items(pod, "/spec/initContainers").filter(|container| name(container).starts_with(NAME_PREFIX)) {
         let context = &mut container["securityContext"];
         if tape.chance(50) && context.get("runAsUser").is_none() {
             context["runAsUser"] = 1_000_650_000.into();
@@ -96,7 +96,7 @@ pub fn add(pod: &mut Value, tape: &mut Tape<'_>, chosen: &[String]) {
             json!({"name": "istio-init", "image": "mesh", "securityContext": {"capabilities": {"add": ["NET_ADMIN"]}}});
         let own = list(&pod["spec"], "initContainers").to_vec();
         // A sidecar of the pod's own decides with whether the pod is Guaranteed; this one has what makes it stay as it is.
-        if own.iter().all(|container| !name(container).starts_with(PIECE_PREFIX)) {
+        if own.iter().all(|container| !name(container).starts_with(NAME_PREFIX)) {
             pod["spec"]["initContainers"] = [vec![mesh], own].concat().into();
         }
     }

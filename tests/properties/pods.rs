@@ -9,7 +9,7 @@ use vertex_injector_core::clients::{
 use vertex_injector_core::names;
 
 /// Directories in which pods and policies mount things; few, so that they meet.
-pub const PATHS: &[&str] = &[
+pub(crate) const PATHS: &[&str] = &[
     "/workspace",
     "/opt/helpers",
     "/opt/helpers/deep",
@@ -21,7 +21,7 @@ pub const PATHS: &[&str] = &[
 ];
 
 /// Volumes that pods bring.
-pub const VOLUMES: &[&str] = &["workspace", "creds", "shared", "extra"];
+pub(crate) const VOLUMES: &[&str] = &["workspace", "creds", "shared", "extra"];
 
 const OUR_VOLUMES: &[&str] = &[
     names::CREDENTIALS_VOLUME,
@@ -35,7 +35,7 @@ const OUR_VOLUMES: &[&str] = &[
 ];
 
 /// A pod as the API server sends it: names, paths and volumes are unique within their lists.
-pub fn pod(tape: &mut Tape<'_>) -> Value {
+pub(crate) fn pod(tape: &mut Tape<'_>) -> Value {
     let mut spec = Map::new();
     if tape.chance(60) {
         spec.insert("serviceAccountName".into(), tape.pick(&["agent", "other"]).into());

@@ -8,10 +8,10 @@ use vertex_injector_core::manifest::policies::policy as read;
 use vertex_injector_core::operator::{Broker, CaConfigMap};
 
 /// The Secret with which the broker's image is pulled.
-pub const PULL_SECRET: &str = "broker-registry";
+pub(crate) const PULL_SECRET: &str = "broker-registry";
 
 /// The namespace of policies and pods.
-pub const NAMESPACE: &str = "team-a";
+pub(crate) const NAMESPACE: &str = "team-a";
 
 const CLIENTS: &[&str] = &[
     "ClaudeCode",
@@ -25,7 +25,7 @@ const CLIENTS: &[&str] = &[
 ];
 
 /// The operator's settings under which generated policies are valid.
-pub fn operator() -> Operator {
+pub(crate) fn operator() -> Operator {
     Operator {
         sidecar_images: vec!["example.com/mcp/*".to_owned()],
         endpoint_hosts: vec!["sts.example.com".parse().expect("a host")],
@@ -43,7 +43,7 @@ pub fn operator() -> Operator {
 }
 
 /// A set of this one policy.
-pub fn set_of(policy: &Value) -> PolicySet {
+pub(crate) fn set_of(policy: &Value) -> PolicySet {
     let object =
         read(policy, NAMESPACE).unwrap_or_else(|errors| panic!("the generator's policy: {errors}\n{policy:#}"));
     let policy = Policy::compile(&object, &operator());
@@ -52,14 +52,14 @@ pub fn set_of(policy: &Value) -> PolicySet {
 }
 
 /// A policy that selects most generated pods.
-pub fn policy(tape: &mut Tape<'_>) -> Value {
+pub(crate) fn policy(tape: &mut Tape<'_>) -> Value {
     let agents = agents(tape);
     let (volumes, mounts, pod_volumes) = volumes(tape);
     with(tape, &agents, &volumes, &mounts, &pod_volumes)
 }
 
 /// Two policies for the same pods, with the same volumes under names of the policy's own choice.
-pub fn before_and_after(tape: &mut Tape<'_>) -> (Value, Value) {
+pub(crate) fn before_and_after(tape: &mut Tape<'_>) -> (Value, Value) {
     let agents = agents(tape);
     let (volumes, mounts, pod_volumes) = volumes(tape);
     let before = with(tape, &agents, &volumes, &mounts, &pod_volumes);

@@ -5,44 +5,44 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// A tape that is being read. Behind its end everything is the first, the simplest choice.
-pub struct Tape<'t> {
+pub(crate) struct Tape<'t> {
     numbers: &'t [u16],
     next: usize,
 }
 
 /// Tapes that are long enough for a rich pod and a rich policy.
-pub fn tapes() -> impl Strategy<Value = Vec<u16>> {
+pub(crate) fn tapes() -> impl Strategy<Value = Vec<u16>> {
     prop::collection::vec(any::<u16>(), 0..700)
 }
 
 impl<'t> Tape<'t> {
-    pub fn new(numbers: &'t [u16]) -> Self {
+    pub(crate) fn new(numbers: &'t [u16]) -> Self {
         Self { numbers, next: 0 }
     }
 
     /// A number below `limit`.
-    pub fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         let number = self.numbers.get(self.next).copied().unwrap_or(0);
         self.next += 1;
         usize::from(number) % limit.max(1)
     }
 
     /// True in `percent` of 100 cases.
-    pub fn chance(&mut self, percent: usize) -> bool {
+    pub(crate) fn chance(&mut self, percent: usize) -> bool {
         self.below(100) >= 100 - percent
     }
 
-    pub fn pick<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
+    pub(crate) fn pick<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
         choices[self.below(choices.len())]
     }
 
     /// Every choice with a chance of its own, in order.
-    pub fn some_of<'a>(&mut self, choices: &[&'a str], percent: usize) -> Vec<&'a str> {
+    pub(crate) fn some_of<'a>(&mut self, choices: &[&'a str], percent: usize) -> Vec<&'a str> {
         choices.iter().copied().filter(|_| self.chance(percent)).collect()
     }
 
     /// Any JSON, with what makes parsers stumble: escapes, other scripts, empty and null, nesting.
-    pub fn json(&mut self, depth: usize) -> Value {
+    pub(crate) fn json(&mut self, depth: usize) -> Value {
         match self.below(if depth == 0 { 6 } else { 8 }) {
             0 => Value::Null,
             1 => json!(self.chance(50)),
@@ -70,7 +70,7 @@ impl<'t> Tape<'t> {
     }
 
     /// Adds fields to an object that no version of Kubernetes has.
-    pub fn unknown_fields(&mut self, object: &mut Value) {
+    pub(crate) fn unknown_fields(&mut self, object: &mut Value) {
         for name in ["futureField", "x-vendor/extension"] {
             if self.chance(15) {
                 object[name] = self.json(3);

@@ -3,11 +3,11 @@
 use regex::Regex;
 
 /// As it is checked out.
-pub const README: &str = include_str!("../../README.md");
+pub(crate) const README: &str = include_str!("../../README.md");
 
 /// A fenced block.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Block<'a> {
+pub(crate) struct Block<'a> {
     /// What stands behind the fence, such as `sh` or `sh gcloud`.
     pub language: &'a str,
     /// What stands between the fences.
@@ -17,7 +17,7 @@ pub struct Block<'a> {
 }
 
 /// All fenced blocks, in order.
-pub fn blocks() -> Vec<Block<'static>> {
+pub(crate) fn blocks() -> Vec<Block<'static>> {
     let mut blocks = Vec::new();
     let mut paragraph = String::new();
     let mut lines = README.lines();
@@ -43,7 +43,7 @@ pub fn blocks() -> Vec<Block<'static>> {
 }
 
 /// The commands of the blocks in this language, lines that belong together joined.
-pub fn commands(language: &str) -> Vec<String> {
+pub(crate) fn commands(language: &str) -> Vec<String> {
     let mut commands = Vec::new();
     for block in blocks().iter().filter(|block| block.language == language) {
         let joined = block.text.replace("\\\n", " ");
@@ -54,7 +54,7 @@ pub fn commands(language: &str) -> Vec<String> {
 }
 
 /// The rows of the table whose first heading is this: the text of each cell.
-pub fn table(first_heading: &str) -> Vec<Vec<String>> {
+pub(crate) fn table(first_heading: &str) -> Vec<Vec<String>> {
     let heading = format!("| {first_heading} |");
     let rows: Vec<Vec<String>> = README
         .lines()
@@ -71,12 +71,12 @@ pub fn table(first_heading: &str) -> Vec<Vec<String>> {
 }
 
 /// What the README says outside of blocks.
-pub fn prose() -> String {
+pub(crate) fn prose() -> String {
     prose_of(README)
 }
 
 /// What a page says outside of blocks.
-pub fn prose_of(page: &str) -> String {
+pub(crate) fn prose_of(page: &str) -> String {
     let lines = page.lines().scan(false, |inside, line| {
         let fence = line.starts_with("```");
         *inside ^= fence;
@@ -86,7 +86,7 @@ pub fn prose_of(page: &str) -> String {
 }
 
 /// What stands in backticks in a text.
-pub fn quoted(text: &str) -> Vec<String> {
+pub(crate) fn quoted(text: &str) -> Vec<String> {
     let backticks = Regex::new("`([^`]+)`").expect("a pattern");
     backticks.captures_iter(text).map(|found| found[1].to_owned()).collect()
 }

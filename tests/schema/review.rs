@@ -5,7 +5,7 @@ use vertex_injector_core::operator::Operator;
 use vertex_injector_core::validation::{Judgement, Outcome, review};
 
 /// The lists of an operator.
-pub fn operator() -> Operator {
+pub(crate) fn operator() -> Operator {
     serde_json::from_value(json!({
         "sidecarImages": ["registry.example.com/acme/mcp-*", "ghcr.io/acme/github-mcp:1.0", "*/open/*:v?"],
         "presetImages": {"github": "ghcr.io/acme/github-mcp:1.0"},
@@ -18,7 +18,7 @@ pub fn operator() -> Operator {
 }
 
 /// An `InjectionPolicy` with this spec.
-pub fn policy(spec: &Value) -> Value {
+pub(crate) fn policy(spec: &Value) -> Value {
     json!({
         "apiVersion": "vertex-injector.dev/v1alpha1", "kind": "InjectionPolicy",
         "metadata": {"name": "case", "namespace": "default"}, "spec": spec,
@@ -26,7 +26,7 @@ pub fn policy(spec: &Value) -> Value {
 }
 
 /// A `ClusterInjectionPolicy` with this spec.
-pub fn cluster_policy(spec: &Value) -> Value {
+pub(crate) fn cluster_policy(spec: &Value) -> Value {
     json!({
         "apiVersion": "vertex-injector.dev/v1alpha1", "kind": "ClusterInjectionPolicy",
         "metadata": {"name": "case"}, "spec": spec,
@@ -34,7 +34,7 @@ pub fn cluster_policy(spec: &Value) -> Value {
 }
 
 /// The `response` to a review.
-pub fn answer(operation: &str, object: &Value) -> Value {
+pub(crate) fn answer(operation: &str, object: &Value) -> Value {
     let review = review(&asked(operation, object), &operator()).unwrap();
     let answer: Value = serde_json::from_slice(&review.response).unwrap();
     assert_eq!(answer["response"]["uid"], "705ab4f5");

@@ -18,18 +18,18 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// Who trusts one authority.
-pub struct Client {
+pub(crate) struct Client {
     address: SocketAddr,
     roots: RootCertStore,
     tls: ClientConfig,
 }
 
 /// An open connection.
-pub struct Connection(SendRequest<Body>);
+pub(crate) struct Connection(SendRequest<Body>);
 
 /// An answer, read whole.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     pub status: StatusCode,
     pub headers: hyper::HeaderMap,
     pub body: String,
@@ -37,7 +37,7 @@ pub struct Answer {
 
 impl Client {
     /// Trusts the certificate in `authority` (PEM) and nothing else.
-    pub fn new(address: SocketAddr, authority: &str) -> Self {
+    pub(crate) fn new(address: SocketAddr, authority: &str) -> Self {
         let mut roots = RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap())
@@ -52,13 +52,13 @@ impl Client {
     }
 
     /// Offers these protocols in the handshake.
-    pub fn offering(mut self, protocols: &[&[u8]]) -> Self {
+    pub(crate) fn offering(mut self, protocols: &[&[u8]]) -> Self {
         self.tls.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         self
     }
 
     /// Shows this certificate.
-    pub fn presenting(mut self, certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> Self {
+    pub(crate) fn presenting(mut self, certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> Self {
         let builder = ClientConfig::builder_with_provider(Arc::clone(self.tls.crypto_provider()));
         let builder = builder.with_safe_default_protocol_versions().unwrap();
         let builder = builder.with_root_certificates(self.roots.clone());
@@ -66,7 +66,7 @@ impl Client {
         self
     }
 
-    pub async fn handshake(&self) -> io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn handshake(&self) -> io::Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(self.address).await?;
         let name = ServerName::try_from("localhost").unwrap();
         TlsConnector::from(Arc::new(self.tls.clone()))
@@ -74,7 +74,7 @@ impl Client {
             .await
     }
 
-    pub async fn connect(&self) -> io::Result<Connection> {
+    pub(crate) async fn connect(&self) -> io::Result<Connection> {
         let (sender, connection) = handshake(TokioIo::new(self.handshake().await?))
             .await
             .map_err(io::Error::other)?;
@@ -83,27 +83,27 @@ impl Client {
     }
 
     /// Asks for a review on a connection of its own.
-    pub async fn review(&self, review: &Value) -> Answer {
+    pub(crate) async fn review(&self, review: &Value) -> Answer {
         self.connect().await.unwrap().review(review).await
     }
 
     /// Sends a body as a review on a connection of its own.
-    pub async fn send(&self, body: impl Into<Body>) -> Answer {
+    pub(crate) async fn send(&self, body: impl Into<Body>) -> Answer {
         self.connect().await.unwrap().send(body).await
     }
 }
 
 impl Connection {
-    pub async fn review(&mut self, review: &Value) -> Answer {
+    pub(crate) async fn review(&mut self, review: &Value) -> Answer {
         self.send(review.to_string()).await
     }
 
-    pub async fn send(&mut self, body: impl Into<Body>) -> Answer {
+    pub(crate) async fn send(&mut self, body: impl Into<Body>) -> Answer {
         self.send_to("/mutate", body).await
     }
 
     /// Sends a body as a review of pods or of policies.
-    pub async fn send_to(&mut self, path: &str, body: impl Into<Body>) -> Answer {
+    pub(crate) async fn send_to(&mut self, path: &str, body: impl Into<Body>) -> Answer {
         let request = Request::builder()
             .method(Method::POST)
             .uri(format!("{path}?timeout=5s"));
@@ -113,7 +113,7 @@ impl Connection {
         self.request(request.body(body.into()).unwrap()).await.unwrap()
     }
 
-    pub async fn request(&mut self, request: Request<Body>) -> hyper::Result<Answer> {
+    pub(crate) async fn request(&mut self, request: Request<Body>) -> hyper::Result<Answer> {
         self.0.ready().await?;
         let (head, body) = self.0.send_request(request).await?.into_parts();
         let body = to_bytes(Body::new(body), 1 << 20).await.unwrap();
@@ -125,14 +125,14 @@ impl Connection {
     }
 
     /// Whether the server has closed it.
-    pub async fn closed(&mut self) -> bool {
+    pub(crate) async fn closed(&mut self) -> bool {
         self.0.ready().await.is_err()
     }
 }
 
 impl Answer {
     /// The patch of a review that was allowed.
-    pub fn patch(&self) -> String {
+    pub(crate) fn patch(&self) -> String {
         assert_eq!(self.status, StatusCode::OK, "{}", self.body);
         let answer: Value = serde_json::from_str(&self.body).unwrap();
         assert_eq!(answer["response"]["allowed"], true, "{}", self.body);
@@ -143,14 +143,14 @@ impl Answer {
     }
 
     /// The sentence of an answer that is no review.
-    pub fn error(&self) -> String {
+    pub(crate) fn error(&self) -> String {
         let answer: Value = serde_json::from_str(&self.body).unwrap();
         answer["error"].as_str().unwrap().to_owned()
     }
 }
 
 /// A GET of the plain HTTP port: status and text.
-pub async fn get(address: SocketAddr, path: &str) -> (StatusCode, String) {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> (StatusCode, String) {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
@@ -165,7 +165,7 @@ pub async fn get(address: SocketAddr, path: &str) -> (StatusCode, String) {
 }
 
 /// The review of a pod that the policy of [`crate::server`] selects.
-pub fn agent_review() -> Value {
+pub(crate) fn agent_review() -> Value {
     json!({
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",

@@ -7,7 +7,7 @@ use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// What was logged since [`Log::start`] on this thread.
-pub struct Log {
+pub(crate) struct Log {
     lines: Lines,
     _guard: DefaultGuard,
 }
@@ -16,7 +16,7 @@ pub struct Log {
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let lines = Lines::default();
         let subscriber = tracing_subscriber::fmt()
             .json()
@@ -30,12 +30,12 @@ impl Log {
     }
 
     /// All lines as they were written.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap()
     }
 
     /// The events with this message.
-    pub fn events(&self, message: &str) -> Vec<Value> {
+    pub(crate) fn events(&self, message: &str) -> Vec<Value> {
         let events = self.text();
         let events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         events.filter(|event| event["message"] == message).collect()

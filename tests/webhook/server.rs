@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use vertex_injector_webhook::{Addresses, Args, Webhook};
 
 /// The policy of a new folder: it selects the pod of [`crate::client::agent_review`].
-pub const POLICY: &str = r"
+pub(crate) const POLICY: &str = r"
 apiVersion: vertex-injector.dev/v1alpha1
 kind: InjectionPolicy
 metadata: {name: agents, namespace: team}
@@ -27,14 +27,14 @@ metadata: {name: team}
 ";
 
 /// The files that a webhook is started with.
-pub struct Files {
+pub(crate) struct Files {
     folder: TempDir,
     /// The certificate that is in `tls.crt`; it is its own authority.
     pub authority: String,
 }
 
 /// A webhook, stopped when it is dropped.
-pub struct Running {
+pub(crate) struct Running {
     pub files: Files,
     pub addresses: Addresses,
     stop: Option<oneshot::Sender<()>>,
@@ -50,7 +50,7 @@ struct Flags {
 }
 
 impl Files {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut files = Self {
             folder: tempfile::tempdir().unwrap(),
             authority: String::new(),
@@ -64,16 +64,16 @@ impl Files {
         files
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn write(&self, name: &str, content: &str) {
+    pub(crate) fn write(&self, name: &str, content: &str) {
         fs::write(self.path(name), content).unwrap();
     }
 
     /// The arguments that use these files and free ports.
-    pub fn args(&self, more: &[&str]) -> Args {
+    pub(crate) fn args(&self, more: &[&str]) -> Args {
         let path = |name| self.path(name).into_os_string().into_string().unwrap();
         let (policies, certificate, key) = (path("policies"), path("tls.crt"), path("tls.key"));
         let own = [
@@ -92,7 +92,7 @@ impl Files {
     }
 
     /// The error of a webhook that cannot start with them.
-    pub async fn refused(&self, more: &[&str]) -> String {
+    pub(crate) async fn refused(&self, more: &[&str]) -> String {
         match Webhook::bind(self.args(more)).await {
             Ok(_) => panic!("it started"),
             Err(error) => format!("{error:#}"),
@@ -101,11 +101,11 @@ impl Files {
 }
 
 impl Running {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(Files::new(), &[]).await
     }
 
-    pub async fn with(files: Files, more: &[&str]) -> Self {
+    pub(crate) async fn with(files: Files, more: &[&str]) -> Self {
         let webhook = Webhook::bind(files.args(more)).await.unwrap();
         let addresses = webhook.addresses();
         let (stop, stopped) = oneshot::channel();
@@ -120,16 +120,16 @@ impl Running {
         }
     }
 
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::new(self.addresses.https, &self.files.authority)
     }
 
-    pub async fn readyz(&self) -> (StatusCode, String) {
+    pub(crate) async fn readyz(&self) -> (StatusCode, String) {
         get(self.addresses.admin, "/readyz").await
     }
 
     /// The value of a metric, by its name and labels as they are written.
-    pub async fn metric(&self, series: &str) -> u64 {
+    pub(crate) async fn metric(&self, series: &str) -> u64 {
         let (status, text) = get(self.addresses.admin, "/metrics").await;
         assert_eq!(status, StatusCode::OK);
         let line = text
@@ -141,30 +141,30 @@ impl Running {
     }
 
     /// Asks it to stop, as a signal does.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.stop.take().unwrap().send(()).unwrap();
     }
 
     /// Waits for its end, which must come soon.
-    pub async fn ended(self) {
+    pub(crate) async fn ended(self) {
         let ended = tokio::time::timeout(Duration::from_secs(20), self.ended).await;
         ended.expect("it did not end").unwrap().unwrap();
     }
 }
 
 /// The arguments of a command line.
-pub fn args(words: &[&str]) -> Args {
+pub(crate) fn args(words: &[&str]) -> Args {
     Flags::parse_from(words).args
 }
 
 /// A certificate for localhost, and its key.
-pub fn certificate() -> (String, KeyPair) {
+pub(crate) fn certificate() -> (String, KeyPair) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     (cert.pem(), signing_key)
 }
 
 /// Asks again until the answer is yes.
-pub async fn eventually(what: &str, mut ask: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut ask: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !ask().await {
         assert!(start.elapsed() < Duration::from_secs(15), "never: {what}");

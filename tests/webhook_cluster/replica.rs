@@ -20,7 +20,7 @@ use tokio_rustls::TlsConnector;
 use vertex_injector_webhook::{Addresses, Args, Webhook};
 
 /// Stopped when it is dropped.
-pub struct Replica {
+pub(crate) struct Replica {
     pub addresses: Addresses,
     _stop: oneshot::Sender<()>,
 }
@@ -33,11 +33,11 @@ struct Flags {
 
 impl Replica {
     /// Starts it without waiting for anything.
-    pub async fn start(world: &World) -> Self {
+    pub(crate) async fn start(world: &World) -> Self {
         Self::with(world.cluster.kubeconfig(), &[]).await
     }
 
-    pub async fn with(kubeconfig: &Path, more: &[&str]) -> Self {
+    pub(crate) async fn with(kubeconfig: &Path, more: &[&str]) -> Self {
         let kubeconfig = kubeconfig.to_str().unwrap();
         let own = [
             "webhook",
@@ -63,23 +63,23 @@ impl Replica {
     }
 
     /// Starts it, points a webhook configuration at it, and waits until it is ready.
-    pub async fn serving(world: &World, more: &[&str]) -> Self {
+    pub(crate) async fn serving(world: &World, more: &[&str]) -> Self {
         let replica = Self::with(world.cluster.kubeconfig(), more).await;
         world.configure(&[replica.addresses.https]).await;
         replica.until_ready().await;
         replica
     }
 
-    pub async fn until_ready(&self) {
+    pub(crate) async fn until_ready(&self) {
         eventually("ready", async || self.readyz().await.0 == StatusCode::OK).await;
     }
 
-    pub async fn readyz(&self) -> (StatusCode, String) {
+    pub(crate) async fn readyz(&self) -> (StatusCode, String) {
         self.get("/readyz").await
     }
 
     /// The value of a metric, by its name and labels as they are written; 0 before it is first counted.
-    pub async fn metric(&self, series: &str) -> u64 {
+    pub(crate) async fn metric(&self, series: &str) -> u64 {
         let (_, text) = self.get("/metrics").await;
         let line = text
             .lines()
@@ -94,12 +94,12 @@ impl Replica {
     }
 
     /// Whether a client that trusts `authority` accepts the certificate.
-    pub async fn is_trusted_by(&self, authority: &str) -> bool {
+    pub(crate) async fn is_trusted_by(&self, authority: &str) -> bool {
         self.handshake(authority).await.is_ok()
     }
 
     /// Asks for the review of a pod, past the API server.
-    pub async fn review(&self, authority: &str, pod: Value) -> Value {
+    pub(crate) async fn review(&self, authority: &str, pod: Value) -> Value {
         let review = json!({
             "apiVersion": "admission.k8s.io/v1",
             "kind": "AdmissionReview",

@@ -12,27 +12,27 @@ use std::time::{Duration, Instant};
 use vertex_injector_core::api::{InjectionPolicy, crds};
 
 /// Our own namespace.
-pub const SYSTEM: &str = "system";
+pub(crate) const SYSTEM: &str = "system";
 
 /// The namespace of agents.
-pub const TEAM: &str = "team";
+pub(crate) const TEAM: &str = "team";
 
 /// A cluster, and a client with all rights.
-pub struct World {
+pub(crate) struct World {
     pub cluster: ControlPlane,
     pub client: Client,
 }
 
 impl World {
     /// None where the machine cannot run one, which is said.
-    pub async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
         let world = Self::without_crds().await?;
         world.install_crds();
         Some(world)
     }
 
     /// The same without our CRDs.
-    pub async fn without_crds() -> Option<Self> {
+    pub(crate) async fn without_crds() -> Option<Self> {
         let cluster = tokio::task::spawn_blocking(ControlPlane::start_or_explain)
             .await
             .unwrap()?;
@@ -42,7 +42,7 @@ impl World {
         Some(Self { cluster, client })
     }
 
-    pub fn install_crds(&self) {
+    pub(crate) fn install_crds(&self) {
         for crd in crds() {
             self.cluster.apply(&serde_json::to_string(&crd).unwrap());
         }
@@ -52,12 +52,12 @@ impl World {
         assert!(served, "the definitions are not served");
     }
 
-    pub fn policies(&self) -> Api<InjectionPolicy> {
+    pub(crate) fn policies(&self) -> Api<InjectionPolicy> {
         Api::namespaced(self.client.clone(), TEAM)
     }
 
     /// Creates or changes a policy of the agents' namespace.
-    pub async fn policy(&self, name: &str, spec: Value) {
+    pub(crate) async fn policy(&self, name: &str, spec: Value) {
         let object = json!({
             "apiVersion": "vertex-injector.dev/v1alpha1",
             "kind": "InjectionPolicy",
@@ -71,7 +71,7 @@ impl World {
     }
 
     /// The condition `Ready` of a policy, once the webhook has written it for the present generation.
-    pub async fn ready(&self, name: &str) -> (String, String, String) {
+    pub(crate) async fn ready(&self, name: &str) -> (String, String, String) {
         let mut found = None;
         eventually("a status of the present generation", async || {
             let policy = self.policies().get(name).await.unwrap();
@@ -92,7 +92,7 @@ impl World {
     }
 
     /// A webhook configuration with one entry for each address, for agents of opted-in namespaces.
-    pub async fn configure(&self, addresses: &[SocketAddr]) {
+    pub(crate) async fn configure(&self, addresses: &[SocketAddr]) {
         let webhooks: Vec<_> = addresses
             .iter()
             .enumerate()
@@ -123,7 +123,7 @@ impl World {
     }
 
     /// The same for cluster policies only, so that tests can store bad policies of a namespace.
-    pub async fn configure_policies(&self, address: SocketAddr) {
+    pub(crate) async fn configure_policies(&self, address: SocketAddr) {
         let object = serde_json::from_value(json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "ValidatingWebhookConfiguration",
@@ -145,26 +145,26 @@ impl World {
             .unwrap();
     }
 
-    pub fn policy_configurations(&self) -> Api<ValidatingWebhookConfiguration> {
+    pub(crate) fn policy_configurations(&self) -> Api<ValidatingWebhookConfiguration> {
         Api::all(self.client.clone())
     }
 
-    pub fn configurations(&self) -> Api<MutatingWebhookConfiguration> {
+    pub(crate) fn configurations(&self) -> Api<MutatingWebhookConfiguration> {
         Api::all(self.client.clone())
     }
 
-    pub fn secrets(&self) -> Api<Secret> {
+    pub(crate) fn secrets(&self) -> Api<Secret> {
         Api::namespaced(self.client.clone(), SYSTEM)
     }
 
     /// The authority in the Secret, as PEM.
-    pub async fn authority(&self) -> Option<String> {
+    pub(crate) async fn authority(&self) -> Option<String> {
         let secret = self.secrets().get_opt("vertex-injector-tls").await.unwrap()?;
         Some(String::from_utf8(secret.data.unwrap()["ca.crt"].0.clone()).unwrap())
     }
 
     /// The `caBundle` of every webhook, as PEM.
-    pub async fn ca_bundles(&self) -> Vec<String> {
+    pub(crate) async fn ca_bundles(&self) -> Vec<String> {
         let configuration = self.configurations().get("vertex-injector").await.unwrap();
         let bundles = configuration
             .webhooks
@@ -177,14 +177,14 @@ impl World {
     }
 
     /// The `caBundle` of the webhook for policies, as PEM.
-    pub async fn policy_ca_bundle(&self) -> String {
+    pub(crate) async fn policy_ca_bundle(&self) -> String {
         let configuration = self.policy_configurations().get("vertex-injector").await.unwrap();
         let webhook = configuration.webhooks.unwrap().remove(0);
         String::from_utf8(webhook.client_config.ca_bundle.unwrap_or_default().0).unwrap()
     }
 
     /// Creates an agent's pod without storing it: what the API server would store, or its refusal.
-    pub async fn admit(&self) -> Result<Pod, String> {
+    pub(crate) async fn admit(&self) -> Result<Pod, String> {
         let pod = serde_json::from_value(agent()).unwrap();
         let params = PostParams {
             dry_run: true,
@@ -195,7 +195,7 @@ impl World {
     }
 
     /// The value of a variable in an agent's pod as it would be stored.
-    pub async fn admitted_env(&self, name: &str) -> Option<String> {
+    pub(crate) async fn admitted_env(&self, name: &str) -> Option<String> {
         let pod = self.admit().await.unwrap();
         let env = pod.spec.unwrap().containers.remove(0).env.unwrap_or_default();
         env.into_iter().find(|variable| variable.name == name)?.value
@@ -203,7 +203,7 @@ impl World {
 }
 
 /// A policy for [`agent`] that sets one variable.
-pub fn greeting(value: &str) -> Value {
+pub(crate) fn greeting(value: &str) -> Value {
     json!({
         "agents": [{"podSelector": {"matchLabels": {"app": "agent"}}}],
         "env": [{"name": "GREETING", "value": value}],
@@ -211,7 +211,7 @@ pub fn greeting(value: &str) -> Value {
 }
 
 /// An agent's pod.
-pub fn agent() -> Value {
+pub(crate) fn agent() -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -230,12 +230,12 @@ async fn client(cluster: &ControlPlane) -> Client {
 }
 
 /// Asks again until the answer is yes.
-pub async fn eventually(what: &str, ask: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, ask: impl AsyncFnMut() -> bool) {
     within(Duration::from_secs(30), what, ask).await;
 }
 
 /// The same, with a limit.
-pub async fn within(limit: Duration, what: &str, mut ask: impl AsyncFnMut() -> bool) {
+pub(crate) async fn within(limit: Duration, what: &str, mut ask: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !ask().await {
         assert!(start.elapsed() < limit, "not within {limit:?}: {what}");

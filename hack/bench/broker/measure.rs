@@ -44,7 +44,7 @@ fn body() -> Bytes {
 
 /// One way to the model. Connections hold 100 streams, so there are some of them, as an agent has.
 #[derive(Clone)]
-pub struct Side {
+pub(crate) struct Side {
     clients: Vec<Client<HttpsConnector<HttpConnector>, Full<Bytes>>>,
     uri: Uri,
     body: Bytes,
@@ -52,12 +52,12 @@ pub struct Side {
 
 impl Side {
     /// Straight to the fake, over TLS.
-    pub fn direct(fake: &Fake) -> Self {
+    pub(crate) fn direct(fake: &Fake) -> Self {
         Self::tls(fake, fake.address)
     }
 
     /// To the fake through what only copies bytes.
-    pub fn relayed(fake: &Fake, relay: &Relay) -> Self {
+    pub(crate) fn relayed(fake: &Fake, relay: &Relay) -> Self {
         Self::tls(fake, relay.address)
     }
 
@@ -69,12 +69,12 @@ impl Side {
     }
 
     /// Through what speaks plain HTTP/1.1 on loopback.
-    pub fn forwarded(address: SocketAddr) -> Self {
+    pub(crate) fn forwarded(address: SocketAddr) -> Self {
         Self::new(rustls::RootCertStore::empty(), &format!("http://{address}"))
     }
 
     /// Through the broker, which speaks plain HTTP/1.1 on loopback.
-    pub fn proxied(broker: &Broker) -> Self {
+    pub(crate) fn proxied(broker: &Broker) -> Self {
         Self::forwarded(broker.proxy)
     }
 
@@ -130,7 +130,7 @@ impl Side {
 }
 
 /// Times until the first piece on each side, sorted: one call on each, and again.
-pub async fn first_bytes<const N: usize>(sides: [&Side; N], calls: usize) -> [Vec<Duration>; N] {
+pub(crate) async fn first_bytes<const N: usize>(sides: [&Side; N], calls: usize) -> [Vec<Duration>; N] {
     let mut times = [const { Vec::new() }; N];
     for _ in 0..calls {
         for (side, times) in sides.iter().zip(&mut times) {
@@ -144,7 +144,7 @@ pub async fn first_bytes<const N: usize>(sides: [&Side; N], calls: usize) -> [Ve
 }
 
 /// Bytes per second that so many clients get, each with one call after the other.
-pub async fn throughput(side: &Side, clients: usize, time: Duration) -> f64 {
+pub(crate) async fn throughput(side: &Side, clients: usize, time: Duration) -> f64 {
     let total = Arc::new(AtomicU64::new(0));
     let (began, mut running) = (Instant::now(), JoinSet::new());
     for number in 0..clients {
@@ -160,7 +160,7 @@ pub async fn throughput(side: &Side, clients: usize, time: Duration) -> f64 {
 }
 
 /// How long so many streams take that begin at once.
-pub async fn storm(side: &Side, streams: usize) -> Duration {
+pub(crate) async fn storm(side: &Side, streams: usize) -> Duration {
     let (began, mut running) = (Instant::now(), JoinSet::new());
     for number in 0..streams {
         let side = side.clone();
@@ -171,11 +171,11 @@ pub async fn storm(side: &Side, streams: usize) -> Duration {
 }
 
 /// The middle of sorted times.
-pub fn median(times: &[Duration]) -> Duration {
+pub(crate) fn median(times: &[Duration]) -> Duration {
     percentile(times, 50)
 }
 
 /// The time that so many of a hundred stay below, of sorted times.
-pub fn percentile(times: &[Duration], percent: usize) -> Duration {
+pub(crate) fn percentile(times: &[Duration], percent: usize) -> Duration {
     times[(times.len() * percent / 100).min(times.len() - 1)]
 }

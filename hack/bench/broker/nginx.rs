@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// nginx with one worker before the fake Vertex AI, over TLS with its certificate checked and connections kept.
-pub struct Nginx {
+pub(crate) struct Nginx {
     child: Child,
     directory: PathBuf,
     pub address: SocketAddr,
@@ -15,7 +15,7 @@ pub struct Nginx {
 
 impl Nginx {
     /// None when it is not installed (`apt-get install nginx-light`).
-    pub fn start(fake: &Fake) -> Option<Self> {
+    pub(crate) fn start(fake: &Fake) -> Option<Self> {
         let found = Command::new("nginx").arg("-v").stderr(Stdio::null()).status();
         if !found.is_ok_and(|status| status.success()) {
             return None;
@@ -68,7 +68,7 @@ impl Nginx {
     }
 
     /// Time of a processor that its worker has had.
-    pub fn processor_time(&self) -> Duration {
+    pub(crate) fn processor_time(&self) -> Duration {
         let process = self.child.id();
         let children = format!("/proc/{process}/task/{process}/children");
         let workers = std::fs::read_to_string(children).expect("its workers");

@@ -23,12 +23,12 @@ fn built(name: &str) -> PathBuf {
 }
 
 /// A metadata server for the broker to take a token from.
-pub struct TokenServer {
+pub(crate) struct TokenServer {
     address: SocketAddr,
 }
 
 /// The fake Vertex AI.
-pub struct Fake {
+pub(crate) struct Fake {
     child: Child,
     _stays_open: Option<ChildStdin>,
     pub address: SocketAddr,
@@ -36,7 +36,7 @@ pub struct Fake {
 }
 
 /// The broker in mode proxy.
-pub struct Broker {
+pub(crate) struct Broker {
     child: Child,
     pub proxy: SocketAddr,
     /// From its start until it listened.
@@ -45,19 +45,19 @@ pub struct Broker {
 
 /// A process that copies bytes between a port of its own and another, and does nothing else: the least that anything in
 /// between can add on this machine.
-pub struct Relay {
+pub(crate) struct Relay {
     child: Child,
     pub address: SocketAddr,
 }
 
 /// Watches a process's memory until dropped.
-pub struct Watch {
+pub(crate) struct Watch {
     most: Arc<AtomicU64>,
     done: Arc<AtomicBool>,
 }
 
 impl TokenServer {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         const TOKEN: &str = r#"{"access_token":"benchmark","expires_in":3599,"token_type":"Bearer"}"#;
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address");
@@ -77,7 +77,7 @@ impl TokenServer {
 
 impl Fake {
     /// Events `pause` milliseconds apart, `pieces` of them with text.
-    pub fn start(pause: u32, pieces: u32) -> Self {
+    pub(crate) fn start(pause: u32, pieces: u32) -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("a directory");
         let mut child = Command::new(built("vertex-injector-fakes"))
@@ -105,7 +105,7 @@ impl Fake {
 
 impl Broker {
     /// Before a fake, or before nothing.
-    pub fn start(tokens: &TokenServer, fake: Option<&Fake>) -> Self {
+    pub(crate) fn start(tokens: &TokenServer, fake: Option<&Fake>) -> Self {
         let mut command = Command::new(built("vertex-injector-sidecar"));
         let began = Instant::now();
         command
@@ -151,22 +151,22 @@ impl Broker {
     }
 
     /// Its memory in MiB.
-    pub fn resident(&self) -> f64 {
+    pub(crate) fn resident(&self) -> f64 {
         memory(self.child.id(), "VmRSS:") as f64 / 1024.0
     }
 
     /// What of it is no file's, so that no other process can share it.
-    pub fn own(&self) -> f64 {
+    pub(crate) fn own(&self) -> f64 {
         memory(self.child.id(), "RssAnon:") as f64 / 1024.0
     }
 
     /// Time of a processor that it has had; it has one thread.
-    pub fn processor_time(&self) -> Duration {
+    pub(crate) fn processor_time(&self) -> Duration {
         processor_time(self.child.id())
     }
 
     /// Watches its memory.
-    pub fn watch(&self) -> Watch {
+    pub(crate) fn watch(&self) -> Watch {
         let (most, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (process, seen, end) = (self.child.id(), Arc::clone(&most), Arc::clone(&done));
         std::thread::spawn(move || {
@@ -181,10 +181,10 @@ impl Broker {
 
 impl Relay {
     /// The argument with which this program is the relay.
-    pub const ARGUMENT: &str = "relay-to";
+    pub(crate) const ARGUMENT: &str = "relay-to";
 
     /// Before this address.
-    pub fn start(to: SocketAddr) -> Self {
+    pub(crate) fn start(to: SocketAddr) -> Self {
         let program = std::env::current_exe().expect("this program");
         let mut child = Command::new(program)
             .args([Self::ARGUMENT, &to.to_string()])
@@ -202,7 +202,7 @@ impl Relay {
     }
 
     /// What the process does.
-    pub fn run(to: &str) {
+    pub(crate) fn run(to: &str) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         println!("{}", listener.local_addr().expect("its address"));
         for here in listener.incoming() {
@@ -221,7 +221,7 @@ impl Relay {
 
 impl Watch {
     /// The most memory so far, in MiB.
-    pub fn most(&self) -> f64 {
+    pub(crate) fn most(&self) -> f64 {
         self.most.load(Ordering::Relaxed) as f64 / 1024.0
     }
 }
@@ -255,7 +255,7 @@ impl Drop for Broker {
 }
 
 /// Time of a processor that the first thread of a process has had.
-pub fn processor_time(process: u32) -> Duration {
+pub(crate) fn processor_time(process: u32) -> Duration {
     let figures = std::fs::read_to_string(format!("/proc/{process}/schedstat")).unwrap_or_default();
     let nanoseconds = figures.split_whitespace().next().and_then(|first| first.parse().ok());
     Duration::from_nanos(nanoseconds.unwrap_or_default())

@@ -21,11 +21,11 @@ const AT_ONCE: usize = 16;
 const EDITS: usize = 20;
 
 /// The namespace of a policy.
-pub fn namespace(i: usize) -> String {
+pub(crate) fn namespace(i: usize) -> String {
     format!("team-{i:06}")
 }
 
-pub async fn measure(number: usize) {
+pub(crate) async fn measure(number: usize) {
     let started = tokio::task::spawn_blocking(ControlPlane::start_or_explain).await;
     let Some(cluster) = started.expect("a cluster") else {
         return;

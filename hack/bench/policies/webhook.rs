@@ -17,13 +17,13 @@ const REVIEW: &str = include_str!("../review.json");
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A certificate, and room for policies.
-pub struct Files {
+pub(crate) struct Files {
     folder: TempDir,
     authority: rustls_pki_types::CertificateDer<'static>,
 }
 
 /// The webhook.
-pub struct Webhook {
+pub(crate) struct Webhook {
     child: Child,
     started: Instant,
     https: SocketAddr,
@@ -33,7 +33,7 @@ pub struct Webhook {
 }
 
 impl Files {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         fs::create_dir(folder.path().join("policies")).expect("a folder");
@@ -45,13 +45,13 @@ impl Files {
         }
     }
 
-    pub fn policies(&self) -> PathBuf {
+    pub(crate) fn policies(&self) -> PathBuf {
         self.folder.path().join("policies")
     }
 }
 
 impl Webhook {
-    pub fn start(files: &Files, more: &[&str]) -> Self {
+    pub(crate) fn start(files: &Files, more: &[&str]) -> Self {
         let (https, admin) = (free_port(), free_port());
         let started = Instant::now();
         let child = Command::new(env!("CARGO_BIN_EXE_vertex-injector"))
@@ -77,7 +77,7 @@ impl Webhook {
     }
 
     /// From its start until it is ready.
-    pub fn until_ready(&mut self) -> Duration {
+    pub(crate) fn until_ready(&mut self) -> Duration {
         loop {
             let taken = self.started.elapsed();
             if self.is_ready() {
@@ -101,7 +101,7 @@ impl Webhook {
     }
 
     /// Its resident memory, and how much of it is not the program's file.
-    pub fn resident(&self) -> String {
+    pub(crate) fn resident(&self) -> String {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its memory");
         let mib = |field: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(field)).expect(field);
@@ -117,7 +117,7 @@ impl Webhook {
     }
 
     /// Median of a review's time, answered by an injection.
-    pub fn review_time(&mut self) -> Duration {
+    pub(crate) fn review_time(&mut self) -> Duration {
         let mut times: Vec<Duration> = (0..2_000)
             .map(|_| {
                 let start = Instant::now();
@@ -131,7 +131,7 @@ impl Webhook {
     }
 
     /// The answer to the review of an agent in a namespace.
-    pub fn review(&mut self, namespace: usize) -> String {
+    pub(crate) fn review(&mut self, namespace: usize) -> String {
         let body = REVIEW.replace("team-0042", &super::cluster::namespace(namespace));
         let connection = self
             .connection

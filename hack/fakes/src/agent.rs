@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// # Errors
 ///
 /// Which step failed, with what the other side said about it.
-pub async fn ask(model: &str) -> anyhow::Result<Value> {
+pub(crate) async fn ask(model: &str) -> anyhow::Result<Value> {
     let network = Network::from_environment()?;
     let project = variable("ANTHROPIC_VERTEX_PROJECT_ID")?;
     let region = variable("CLOUD_ML_REGION")?;

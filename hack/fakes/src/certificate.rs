@@ -32,7 +32,7 @@ const NAMES: [&str; 7] = [
 /// # Errors
 ///
 /// When a certificate cannot be made or `ca.crt` cannot be written.
-pub fn for_google(directory: &Path) -> anyhow::Result<Arc<ServerConfig>> {
+pub(crate) fn for_google(directory: &Path) -> anyhow::Result<Arc<ServerConfig>> {
     let now = OffsetDateTime::now_utc();
     // A clock that differs a little between machines must not make the certificate invalid.
     let (from, until) = (now - Duration::minutes(5), now + Duration::days(1));
@@ -75,7 +75,7 @@ pub fn for_google(directory: &Path) -> anyhow::Result<Arc<ServerConfig>> {
 /// # Errors
 ///
 /// When a file cannot be read, or the key is not the certificate's.
-pub fn of_files(chain: &Path, key: &Path) -> anyhow::Result<Arc<ServerConfig>> {
+pub(crate) fn of_files(chain: &Path, key: &Path) -> anyhow::Result<Arc<ServerConfig>> {
     let certificates = CertificateDer::pem_file_iter(chain)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .with_context(|| format!("cannot read the certificate {}", chain.display()))?;

@@ -20,14 +20,14 @@ use crate::google::vertex::{Pace, Vertex};
 /// Strict stand-ins for the services that an injected pod talks to, for tests and demonstrations.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 110)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     pub command: Command,
 }
 
 /// Which service to stand in for.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Google: the Security Token Service, IAM Credentials, OAuth and Vertex AI.
     ///
     /// Prints `LISTENING ADDRESS:PORT` when it is ready. Ends when its standard input closes (so
@@ -74,7 +74,7 @@ pub enum Command {
 
 /// What the models alone listen on.
 #[derive(Debug, Args)]
-pub struct VertexArguments {
+pub(crate) struct VertexArguments {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0", value_parser = loopback)]
     pub listen: SocketAddr,
@@ -89,7 +89,7 @@ pub struct VertexArguments {
 
 /// How the models answer.
 #[derive(Debug, Args)]
-pub struct Models {
+pub(crate) struct Models {
     /// The time between two events of a stream.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 10)]
     pause: u32,
@@ -101,7 +101,7 @@ pub struct Models {
 
 impl Models {
     /// Models that may be called in these projects; in any, when there are none.
-    pub fn vertex(&self, projects: &[String]) -> Vertex {
+    pub(crate) fn vertex(&self, projects: &[String]) -> Vertex {
         Vertex {
             projects: projects.to_vec(),
             pace: Pace {
@@ -114,7 +114,7 @@ impl Models {
 
 /// What the agent asks for.
 #[derive(Debug, Args)]
-pub struct AgentArguments {
+pub(crate) struct AgentArguments {
     /// The model
     #[arg(long, default_value = "claude-sonnet-4-5")]
     pub model: String,
@@ -122,7 +122,7 @@ pub struct AgentArguments {
 
 /// What the fake Google listens on, and whom it trusts.
 #[derive(Debug, Args)]
-pub struct GoogleArguments {
+pub(crate) struct GoogleArguments {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
@@ -207,7 +207,7 @@ impl GoogleArguments {
     /// # Errors
     ///
     /// When the address is not loopback without leave, or the directory does not exist.
-    pub fn check(&self) -> anyhow::Result<()> {
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
         if !self.listen.ip().is_loopback() && !self.allow_non_loopback {
             bail!(
                 "--listen {}: not a loopback address; in a network namespace of its own, say so with --allow-non-loopback",
@@ -224,7 +224,7 @@ impl GoogleArguments {
     }
 
     /// The rules by which tokens are judged.
-    pub fn trust(&self) -> Trust {
+    pub(crate) fn trust(&self) -> Trust {
         let allowed_audiences = if self.allowed_audience.is_empty() {
             vec![format!("https://iam.googleapis.com/{}", self.provider)]
         } else {
@@ -245,7 +245,7 @@ impl GoogleArguments {
     /// # Errors
     ///
     /// When the given files cannot be used, or no certificate can be made.
-    pub fn tls(&self) -> anyhow::Result<Arc<ServerConfig>> {
+    pub(crate) fn tls(&self) -> anyhow::Result<Arc<ServerConfig>> {
         match (&self.tls_certificate, &self.tls_key) {
             (Some(chain), Some(key)) => certificate::of_files(chain, key),
             _ => certificate::for_google(&self.directory),
@@ -257,7 +257,7 @@ impl GoogleArguments {
     /// # Errors
     ///
     /// When a file cannot be read or used.
-    pub fn known(&self) -> anyhow::Result<Known> {
+    pub(crate) fn known(&self) -> anyhow::Result<Known> {
         let mut accounts = Vec::new();
         for (email, file) in &self.account_key {
             accounts.push((email.clone(), json(file)?));
@@ -267,7 +267,7 @@ impl GoogleArguments {
     }
 
     /// The models, and whose they are.
-    pub fn vertex(&self) -> Vertex {
+    pub(crate) fn vertex(&self) -> Vertex {
         self.models.vertex(&self.project)
     }
 
@@ -276,7 +276,7 @@ impl GoogleArguments {
     /// # Errors
     ///
     /// When neither or an unusable source was given.
-    pub fn keys(&self) -> anyhow::Result<KeySource> {
+    pub(crate) fn keys(&self) -> anyhow::Result<KeySource> {
         match (&self.jwks_file, &self.jwks_url) {
             (Some(path), _) => Ok(KeySource::File(path.clone())),
             (None, Some(url)) => {

@@ -19,11 +19,11 @@ use tokio_rustls::TlsConnector;
 use url::Url;
 
 /// The largest answer, in bytes.
-pub const LARGEST: usize = 1024 * 1024;
+pub(crate) const LARGEST: usize = 1024 * 1024;
 
 /// An answer that was received whole.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Its status.
     pub status: StatusCode,
     /// Its body.
@@ -36,7 +36,7 @@ pub struct Answer {
 ///
 /// When there is no whole answer within `patience`, or it is larger than [`LARGEST`]; or when the URL is https and there is no
 /// `tls`. Neither the URL nor anything of the request is in the error.
-pub async fn send(
+pub(crate) async fn send(
     url: &Url,
     tls: Option<&Arc<ClientConfig>>,
     request: Request<Bytes>,
@@ -53,7 +53,7 @@ pub async fn send(
 /// # Errors
 ///
 /// When the file cannot be read or holds no certificates.
-pub fn trusting(path: &Path) -> anyhow::Result<Arc<ClientConfig>> {
+pub(crate) fn trusting(path: &Path) -> anyhow::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     let certificates =
         CertificateDer::pem_file_iter(path).with_context(|| format!("cannot read the CA {}", path.display()))?;

@@ -28,7 +28,7 @@ const CREDENTIALS: &str = "/api/ambient/v1/credentials/";
 
 /// What the fake control plane listens on, and what its credentials are.
 #[derive(Debug, Args)]
-pub struct ControlPlaneArguments {
+pub(crate) struct ControlPlaneArguments {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
@@ -63,7 +63,7 @@ type Refusal = (StatusCode, &'static str);
 /// # Errors
 ///
 /// When the address is not loopback without leave, or a file cannot be written.
-pub fn router(arguments: ControlPlaneArguments) -> anyhow::Result<Router> {
+pub(crate) fn router(arguments: ControlPlaneArguments) -> anyhow::Result<Router> {
     let ControlPlaneArguments {
         listen,
         allow_non_loopback,

@@ -1,9 +1,9 @@
 //! A fake Google: one module for each service, told apart by the `Host` header as Google does.
 
-pub mod jwks;
+pub(crate) mod jwks;
 
-pub mod oauth;
-pub mod vertex;
+pub(crate) mod oauth;
+pub(crate) mod vertex;
 
 mod form;
 mod iam_credentials;
@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whom the fake trusts: what an administrator would have configured at Google.
 #[derive(Debug)]
-pub struct Trust {
+pub(crate) struct Trust {
     /// The provider's issuer.
     pub issuer: String,
     /// `projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER`.
@@ -54,7 +54,7 @@ pub struct Trust {
 
 /// All services of one run, and what they share.
 #[derive(Debug)]
-pub struct Google {
+pub(crate) struct Google {
     trust: Trust,
     keys: KeySource,
     known: Known,
@@ -66,14 +66,14 @@ pub struct Google {
 
 /// A request that was received whole.
 #[derive(Debug)]
-pub struct Received {
+pub(crate) struct Received {
     parts: Parts,
     body: Bytes,
 }
 
 impl Google {
     /// Google as `trust`, `known` and `vertex` configure it, with the cluster's keys from `keys`.
-    pub fn new(trust: Trust, keys: KeySource, known: Known, vertex: Vertex, journal: Journal) -> Self {
+    pub(crate) fn new(trust: Trust, keys: KeySource, known: Known, vertex: Vertex, journal: Journal) -> Self {
         Self {
             trust,
             keys,
@@ -86,7 +86,7 @@ impl Google {
     }
 
     /// Answers a request. Its line is in the journal before the client sees the answer.
-    pub async fn answer(&self, request: Request) -> Response {
+    pub(crate) async fn answer(&self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
         let host = host(&parts);
         let service = Service::of(&host);
@@ -145,7 +145,7 @@ impl Google {
 }
 
 /// Answers a model call from anybody, without a journal: for benchmarks and demonstrations.
-pub async fn answer_anybody(vertex: &Vertex, request: Request) -> Response {
+pub(crate) async fn answer_anybody(vertex: &Vertex, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let outcome = receive(parts, body, service::LARGEST_PROMPT)
         .await

@@ -15,13 +15,13 @@ const LONGEST_SHOWN: usize = 300;
 
 /// The journal of one run. Lines are whole and in the order of the answers.
 #[derive(Debug)]
-pub struct Journal {
+pub(crate) struct Journal {
     file: Mutex<File>,
 }
 
 /// What one request becomes in the journal. Never a token, neither a subject's nor one of ours.
 #[derive(Debug, Default, Serialize)]
-pub struct Record {
+pub(crate) struct Record {
     /// `sts`, `iamcredentials`, `aiplatform`, or the host of a service that is not played here.
     pub service: String,
     /// `token`, `introspect`, `generateAccessToken`, `allowedLocations`, the verb of a model call, or `unknown`.
@@ -58,7 +58,7 @@ pub struct Record {
 
 /// How a request ended.
 #[derive(Debug, Serialize)]
-pub struct Outcome<'a> {
+pub(crate) struct Outcome<'a> {
     /// The HTTP status.
     pub status: u16,
     /// The error's code, when it was refused.
@@ -75,7 +75,7 @@ impl Journal {
     /// # Errors
     ///
     /// When the file cannot be written.
-    pub fn create(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn create(path: &Path) -> anyhow::Result<Self> {
         let file = File::create(path).with_context(|| format!("cannot write the journal {}", path.display()))?;
         Ok(Self { file: Mutex::new(file) })
     }
@@ -85,7 +85,7 @@ impl Journal {
     /// # Errors
     ///
     /// When the line cannot be written.
-    pub fn add(&self, record: &Record, outcome: &Outcome<'_>) -> anyhow::Result<()> {
+    pub(crate) fn add(&self, record: &Record, outcome: &Outcome<'_>) -> anyhow::Result<()> {
         #[derive(Serialize)]
         struct Line<'a> {
             time: Timestamp,
@@ -111,7 +111,7 @@ impl Journal {
 
 /// `value` as it may be shown: a client that puts a token where something else belongs must not
 /// find it in the journal or in an error.
-pub fn shown(value: &str) -> String {
+pub(crate) fn shown(value: &str) -> String {
     let printable = value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
     let looks_secret = value.contains("eyJ") || value.contains("ya29.");
     if value.len() > LONGEST_SHOWN || !printable || looks_secret {

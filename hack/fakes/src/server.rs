@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const STREAMS: u32 = 100;
 
 /// All of Google.
-pub fn google(google: Arc<Google>) -> Router {
+pub(crate) fn google(google: Arc<Google>) -> Router {
     async fn answer(State(google): State<Arc<Google>>, request: Request) -> Response {
         google.answer(request).await
     }
@@ -32,7 +32,7 @@ pub fn google(google: Arc<Google>) -> Router {
 }
 
 /// Vertex alone, for anybody.
-pub fn vertex(vertex: Arc<Vertex>) -> Router {
+pub(crate) fn vertex(vertex: Arc<Vertex>) -> Router {
     async fn answer(State(vertex): State<Arc<Vertex>>, request: Request) -> Response {
         answer_anybody(&vertex, request).await
     }
@@ -40,7 +40,7 @@ pub fn vertex(vertex: Arc<Vertex>) -> Router {
 }
 
 /// Serves at most so many connections at a time until dropped; more wait in the kernel's queue.
-pub async fn run(listener: TcpListener, tls: Option<Arc<ServerConfig>>, router: Router, connections: usize) {
+pub(crate) async fn run(listener: TcpListener, tls: Option<Arc<ServerConfig>>, router: Router, connections: usize) {
     let acceptor = tls.map(TlsAcceptor::from);
     let places = Arc::new(Semaphore::new(connections));
     loop {

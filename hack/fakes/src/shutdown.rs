@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 /// # Errors
 ///
 /// When the signal handlers or the watching thread cannot be set up.
-pub fn requested() -> anyhow::Result<impl Future<Output = ()>> {
+pub(crate) fn requested() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
     let (closed, input_closed) = oneshot::channel();

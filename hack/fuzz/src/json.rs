@@ -44,7 +44,7 @@ const ODD: &[&str] = &[
     "x",
 ];
 
-pub fn compare(rng: &mut Rng, inputs: u64) -> Result<u64, String> {
+pub(crate) fn compare(rng: &mut Rng, inputs: u64) -> Result<u64, String> {
     let mut taken = 0;
     for _ in 0..inputs {
         let mut text = value(rng, 4);

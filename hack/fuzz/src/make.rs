@@ -4,17 +4,17 @@ use fastrand::Rng;
 use serde_json::{Map, Value};
 
 /// One of some.
-pub fn one<'a, T: ?Sized>(rng: &mut Rng, of: &[&'a T]) -> &'a T {
+pub(crate) fn one<'a, T: ?Sized>(rng: &mut Rng, of: &[&'a T]) -> &'a T {
     of[rng.usize(..of.len())]
 }
 
 /// Up to so many of some, one behind the other.
-pub fn joined(rng: &mut Rng, most: usize, of: &[&str]) -> String {
+pub(crate) fn joined(rng: &mut Rng, most: usize, of: &[&str]) -> String {
     (0..rng.usize(..=most)).map(|_| one(rng, of)).collect()
 }
 
 /// Some characters in a text changed, removed, doubled or put in.
-pub fn mutated(rng: &mut Rng, text: &str, of: &[&str]) -> String {
+pub(crate) fn mutated(rng: &mut Rng, text: &str, of: &[&str]) -> String {
     let mut pieces: Vec<String> = text.chars().map(String::from).collect();
     for _ in 0..rng.usize(1..=3) {
         let at = rng.usize(..=pieces.len());
@@ -29,7 +29,7 @@ pub fn mutated(rng: &mut Rng, text: &str, of: &[&str]) -> String {
 }
 
 /// A place somewhere in a value changed: removed, doubled, replaced by another or by null.
-pub fn disturb(rng: &mut Rng, value: &mut Value, others: &[Value]) {
+pub(crate) fn disturb(rng: &mut Rng, value: &mut Value, others: &[Value]) {
     match value {
         Value::Object(object) if !object.is_empty() && rng.u8(..5) > 0 => in_object(rng, object, others),
         Value::Array(items) if !items.is_empty() && rng.u8(..5) > 0 => {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use support::golden::Case;
 use vertex_injector_core::admission::{Decision, Pod, decide};
 
-pub fn compare(rng: &mut Rng, inputs: u64) -> Result<u64, String> {
+pub(crate) fn compare(rng: &mut Rng, inputs: u64) -> Result<u64, String> {
     let cases: Vec<_> = Case::all()
         .iter()
         .map(|case| (case.world(), case.pod(), case.namespace()))

@@ -47,7 +47,7 @@ const ODD: &[&str] = &[
     "https:",
 ];
 
-pub fn compare(rng: &mut Rng, inputs: u64) -> Result<u64, String> {
+pub(crate) fn compare(rng: &mut Rng, inputs: u64) -> Result<u64, String> {
     let mut taken = 0;
     for _ in 0..inputs {
         let mut text = if rng.bool() { url(rng) } else { address(rng) };

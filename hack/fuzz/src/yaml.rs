@@ -71,7 +71,7 @@ const PIECES: &[&str] = &[
 /// Documents that are read at a time.
 const BATCH: u64 = 10_000;
 
-pub fn compare(rng: &mut Rng, inputs: u64) -> Result<u64, String> {
+pub(crate) fn compare(rng: &mut Rng, inputs: u64) -> Result<u64, String> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("yaml");
     let program = directory.join("reader");
     let built = Command::new("go")

@@ -167,7 +167,7 @@ fn only<'p>(all: &[Chosen<'p>], is_one: impl Fn(&Container<'p>) -> bool) -> Opti
 /// Whether a container mounts a volume of ours.
 fn has_ours(container: &Container<'_>) -> bool {
     let mut mounts = container.volume_mounts.iter().flatten();
-    mounts.any(|mount| mount.name.starts_with(names::PIECE_PREFIX))
+    mounts.any(|mount| mount.name.starts_with(names::NAME_PREFIX))
 }
 
 fn is_sidecar(container: &Container<'_>, by_istio: &[String]) -> bool {

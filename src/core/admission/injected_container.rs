@@ -135,7 +135,7 @@ fn security_context(pod: &Pod<'_>, volumes: &Volumes<'_>) -> Value {
 fn common_user(pod: &Pod<'_>, volumes: &Volumes<'_>) -> Option<i64> {
     let pod_context = &pod.spec.security_context;
     let users: Option<BTreeSet<i64>> = select::all(pod)
-        .filter(|(_, container)| !container.name.starts_with(names::PIECE_PREFIX))
+        .filter(|(_, container)| !container.name.starts_with(names::NAME_PREFIX))
         .map(|(_, container)| container.security_context.run_as_user.or(pod_context.run_as_user))
         .collect();
     let users = users?;
@@ -196,7 +196,7 @@ fn bounds(request: Option<String>, limit: Option<String>, (least, most): (&str, 
 /// Whether every container of the pod has equal requests and limits of both resources (the kubelet's QoS rule).
 fn is_guaranteed(pod: &Pod<'_>) -> bool {
     select::all(pod)
-        .filter(|(_, container)| !container.name.starts_with(names::PIECE_PREFIX))
+        .filter(|(_, container)| !container.name.starts_with(names::NAME_PREFIX))
         .all(|(_, container)| {
             ["cpu", "memory"].iter().all(|resource| {
                 let amount = |found: &Quantity| quantity(&found.0);

@@ -57,7 +57,7 @@ pub(super) fn foreign_mounts(resulting: Resulting<'_, '_>) -> Findings {
     for container in resulting.containers().filter(|container| !container.is_served()) {
         let name = container.name();
         let mounted = container.mounted();
-        found.extend(mounted.filter(|volume| volume.starts_with(names::PIECE_PREFIX)).map(|volume| {
+        found.extend(mounted.filter(|volume| volume.starts_with(names::NAME_PREFIX)).map(|volume| {
             let problem = format!(
                 "container {name:?} mounts volume {volume:?}, which belongs to the injector, and the policy does not serve this container; remove the mount"
             );
@@ -68,7 +68,7 @@ pub(super) fn foreign_mounts(resulting: Resulting<'_, '_>) -> Findings {
         let name = container.name();
         found.extend(container.own_env().filter_map(|env| {
             let volume = source_of(env)?.file_key_ref?.volume_name?;
-            volume.starts_with(names::PIECE_PREFIX).then(|| {
+            volume.starts_with(names::NAME_PREFIX).then(|| {
                 let variable = &*env.name;
                 let problem = format!(
                     "container {name:?} takes variable {variable} from a file of volume {:?} (fileKeyRef), which belongs to the injector; remove the variable",

@@ -15,7 +15,7 @@ use super::sidecar::{self, Choice, Trusted};
 use super::{isolation, proxies, settings};
 use crate::api::{Isolation, OnValue};
 use crate::path::is_within;
-use crate::policy::{Access, Broker, Compiled, Kind, Piece, Variable, Volumes, render};
+use crate::policy::{Access, Broker, Compiled, Kind, MountedVolume, Variable, Volumes, render};
 use serde_json::Value;
 
 /// Plans a policy in a pod. With `open_shell`, variables go into OpenShell's JSON.
@@ -140,8 +140,8 @@ fn enter_open_shell(draft: &mut Draft<'_>) {
     }
 }
 
-fn plan_piece(draft: &mut Draft<'_>, piece: &Piece, on_value: OnValue) {
-    let Piece {
+fn plan_piece(draft: &mut Draft<'_>, piece: &MountedVolume, on_value: OnValue) {
+    let MountedVolume {
         unit,
         volume_name,
         volume,

@@ -85,7 +85,7 @@ pub(super) fn named<'p>(pod: &'p Pod<'p>, wanted: &[String]) -> Result<Vec<Chose
     }
     let mut chosen: Vec<Chosen<'p>> = Vec::with_capacity(names.len());
     for name in names {
-        if name.starts_with(names::PIECE_PREFIX) {
+        if name.starts_with(names::NAME_PREFIX) {
             return Err((
                 Reason::ContainerNotFound,
                 format!("container {name:?} is the injector's own and cannot be chosen; choose one of the pod's"),
@@ -129,7 +129,7 @@ pub(super) fn own<'p>(pod: &'p Pod<'p>) -> impl Iterator<Item = (Place, &'p Cont
 
 /// Whether a container is an init container under our prefix: our rendering after the injection, or removed.
 pub(super) fn is_injected(place: Place, container: &Container<'_>) -> bool {
-    place.list == List::InitContainers && container.name.starts_with(names::PIECE_PREFIX)
+    place.list == List::InitContainers && container.name.starts_with(names::NAME_PREFIX)
 }
 
 fn find<'p>(pod: &'p Pod<'p>, name: &str) -> Option<Chosen<'p>> {

@@ -43,7 +43,7 @@ pub(super) fn plan_sidecars(
         let sidecar = placed.sidecar;
         let detail = format!(
             "container {}{} on port {}",
-            names::PIECE_PREFIX,
+            names::NAME_PREFIX,
             sidecar.name,
             placed.port
         );

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 
 /// A volume of ours with its mount and perhaps a variable that names a file in it.
 #[derive(Debug)]
-pub struct Piece {
+pub struct MountedVolume {
     /// The unit's name.
     pub unit: String,
     /// Name of the volume.
@@ -29,7 +29,7 @@ pub struct Piece {
 }
 
 /// ConfigMaps of helper programs.
-pub(super) fn helpers(spec: &PolicySpec, mounts: &mut Mounts, errors: &mut Errors) -> Checked<Vec<Piece>> {
+pub(super) fn helpers(spec: &PolicySpec, mounts: &mut Mounts, errors: &mut Errors) -> Checked<Vec<MountedVolume>> {
     let mut earlier = Vec::new();
     let pieces = spec.auth_helpers.iter().enumerate().map(|(i, helper)| {
         let AuthHelper {
@@ -49,7 +49,7 @@ pub(super) fn helpers(spec: &PolicySpec, mounts: &mut Mounts, errors: &mut Error
         let volume = json!({ "configMap": source });
         let volume_name = volume_name("helper-", name.as_str(), &volume, &earlier);
         earlier.push((volume_name.clone(), volume.clone()));
-        Ok(Piece {
+        Ok(MountedVolume {
             unit: format!("authHelpers[{name}]"),
             volume_name,
             volume,
@@ -67,7 +67,7 @@ pub(super) fn tokens(
     mounts: &mut Mounts,
     operator: &Operator,
     errors: &mut Errors,
-) -> Checked<Vec<Piece>> {
+) -> Checked<Vec<MountedVolume>> {
     let mut variables: HashMap<&str, String> = HashMap::new();
     for (i, var) in spec.env.iter().enumerate() {
         variables.insert(&var.name, format!("spec.env[{i}]"));
@@ -96,9 +96,9 @@ pub(super) fn tokens(
         let path = mounts.take(mount_path, &format!("{field}.mountPath"), errors);
         let (audience, path) = (audience?, path?);
         let file = file_name.as_deref().unwrap_or(names::TOKEN_FILE);
-        Ok(Piece {
+        Ok(MountedVolume {
             unit: format!("tokens[{name}]"),
-            volume_name: format!("{}token-{name}", names::PIECE_PREFIX),
+            volume_name: format!("{}token-{name}", names::NAME_PREFIX),
             volume: token_volume(&token_source(audience.as_str(), *expiration_seconds, file)),
             env: env_name.clone().map(|variable| (variable, format!("{path}/{file}"))),
             path,
@@ -111,15 +111,15 @@ pub(super) fn tokens(
 /// A volume name of at most 63 characters for an object name of up to 253; equal volumes share one.
 fn volume_name(kind: &str, object: &str, volume: &Value, earlier: &[(String, Value)]) -> String {
     let label = object.replace('.', "-");
-    let longest = 63 - names::PIECE_PREFIX.len() - kind.len();
+    let longest = 63 - names::NAME_PREFIX.len() - kind.len();
     let short = match label.get(..longest.saturating_sub(9)) {
         Some(head) if label.len() > longest || label != object => format!("{head}-{:08x}", fingerprint(object)),
         _ if label == object => label,
         _ => format!("{label}-{:08x}", fingerprint(object)),
     };
-    let base = format!("{}{kind}{short}", names::PIECE_PREFIX);
+    let base = format!("{}{kind}{short}", names::NAME_PREFIX);
     if earlier.iter().any(|(name, other)| *name == base && other != volume) {
-        format!("{}{kind}{:08x}", names::PIECE_PREFIX, fingerprint(&volume.to_string()))
+        format!("{}{kind}{:08x}", names::NAME_PREFIX, fingerprint(&volume.to_string()))
     } else {
         base
     }

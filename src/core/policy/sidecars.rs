@@ -255,7 +255,7 @@ fn check_name(whole: &Filled<'_>, earlier: &[Filled<'_>], field: &str, errors: &
             format!("{name:?} occurs twice; give one of the two another name"),
         );
     }
-    let container = format!("{}{name}", names::PIECE_PREFIX);
+    let container = format!("{}{name}", names::NAME_PREFIX);
     if reserved::is_our_container(&container) {
         errors.add(
             field,

@@ -198,7 +198,7 @@ fn check_name(name: &str, field: &str, errors: &mut Errors) {
             field,
             format!(
                 "names that begin with {} are reserved for the injector's own volumes",
-                names::PIECE_PREFIX
+                names::NAME_PREFIX
             ),
         );
     }

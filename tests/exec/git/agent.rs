@@ -14,14 +14,14 @@ use harness::process::{Ran, run};
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An agent in a directory of its own.
-pub struct Agent {
+pub(super) struct Agent {
     home: PathBuf,
     env: BTreeMap<String, String>,
 }
 
 impl Agent {
     /// An agent whose pod already configures git, injected to use the proxy on `port` for `host`.
-    pub fn injected(directory: &Path, port: u16, host: &str) -> Self {
+    pub(super) fn injected(directory: &Path, port: u16, host: &str) -> Self {
         let home = directory.join("agent");
         fs::create_dir_all(&home).expect("a directory");
         let asked = home.join("asked-for-a-password");
@@ -52,21 +52,21 @@ impl Agent {
     }
 
     /// Sets a variable of its environment.
-    pub fn set(&mut self, name: &str, value: &str) {
+    pub(super) fn set(&mut self, name: &str, value: &str) {
         self.env.insert(name.to_owned(), value.to_owned());
     }
 
-    pub fn home(&self) -> &Path {
+    pub(super) fn home(&self) -> &Path {
         &self.home
     }
 
-    pub fn env(&self) -> &BTreeMap<String, String> {
+    pub(super) fn env(&self) -> &BTreeMap<String, String> {
         &self.env
     }
 
     /// Runs git below its directory.
     #[track_caller]
-    pub fn git(&self, below: &str, arguments: &[&str]) -> Ran {
+    pub(super) fn git(&self, below: &str, arguments: &[&str]) -> Ran {
         let mut command = Command::new("git");
         command
             .args(arguments)
@@ -77,13 +77,13 @@ impl Agent {
     }
 
     /// Whether git ever asked for a password.
-    pub fn was_asked(&self) -> bool {
+    pub(super) fn was_asked(&self) -> bool {
         self.home.join("asked-for-a-password").exists()
     }
 
     /// A commit of one file in a clone.
     #[track_caller]
-    pub fn commit(&self, clone: &str, file: &str, content: &[u8]) {
+    pub(super) fn commit(&self, clone: &str, file: &str, content: &[u8]) {
         fs::write(self.home.join(clone).join(file), content).expect("a file");
         self.git(clone, &["add", "--all"]).output();
         self.git(clone, &["commit", "--quiet", "--message", file]).output();

@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 /// A host that runs until it is dropped.
-pub struct Forge {
+pub(super) struct Forge {
     state: Arc<State>,
     port: u16,
     ca: PathBuf,
@@ -42,7 +42,7 @@ struct State {
 
 /// How requests are answered.
 #[derive(Clone)]
-pub enum Manner {
+pub(super) enum Manner {
     /// As a host of git repositories does.
     Git,
     /// With this, whatever is asked; `{authorization}` in body or headers is what the request had.
@@ -51,20 +51,20 @@ pub enum Manner {
 
 /// A request that arrived.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub(super) struct Seen {
     pub line: String,
     pub headers: HeaderMap,
 }
 
 impl Seen {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 }
 
 impl Forge {
     /// A host in a directory of its own, which `user:password` may enter.
-    pub fn start(directory: &Path, login: &str) -> Self {
+    pub(super) fn start(directory: &Path, login: &str) -> Self {
         let repositories = directory.join("repositories");
         fs::create_dir_all(&repositories).expect("a directory");
         let ca = directory.join("ca.crt");
@@ -94,38 +94,38 @@ impl Forge {
     }
 
     /// `HOST:PORT`, as rules and URLs name it.
-    pub fn host(&self) -> String {
+    pub(super) fn host(&self) -> String {
         format!("localhost:{}", self.port)
     }
 
     /// The URL that people use for a repository.
-    pub fn url(&self, repository: &str) -> String {
+    pub(super) fn url(&self, repository: &str) -> String {
         format!("https://{}/{repository}", self.host())
     }
 
     /// The file of certificates to trust.
-    pub fn ca(&self) -> &Path {
+    pub(super) fn ca(&self) -> &Path {
         &self.ca
     }
 
     /// Where a bare repository is kept.
-    pub fn path(&self, repository: &str) -> PathBuf {
+    pub(super) fn path(&self, repository: &str) -> PathBuf {
         self.state.repositories.join(format!("{repository}.git"))
     }
 
-    pub fn let_in(&self, login: &str) {
+    pub(super) fn let_in(&self, login: &str) {
         login.clone_into(&mut lock(&self.state.login));
     }
 
-    pub fn answer(&self, manner: Manner) {
+    pub(super) fn answer(&self, manner: Manner) {
         *lock(&self.state.manner) = manner;
     }
 
-    pub fn watch(&self, watch: impl FnMut() + Send + 'static) {
+    pub(super) fn watch(&self, watch: impl FnMut() + Send + 'static) {
         *lock(&self.state.watch) = Some(Box::new(watch));
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(super) fn seen(&self) -> Vec<Seen> {
         lock(&self.state.seen).clone()
     }
 }

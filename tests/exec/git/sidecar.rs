@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// A sidecar that runs until it is dropped, or the test's thread ends.
-pub struct Sidecar {
+pub(super) struct Sidecar {
     wrapper: Wrapper,
     credential: PathBuf,
 }
 
 impl Sidecar {
     /// A sidecar for a host, with these rules and this JSON as its credential; none when it is empty.
-    pub fn start(directory: &Path, forge: &Forge, rules: &[&str], credential: &str) -> Self {
+    pub(super) fn start(directory: &Path, forge: &Forge, rules: &[&str], credential: &str) -> Self {
         let secrets = directory.join("sidecar");
         fs::create_dir_all(&secrets).expect("a directory");
         let file = secrets.join("credential.json");
@@ -26,7 +26,7 @@ impl Sidecar {
     }
 
     /// The same with a credential from this endpoint on loopback.
-    pub fn with_endpoint(directory: &Path, forge: &Forge, rules: &[&str], endpoint: &str) -> Self {
+    pub(super) fn with_endpoint(directory: &Path, forge: &Forge, rules: &[&str], endpoint: &str) -> Self {
         let token = directory.join("projected-token");
         fs::write(&token, "projected").expect("a token");
         let mut arguments = arguments(&token, forge, rules);
@@ -50,18 +50,18 @@ impl Sidecar {
     }
 
     /// The proxy's port.
-    pub fn port(&self) -> u16 {
+    pub(super) fn port(&self) -> u16 {
         let address = self.wrapper.startup["git"].as_str().expect("an address");
         address.rsplit(':').next().expect("a port").parse().expect("a number")
     }
 
     /// Its process.
-    pub fn id(&self) -> u32 {
+    pub(super) fn id(&self) -> u32 {
         self.wrapper.id()
     }
 
     /// Replaces the credential, as a rotation does.
-    pub fn rotate(&self, credential: &str) {
+    pub(super) fn rotate(&self, credential: &str) {
         let new = self.credential.with_extension("new");
         fs::write(&new, credential).expect("a credential");
         fs::rename(&new, &self.credential).expect("in its place");
@@ -69,7 +69,7 @@ impl Sidecar {
 
     /// The audit lines, once there are so many: those about requests.
     #[track_caller]
-    pub fn audit(&self, number: usize) -> Vec<Value> {
+    pub(super) fn audit(&self, number: usize) -> Vec<Value> {
         let end = Instant::now() + PATIENCE;
         loop {
             let log = self.log();
@@ -89,13 +89,13 @@ impl Sidecar {
     }
 
     /// Everything that was logged.
-    pub fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         self.wrapper.output()
     }
 }
 
 /// How such a sidecar is called.
-pub fn arguments(credential: &Path, forge: &Forge, rules: &[&str]) -> Vec<String> {
+pub(super) fn arguments(credential: &Path, forge: &Forge, rules: &[&str]) -> Vec<String> {
     let mut arguments = vec![
         format!("--source=file:{}", credential.display()),
         "--git-port=0".to_owned(),

@@ -137,7 +137,7 @@ fn compressed_requests_and_chunked_ones_arrive_as_they_are() {
 }
 
 /// Bytes that nothing compresses.
-pub fn random(length: usize) -> Vec<u8> {
+pub(super) fn random(length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     aws_lc_rs::rand::fill(&mut bytes).expect("randomness");
     bytes

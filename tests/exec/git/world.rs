@@ -12,7 +12,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 /// All of it. The host lets `x-access-token` in with the token.
-pub struct World {
+pub(super) struct World {
     pub token: String,
     pub forge: Forge,
     pub sidecar: Sidecar,
@@ -22,13 +22,13 @@ pub struct World {
 
 impl World {
     /// A world in which the sidecar has these rules, each without its host.
-    pub fn new(rules: &[&str]) -> Self {
+    pub(super) fn new(rules: &[&str]) -> Self {
         let token = token();
         Self::with(rules, &token, &format!(r#"{{"token":"{token}"}}"#))
     }
 
     /// The same with another JSON as credential; no credential at all when it is empty.
-    pub fn with(rules: &[&str], token: &str, credential: &str) -> Self {
+    pub(super) fn with(rules: &[&str], token: &str, credential: &str) -> Self {
         let directory = TempDir::new().expect("a directory");
         let forge = Forge::start(directory.path(), &format!("x-access-token:{token}"));
         let sidecar = Sidecar::start(directory.path(), &forge, rules, credential);
@@ -43,7 +43,7 @@ impl World {
     }
 
     /// Makes a repository on the host with one file `README` that holds its name.
-    pub fn repository(&self, name: &str) -> PathBuf {
+    pub(super) fn repository(&self, name: &str) -> PathBuf {
         let path = self.forge.path(name);
         let seed = self.directory.path().join("seed").join(name);
         let script = r#"
@@ -63,7 +63,7 @@ impl World {
     }
 
     /// What a commit is called on the host.
-    pub fn head(&self, repository: &str, reference: &str) -> String {
+    pub(super) fn head(&self, repository: &str, reference: &str) -> String {
         let path = self.forge.path(repository);
         let mut command = Command::new("git");
         command.arg("-C").arg(path).args(["rev-parse", reference]);
@@ -71,12 +71,12 @@ impl World {
     }
 
     /// Sends bytes to the proxy.
-    pub fn ask(&self, request: &str) -> Answer {
+    pub(super) fn ask(&self, request: &str) -> Answer {
         ask(([127, 0, 0, 1], self.sidecar.port()).into(), request.as_bytes())
     }
 
     /// Asks what there is to fetch from a repository, as git does.
-    pub fn discover(&self, repository: &str) -> Answer {
+    pub(super) fn discover(&self, repository: &str) -> Answer {
         let host = self.forge.host();
         self.ask(&format!(
             "GET /{host}/{repository}/info/refs?service=git-upload-pack HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -84,13 +84,13 @@ impl World {
     }
 
     /// The token in every spelling in which it could come out.
-    pub fn spellings(&self) -> Vec<String> {
+    pub(super) fn spellings(&self) -> Vec<String> {
         spellings(&self.token)
     }
 }
 
 /// A token, as the spellings in which it could come out.
-pub fn spellings(token: &str) -> Vec<String> {
+pub(super) fn spellings(token: &str) -> Vec<String> {
     let login = format!("x-access-token:{token}");
     vec![
         token.to_owned(),
@@ -100,7 +100,7 @@ pub fn spellings(token: &str) -> Vec<String> {
 }
 
 /// A token that nobody has seen before.
-pub fn token() -> String {
+pub(super) fn token() -> String {
     let mut bytes = [0; 20];
     rand::fill(&mut bytes).expect("randomness");
     let hexadecimal: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -31,7 +31,7 @@ pub struct InjectedPod {
 }
 
 /// What the container's image has, and how long it may run.
-pub struct Launch<'a> {
+pub(super) struct Launch<'a> {
     /// Directories of the machine, at their own paths.
     pub see: Vec<&'a Path>,
     /// Single programs, at paths of the image.

@@ -11,14 +11,14 @@ use crate::installed::{Agents, CA_CONFIG_MAP, node};
 use harness::node::Node;
 
 /// The container of ours that holds the credential.
-pub const BROKER: &str = "vertex-injector-broker";
+pub(super) const BROKER: &str = "vertex-injector-broker";
 
 /// Longer than the longest pause between a broker's attempts, with the kubelet's and the machine's own slowness.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How an agent reaches a model; each is the name of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub(super) enum Access {
     /// With its own identity token.
     File,
     /// With access tokens of the broker.
@@ -28,11 +28,11 @@ pub enum Access {
 }
 
 /// All ways.
-pub const ACCESS: [Access; 3] = [Access::File, Access::Metadata, Access::Proxy];
+pub(super) const ACCESS: [Access; 3] = [Access::File, Access::Metadata, Access::Proxy];
 
 impl Access {
     /// The policy's name.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::File => "file",
             Self::Metadata => "metadata",
@@ -42,7 +42,7 @@ impl Access {
 }
 
 /// The Google that all pods reach by its real host names; `None` where the machine cannot have a node.
-pub fn google() -> Option<&'static FakeGoogle> {
+pub(super) fn google() -> Option<&'static FakeGoogle> {
     static GOOGLE: LazyLock<Option<FakeGoogle>> = LazyLock::new(|| {
         let node = node()?;
         let google = FakeGoogle::start(node, "google");
@@ -54,13 +54,13 @@ pub fn google() -> Option<&'static FakeGoogle> {
 
 /// A namespace whose pods count against a quota and stay within limits, with a policy for each way.
 #[track_caller]
-pub fn namespace<'a>(node: &'a Node, name: &'static str) -> Agents<'a> {
+pub(super) fn namespace<'a>(node: &'a Node, name: &'static str) -> Agents<'a> {
     namespace_of(node, name, &[], None)
 }
 
 /// The same with labels, and with agents that Google knows as a service account.
 #[track_caller]
-pub fn namespace_of<'a>(
+pub(super) fn namespace_of<'a>(
     node: &'a Node,
     name: &'static str,
     labels: &[(&str, &str)],
@@ -110,7 +110,7 @@ fn policy(access: Access, service_account: Option<&str>) -> Value {
 }
 
 /// A pod whose agent asks a model every second, tells each answer and each failure, and ends well when a test says so.
-pub fn asking(name: &str, access: Access) -> Value {
+pub(super) fn asking(name: &str, access: Access) -> Value {
     pod(
         name,
         access,
@@ -119,7 +119,7 @@ pub fn asking(name: &str, access: Access) -> Value {
 }
 
 /// A pod whose agent runs a script; as the strictest standard wants it.
-pub fn pod(name: &str, access: Access, script: &str) -> Value {
+pub(super) fn pod(name: &str, access: Access, script: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {
@@ -148,16 +148,16 @@ pub fn pod(name: &str, access: Access, script: &str) -> Value {
 
 /// What a pod's agent has told so far.
 #[derive(Debug)]
-pub struct Told(pub Vec<String>);
+pub(super) struct Told(pub Vec<String>);
 
 impl Told {
     /// What an agent has told that has not begun.
-    pub fn nothing() -> Self {
+    pub(super) fn nothing() -> Self {
         Self(Vec::new())
     }
 
     /// The answers of the model, as the agent tells them.
-    pub fn answers(&self) -> Vec<Value> {
+    pub(super) fn answers(&self) -> Vec<Value> {
         self.0
             .iter()
             .filter_map(|line| serde_json::from_str(line).ok())
@@ -165,36 +165,36 @@ impl Told {
     }
 
     /// Whether there is an answer.
-    pub fn has_answer(&self) -> bool {
+    pub(super) fn has_answer(&self) -> bool {
         !self.answers().is_empty()
     }
 
     /// How often the agent had no answer.
-    pub fn failures(&self) -> usize {
+    pub(super) fn failures(&self) -> usize {
         self.0.iter().filter(|line| *line == "failed").count()
     }
 
     /// Whether its latest call had no answer.
-    pub fn fails_now(&self) -> bool {
+    pub(super) fn fails_now(&self) -> bool {
         let is_end_of_call = |line: &&String| *line == "failed" || serde_json::from_str::<Value>(line).is_ok();
         self.0.iter().rfind(is_end_of_call).is_some_and(|line| line == "failed")
     }
 
     /// The same without what was told before.
-    pub fn since(&self, before: &Self) -> Self {
+    pub(super) fn since(&self, before: &Self) -> Self {
         Self(self.0.get(before.0.len()..).unwrap_or_default().to_vec())
     }
 }
 
 /// What the agent of a pod has told so far.
 #[track_caller]
-pub fn told(agents: &Agents<'_>, pod: &str) -> Told {
+pub(super) fn told(agents: &Agents<'_>, pod: &str) -> Told {
     Told(agents.kubectl(&["logs", pod]).lines().map(str::to_owned).collect())
 }
 
 /// Waits until the agent has told something such after `before`; what it has told after it.
 #[track_caller]
-pub fn until_told(
+pub(super) fn until_told(
     agents: &Agents<'_>,
     pod: &str,
     before: &Told,
@@ -219,7 +219,7 @@ pub fn until_told(
 
 /// The status of the broker's container.
 #[track_caller]
-pub fn broker_status(agents: &Agents<'_>, pod: &str) -> Value {
+pub(super) fn broker_status(agents: &Agents<'_>, pod: &str) -> Value {
     let pod = agents.get(&[pod]);
     let statuses = pod["status"]["initContainerStatuses"].as_array();
     let broker = statuses.into_iter().flatten().find(|status| status["name"] == BROKER);

@@ -32,7 +32,7 @@ struct FileSource {
 }
 
 /// The kind of the source, and an access token.
-pub async fn token(network: &Network) -> anyhow::Result<(&'static str, String)> {
+pub(super) async fn token(network: &Network) -> anyhow::Result<(&'static str, String)> {
     if let Some(path) = env::var_os("GOOGLE_APPLICATION_CREDENTIALS") {
         return Ok(("external_account", federated(network, Path::new(&path)).await?));
     }

@@ -12,14 +12,14 @@ use crate::journal::{Record, shown};
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Field → value.
-pub type Form = BTreeMap<String, String>;
+pub(super) type Form = BTreeMap<String, String>;
 
 /// The form, each of its fields once and known.
 ///
 /// # Errors
 ///
 /// `invalid_request`, naming the field.
-pub fn read(request: &Received, known: &[&str]) -> Result<Form, Refusal> {
+pub(super) fn read(request: &Received, known: &[&str]) -> Result<Form, Refusal> {
     if request.parts.uri.query().is_some() {
         return Err(Refusal::invalid_request(
             "Parameters belong into the body, not into the URL.",
@@ -51,7 +51,7 @@ pub fn read(request: &Received, known: &[&str]) -> Result<Form, Refusal> {
 }
 
 /// Brings the form into the journal, without what is secret.
-pub fn record(form: &Form, record: &mut Record) {
+pub(super) fn record(form: &Form, record: &mut Record) {
     for (name, value) in form {
         let value = match name.as_str() {
             "token" | "subject_token" | "assertion" | "refresh_token" | "client_secret" => {
@@ -68,7 +68,7 @@ pub fn record(form: &Form, record: &mut Record) {
 /// # Errors
 ///
 /// `invalid_request` when it is not.
-pub fn required<'a>(form: &'a Form, name: &str) -> Result<&'a str, Refusal> {
+pub(super) fn required<'a>(form: &'a Form, name: &str) -> Result<&'a str, Refusal> {
     match form.get(name).map(String::as_str) {
         Some("") | None => Err(Refusal::invalid_request(format!("Parameter {name} is required."))),
         Some(value) => Ok(value),
@@ -80,7 +80,7 @@ pub fn required<'a>(form: &'a Form, name: &str) -> Result<&'a str, Refusal> {
 /// # Errors
 ///
 /// `invalid_request` when it has another.
-pub fn exactly(form: &Form, name: &str, expected: &str) -> Result<(), Refusal> {
+pub(super) fn exactly(form: &Form, name: &str, expected: &str) -> Result<(), Refusal> {
     let value = required(form, name)?;
     if value == expected {
         Ok(())
@@ -97,7 +97,7 @@ pub fn exactly(form: &Form, name: &str, expected: &str) -> Result<(), Refusal> {
 /// # Errors
 ///
 /// `invalid_scope` when one is not Google's.
-pub fn scopes(value: &str) -> Result<Vec<String>, Refusal> {
+pub(super) fn scopes(value: &str) -> Result<Vec<String>, Refusal> {
     let scopes: Vec<String> = value.split(' ').map(str::to_owned).collect();
     match scopes.iter().find(|scope| !is_scope(scope)) {
         None => Ok(scopes),

@@ -28,7 +28,7 @@ const SUFFICIENT: [&str; 2] = [
 ///
 /// Google's API errors; 404 for what is not played here, `allowedLocations` included (clients look
 /// it up in the background and live without it).
-pub fn answer(google: &Google, request: &Received, record: &mut Record) -> Result<Value, Refusal> {
+pub(super) fn answer(google: &Google, request: &Received, record: &mut Record) -> Result<Value, Refusal> {
     let path = request.parts.uri.path();
     if request.parts.method == Method::GET && path.ends_with("/allowedLocations") {
         "allowedLocations".clone_into(&mut record.operation);

@@ -17,13 +17,13 @@ const LIFETIME: i64 = 3600;
 
 /// Signs them. The key is made when the first one is asked for.
 #[derive(Debug, Default)]
-pub struct IdTokens {
+pub(crate) struct IdTokens {
     key: OnceLock<Option<RsaKeyPair>>,
 }
 
 impl IdTokens {
     /// A token for `audience`. `None` when there is no randomness.
-    pub fn issue(&self, email: &str, audience: &str) -> Option<String> {
+    pub(crate) fn issue(&self, email: &str, audience: &str) -> Option<String> {
         let key = self
             .key
             .get_or_init(|| RsaKeyPair::generate(KeySize::Rsa2048).ok())

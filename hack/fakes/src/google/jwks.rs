@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A file or a URL. Asked anew at each exchange, because clusters rotate their keys.
 #[derive(Debug)]
-pub enum KeySource {
+pub(crate) enum KeySource {
     /// A file that holds the key set.
     File(PathBuf),
     /// The cluster's own endpoint.
@@ -27,7 +27,7 @@ pub enum KeySource {
 
 /// An HTTP endpoint that serves a key set.
 #[derive(Debug)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     url: Url,
     tls: Option<Arc<ClientConfig>>,
     bearer_file: Option<PathBuf>,
@@ -39,7 +39,7 @@ impl KeySource {
     /// # Errors
     ///
     /// When the URL is neither http nor https, or https without a usable CA.
-    pub fn url(url: Url, ca_file: Option<&Path>, bearer_file: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub(crate) fn url(url: Url, ca_file: Option<&Path>, bearer_file: Option<PathBuf>) -> anyhow::Result<Self> {
         let tls = match (url.scheme(), ca_file) {
             ("http", None) => None,
             ("http", Some(_)) => bail!("--jwks-ca-file: only of use with an https --jwks-url"),
@@ -55,7 +55,7 @@ impl KeySource {
     /// # Errors
     ///
     /// When they cannot be read, are too large or are not a JSON Web Key Set.
-    pub async fn fetch(&self) -> anyhow::Result<JwkSet> {
+    pub(crate) async fn fetch(&self) -> anyhow::Result<JwkSet> {
         let bytes = match self {
             Self::File(path) => read(path)?,
             Self::Url(endpoint) => endpoint

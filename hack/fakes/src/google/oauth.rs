@@ -38,7 +38,7 @@ const PERSONS_SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
 /// Who may have tokens without a cluster.
 #[derive(Debug, Default)]
-pub struct Known {
+pub(crate) struct Known {
     /// Service accounts by email, with the public keys that Google would publish for each.
     pub accounts: Vec<(String, JwkSet)>,
     /// A person who has consented.
@@ -47,7 +47,7 @@ pub struct Known {
 
 /// A person's consent: what `gcloud auth application-default login` writes.
 #[derive(Debug, Deserialize)]
-pub struct Person {
+pub(crate) struct Person {
     client_id: String,
     client_secret: String,
     refresh_token: String,
@@ -58,7 +58,7 @@ pub struct Person {
 /// # Errors
 ///
 /// OAuth errors; 404 for everything but tokens.
-pub fn answer(google: &Google, request: &Received, record: &mut Record) -> Result<Value, Refusal> {
+pub(crate) fn answer(google: &Google, request: &Received, record: &mut Record) -> Result<Value, Refusal> {
     if request.parts.method != Method::POST || request.parts.uri.path() != "/token" {
         return Err(Refusal::not_found());
     }
@@ -191,7 +191,7 @@ fn issue(
 /// # Errors
 ///
 /// When it cannot be signed.
-pub fn id_token(tokens: &IdTokens, email: &str, audience: &str) -> Result<String, Refusal> {
+pub(crate) fn id_token(tokens: &IdTokens, email: &str, audience: &str) -> Result<String, Refusal> {
     tokens.issue(email, audience).ok_or_else(unavailable)
 }
 

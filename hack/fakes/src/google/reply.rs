@@ -11,7 +11,7 @@ use crate::journal::shown;
 
 /// An answer to a request that was accepted.
 #[derive(Debug)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// JSON, whole.
     Json(Value),
     /// Server-sent events.
@@ -34,7 +34,7 @@ impl IntoResponse for Answer {
 
 /// A refusal with everything that the client is told. Never holds a token.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// `{"error": CODE, "error_description": TEXT}` (RFC 6749, section 5.2).
     OAuth {
         /// The HTTP status: 401 for an unknown client, 400 otherwise.
@@ -66,22 +66,22 @@ pub enum Refusal {
 
 impl Refusal {
     /// The subject token is not acceptable.
-    pub fn invalid_grant(description: impl Into<String>) -> Self {
+    pub(crate) fn invalid_grant(description: impl Into<String>) -> Self {
         Self::oauth(StatusCode::BAD_REQUEST, "invalid_grant", description)
     }
 
     /// The request is not well formed.
-    pub fn invalid_request(description: impl Into<String>) -> Self {
+    pub(crate) fn invalid_request(description: impl Into<String>) -> Self {
         Self::oauth(StatusCode::BAD_REQUEST, "invalid_request", description)
     }
 
     /// The client's own credentials are missing or unknown.
-    pub fn invalid_client(description: impl Into<String>) -> Self {
+    pub(crate) fn invalid_client(description: impl Into<String>) -> Self {
         Self::oauth(StatusCode::UNAUTHORIZED, "invalid_client", description)
     }
 
     /// Any other OAuth error.
-    pub fn oauth(http: StatusCode, code: &'static str, description: impl Into<String>) -> Self {
+    pub(crate) fn oauth(http: StatusCode, code: &'static str, description: impl Into<String>) -> Self {
         Self::OAuth {
             http,
             code,
@@ -90,7 +90,7 @@ impl Refusal {
     }
 
     /// The request to an API is not well formed.
-    pub fn invalid_argument(message: impl Into<String>) -> Self {
+    pub(crate) fn invalid_argument(message: impl Into<String>) -> Self {
         Self::Api {
             http: StatusCode::BAD_REQUEST,
             status: "INVALID_ARGUMENT",
@@ -99,7 +99,7 @@ impl Refusal {
     }
 
     /// No usable token came with the request.
-    pub fn unauthenticated(message: impl Into<String>) -> Self {
+    pub(crate) fn unauthenticated(message: impl Into<String>) -> Self {
         Self::Api {
             http: StatusCode::UNAUTHORIZED,
             status: "UNAUTHENTICATED",
@@ -108,7 +108,7 @@ impl Refusal {
     }
 
     /// The token's owner may not do this.
-    pub fn permission_denied(message: impl Into<String>) -> Self {
+    pub(crate) fn permission_denied(message: impl Into<String>) -> Self {
         Self::Api {
             http: StatusCode::FORBIDDEN,
             status: "PERMISSION_DENIED",
@@ -117,7 +117,7 @@ impl Refusal {
     }
 
     /// No model has this resource name.
-    pub fn model_not_found(resource: &str) -> Self {
+    pub(crate) fn model_not_found(resource: &str) -> Self {
         Self::Api {
             http: StatusCode::NOT_FOUND,
             status: "NOT_FOUND",
@@ -129,7 +129,7 @@ impl Refusal {
     }
 
     /// Anthropic's own servers refuse the body.
-    pub fn anthropic(http: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn anthropic(http: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
         Self::Anthropic {
             http,
             kind,
@@ -138,7 +138,7 @@ impl Refusal {
     }
 
     /// Nothing is played at this host, method and path.
-    pub fn not_found() -> Self {
+    pub(crate) fn not_found() -> Self {
         Self::Api {
             http: StatusCode::NOT_FOUND,
             status: "NOT_FOUND",
@@ -147,14 +147,14 @@ impl Refusal {
     }
 
     /// The status of the response.
-    pub fn http_status(&self) -> StatusCode {
+    pub(crate) fn http_status(&self) -> StatusCode {
         match self {
             Self::OAuth { http, .. } | Self::Api { http, .. } | Self::Anthropic { http, .. } => *http,
         }
     }
 
     /// The error's code, for the journal.
-    pub fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::OAuth { code, .. } => code,
             Self::Api { status, .. } => status,
@@ -163,7 +163,7 @@ impl Refusal {
     }
 
     /// The error's text, for the journal.
-    pub fn message(&self) -> &str {
+    pub(crate) fn message(&self) -> &str {
         match self {
             Self::OAuth { description, .. } => description,
             Self::Api { message, .. } | Self::Anthropic { message, .. } => message,

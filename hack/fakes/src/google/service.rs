@@ -3,11 +3,11 @@
 use super::vertex::Location;
 
 /// The largest prompt, in bytes: it may hold images.
-pub const LARGEST_PROMPT: usize = 32 * 1024 * 1024;
+pub(super) const LARGEST_PROMPT: usize = 32 * 1024 * 1024;
 
 /// A service that is played here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Service {
+pub(super) enum Service {
     /// `sts.googleapis.com`.
     Sts,
     /// `iamcredentials.googleapis.com`.
@@ -20,7 +20,7 @@ pub enum Service {
 
 impl Service {
     /// The service of a host, if it is played here.
-    pub fn of(host: &str) -> Option<Self> {
+    pub(super) fn of(host: &str) -> Option<Self> {
         match host {
             "sts.googleapis.com" => Some(Self::Sts),
             "iamcredentials.googleapis.com" => Some(Self::IamCredentials),
@@ -30,7 +30,7 @@ impl Service {
     }
 
     /// Its name in the journal.
-    pub fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Sts => "sts",
             Self::IamCredentials => "iamcredentials",
@@ -40,7 +40,7 @@ impl Service {
     }
 
     /// The largest body that it takes, in bytes. Subject tokens are below 8 KiB.
-    pub fn largest_body(&self) -> usize {
+    pub(super) fn largest_body(&self) -> usize {
         match self {
             Self::Vertex(_) => LARGEST_PROMPT,
             Self::Sts | Self::IamCredentials | Self::OAuth => 64 * 1024,

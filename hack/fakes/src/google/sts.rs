@@ -35,7 +35,7 @@ const GCLOUD: &str = "32555940559.apps.googleusercontent.com";
 /// # Errors
 ///
 /// OAuth errors for the two operations, 404 for everything else.
-pub async fn answer(google: &Google, request: &Received, record: &mut Record) -> Result<Value, Refusal> {
+pub(super) async fn answer(google: &Google, request: &Received, record: &mut Record) -> Result<Value, Refusal> {
     match (&request.parts.method, request.parts.uri.path()) {
         (&Method::POST, "/v1/token") => {
             "token".clone_into(&mut record.operation);

@@ -20,7 +20,7 @@ const LONGEST_SUBJECT: usize = 127;
 
 /// What the provider looks at.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Claims {
+pub(super) struct Claims {
     /// Who issued the token.
     pub iss: String,
     /// `system:serviceaccount:NAMESPACE:NAME`.
@@ -39,7 +39,7 @@ pub struct Claims {
 /// `aud` may be one string or a list.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
-pub enum Audience {
+pub(super) enum Audience {
     /// A string.
     One(String),
     /// A list of strings.
@@ -60,7 +60,7 @@ struct Named {
 
 impl Claims {
     /// What the journal keeps of them.
-    pub fn for_journal(&self) -> Value {
+    pub(super) fn for_journal(&self) -> Value {
         let name = |named: &Option<Named>| named.as_ref().map(|named| shown(&named.name));
         json!({
             "iss": shown(&self.iss),
@@ -89,7 +89,7 @@ impl Audience {
 /// # Errors
 ///
 /// `invalid_grant`, saying what is wrong with the token but nothing of its text.
-pub fn verify(token: &str, keys: &JwkSet) -> Result<Claims, Refusal> {
+pub(super) fn verify(token: &str, keys: &JwkSet) -> Result<Claims, Refusal> {
     if token.trim() != token {
         return Err(Refusal::invalid_grant(
             "The ID Token begins or ends with white space. Clients send their file as it is: it must hold the token and nothing else, not even a newline.",
@@ -132,7 +132,7 @@ pub fn verify(token: &str, keys: &JwkSet) -> Result<Claims, Refusal> {
 /// # Errors
 ///
 /// `invalid_grant`, naming the claim, its value and what was expected.
-pub fn accept(claims: &Claims, trust: &Trust, now: Timestamp) -> Result<(), Refusal> {
+pub(super) fn accept(claims: &Claims, trust: &Trust, now: Timestamp) -> Result<(), Refusal> {
     let now = now.as_second();
     if claims.iss != trust.issuer {
         return Err(Refusal::invalid_grant(format!(
@@ -183,7 +183,7 @@ pub fn accept(claims: &Claims, trust: &Trust, now: Timestamp) -> Result<(), Refu
 }
 
 /// Everything but the signature is judged by us, so that each refusal can say what was expected.
-pub fn signature_only(algorithm: Algorithm) -> Validation {
+pub(super) fn signature_only(algorithm: Algorithm) -> Validation {
     let mut validation = Validation::new(algorithm);
     validation.validate_exp = false;
     validation.validate_nbf = false;

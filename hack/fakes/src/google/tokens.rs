@@ -15,7 +15,7 @@ const MOST: usize = 10_000;
 /// Which service issued a token. Google's services tell them apart, and so must we: a
 /// service account's own token may not be exchanged for another's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// By the Security Token Service, for a federated identity.
     Federated,
     /// By IAM Credentials or for its key, for a service account.
@@ -26,7 +26,7 @@ pub enum Kind {
 
 /// What is known about an issued token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grant {
+pub(crate) struct Grant {
     /// Who issued it.
     pub kind: Kind,
     /// Whom it stands for: `principal://…` or an email.
@@ -43,7 +43,7 @@ pub struct Grant {
 
 /// A new token: its text goes to the client, its fingerprint to the journal.
 #[derive(Debug)]
-pub struct Issued {
+pub(crate) struct Issued {
     /// What the client gets.
     pub token: String,
     /// SHA-256 in hexadecimal.
@@ -52,13 +52,13 @@ pub struct Issued {
 
 /// All tokens of this run.
 #[derive(Debug, Default)]
-pub struct Tokens {
+pub(crate) struct Tokens {
     grants: Mutex<HashMap<String, Grant>>,
 }
 
 impl Tokens {
     /// Issues a token. `None` when too many are live or there is no randomness.
-    pub fn issue(&self, grant: Grant) -> Option<Issued> {
+    pub(crate) fn issue(&self, grant: Grant) -> Option<Issued> {
         let mut random = [0_u8; 32];
         rand::fill(&mut random).ok()?;
         // The prefixes are Google's own.
@@ -83,7 +83,7 @@ impl Tokens {
     }
 
     /// What `token` was issued for, if it was issued here and is still valid.
-    pub fn find(&self, token: &str) -> Option<Grant> {
+    pub(crate) fn find(&self, token: &str) -> Option<Grant> {
         let grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
         let grant = grants.get(&fingerprint(token))?;
         (grant.expires > Timestamp::now()).then(|| grant.clone())
@@ -91,13 +91,13 @@ impl Tokens {
 }
 
 /// `seconds` after `from`.
-pub fn after(from: Timestamp, seconds: u32) -> Timestamp {
+pub(super) fn after(from: Timestamp, seconds: u32) -> Timestamp {
     from.saturating_add(SignedDuration::from_secs(seconds.into()))
         .unwrap_or(Timestamp::MAX)
 }
 
 /// Whether `scope` has the shape of one of Google's scopes.
-pub fn is_scope(scope: &str) -> bool {
+pub(super) fn is_scope(scope: &str) -> bool {
     const PREFIX: &str = "https://www.googleapis.com/auth/";
     matches!(scope, "openid" | "email" | "profile")
         || scope
@@ -106,7 +106,7 @@ pub fn is_scope(scope: &str) -> bool {
 }
 
 /// SHA-256 in hexadecimal: tells tokens apart without showing them.
-pub fn fingerprint(token: &str) -> String {
+pub(super) fn fingerprint(token: &str) -> String {
     let digest = digest::digest(&digest::SHA256, token.as_bytes());
     digest.as_ref().iter().fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.

@@ -5,8 +5,8 @@ mod call;
 mod gemini;
 mod pace;
 
-pub use call::Location;
-pub use pace::Pace;
+pub(crate) use call::Location;
+pub(crate) use pace::Pace;
 
 use http::Method;
 use serde_json::{Map, Value};
@@ -33,7 +33,7 @@ const MISPLACED: [&str; 7] = [
 
 /// What an administrator would have set up, and how fast the models are.
 #[derive(Debug)]
-pub struct Vertex {
+pub(crate) struct Vertex {
     /// The projects whose models may be called; empty for any.
     pub projects: Vec<String>,
     /// How answers are streamed.
@@ -46,7 +46,7 @@ impl Vertex {
     /// # Errors
     ///
     /// Google's API errors; Anthropic's own for what is wrong with a body for its models.
-    pub fn answer(
+    pub(crate) fn answer(
         &self,
         tokens: &Tokens,
         location: &Location,
@@ -81,7 +81,7 @@ impl Vertex {
     /// # Errors
     ///
     /// As [`Self::answer`], but for what concerns the token, the host and the project.
-    pub fn answer_anybody(&self, request: &Received) -> Result<Answer, Refusal> {
+    pub(crate) fn answer_anybody(&self, request: &Received) -> Result<Answer, Refusal> {
         let mut record = Record::default();
         self.generate(&parse(request, &mut record)?, request, &mut record)
     }

@@ -101,7 +101,7 @@ impl<'p> ContainerDraft<'p> {
             return false;
         };
         let mounts = self.chosen.container.volume_mounts.iter().flatten();
-        let ours = mounts.filter(|mount| mount.name.starts_with(names::PIECE_PREFIX));
+        let ours = mounts.filter(|mount| mount.name.starts_with(names::NAME_PREFIX));
         let mut directories = ours
             .map(|mount| &*mount.mount_path)
             .chain([names::CREDENTIAL_DIRECTORY]);
@@ -243,7 +243,7 @@ impl<'p> ContainerDraft<'p> {
         let mut stale = None;
         for (i, found) in self.chosen.container.volume_mounts.iter().flatten().enumerate() {
             let found_path = &*found.mount_path;
-            let is_ours = found.name.starts_with(names::PIECE_PREFIX);
+            let is_ours = found.name.starts_with(names::NAME_PREFIX);
             if self.mount_edits.remove.contains(&i) {
                 continue;
             }
@@ -317,7 +317,7 @@ impl<'p> ContainerDraft<'p> {
     pub(super) fn remove_stale_mounts(&mut self) {
         let wanted = std::mem::take(&mut self.mounts);
         self.remove_mounts(|mount| {
-            mount.name.starts_with(names::PIECE_PREFIX)
+            mount.name.starts_with(names::NAME_PREFIX)
                 && !wanted
                     .iter()
                     .any(|(name, path)| **name == *mount.name && is_same(path, &mount.mount_path))

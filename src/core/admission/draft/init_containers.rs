@@ -92,7 +92,7 @@ impl InitContainers {
     /// Removes the containers under our prefix that the policy does not want (any more).
     pub(super) fn remove_stale(&mut self, pod: &Pod<'_>) {
         for (i, container) in pod.spec.init_containers.iter().enumerate() {
-            if container.name.starts_with(names::PIECE_PREFIX) && !self.wanted.contains(&*container.name) {
+            if container.name.starts_with(names::NAME_PREFIX) && !self.wanted.contains(&*container.name) {
                 self.edits.remove.insert(i);
                 self.changes.push(Change::new("remove", &container.name));
             }
@@ -110,5 +110,5 @@ impl InitContainers {
 /// Whether none of the pod's own is before a position.
 fn is_in_front(pod: &Pod<'_>, position: usize) -> bool {
     let mut before = pod.spec.init_containers.iter().take(position);
-    before.all(|container| container.name.starts_with(names::PIECE_PREFIX))
+    before.all(|container| container.name.starts_with(names::NAME_PREFIX))
 }

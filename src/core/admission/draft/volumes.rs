@@ -158,7 +158,7 @@ impl<'p> Volumes<'p> {
                 self.change("add", name);
             }
             Some((_, found)) if is_rendered_as(&found, &rendered) => {}
-            Some((i, _)) if name.starts_with(names::PIECE_PREFIX) => {
+            Some((i, _)) if name.starts_with(names::NAME_PREFIX) => {
                 self.edits.replace.insert(i, rendered);
                 self.change("replace", name);
             }
@@ -184,7 +184,7 @@ impl<'p> Volumes<'p> {
     /// Removes the volumes under our prefix that the policy does not want (any more).
     pub(super) fn remove_stale(&mut self) {
         for (i, (volume, _)) in self.found.iter().enumerate() {
-            if volume.name.starts_with(names::PIECE_PREFIX)
+            if volume.name.starts_with(names::NAME_PREFIX)
                 && !self.wanted.contains(&*volume.name)
                 && self.edits.remove.insert(i)
             {

@@ -51,7 +51,7 @@ pub(super) fn unmount_own<'p>(
             OwnFile::Left(NOWHERE.to_owned())
         };
     };
-    if mount.name.starts_with(names::PIECE_PREFIX) {
+    if mount.name.starts_with(names::NAME_PREFIX) {
         return OwnFile::Absent;
     }
     let volume = volumes.content(&mount.name).unwrap_or_default();

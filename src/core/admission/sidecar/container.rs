@@ -58,7 +58,7 @@ pub(in crate::admission) fn plan_program(draft: &mut Draft<'_>, program: &Progra
 /// Plans a sidecar's container with its volumes.
 pub(super) fn plan_sidecar(draft: &mut Draft<'_>, placed: &PlacedSidecar<'_>, trusted: &Trusted) {
     let sidecar: &Sidecar = placed.sidecar;
-    let name = format!("{}{}", names::PIECE_PREFIX, sidecar.name);
+    let name = format!("{}{}", names::NAME_PREFIX, sidecar.name);
     let temporary = volume_name("tmp", sidecar);
     draft.add_volume(&temporary, &json!({"emptyDir": {"sizeLimit": "16Mi"}}));
     let mut mounts = vec![json!({"name": temporary, "mountPath": "/tmp"})];
@@ -136,7 +136,7 @@ fn half_trusting(sidecar: &Sidecar) -> Finding {
 }
 
 fn volume_name(kind: &str, sidecar: &Sidecar) -> String {
-    format!("{}{kind}-{}", names::PIECE_PREFIX, sidecar.name)
+    format!("{}{kind}-{}", names::NAME_PREFIX, sidecar.name)
 }
 
 /// What the wrapper is told in this pod.

@@ -86,7 +86,7 @@ impl Trusted {
         let volume = draft.volumes.get(&mount.name);
         let kept = volume.is_some_and(Volume::is_the_kubelets);
         let base = file.rsplit('/').next().unwrap_or_default();
-        if !kept || mount.name.starts_with(names::PIECE_PREFIX) || file.contains(',') {
+        if !kept || mount.name.starts_with(names::NAME_PREFIX) || file.contains(',') {
             return;
         }
         let ours = |of: &Value| {

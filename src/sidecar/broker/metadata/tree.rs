@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 /// Something that has a path.
 #[derive(Debug)]
-pub enum Node {
+pub(super) enum Node {
     /// What has more below it, in alphabetical order.
     Directory(Vec<(String, Self)>),
     /// A text.
@@ -22,7 +22,7 @@ pub enum Node {
 
 /// What stands at a path.
 #[derive(Debug, Clone, Copy)]
-pub enum Found<'n> {
+pub(super) enum Found<'n> {
     /// This.
     Node(&'n Node),
     /// A directory, which is asked for without its slash.
@@ -31,13 +31,13 @@ pub enum Found<'n> {
 
 impl Node {
     /// A directory.
-    pub fn directory<N: Into<String>>(entries: impl IntoIterator<Item = (N, Self)>) -> Self {
+    pub(super) fn directory<N: Into<String>>(entries: impl IntoIterator<Item = (N, Self)>) -> Self {
         let entries = entries.into_iter().map(|(name, node)| (name.into(), node));
         Self::Directory(entries.collect())
     }
 
     /// What stands at `path`, which begins with a slash. Only a directory's ends with one.
-    pub fn find(&self, path: &str) -> Option<Found<'_>> {
+    pub(super) fn find(&self, path: &str) -> Option<Found<'_>> {
         let mut parts = path.strip_prefix('/')?.split('/').peekable();
         let mut node = self;
         while let Some(part) = parts.next() {
@@ -56,7 +56,7 @@ impl Node {
     }
 
     /// What is in a directory, by name; nothing for others.
-    pub fn names(&self) -> Vec<String> {
+    pub(super) fn names(&self) -> Vec<String> {
         let Self::Directory(entries) = self else {
             return Vec::new();
         };
@@ -68,7 +68,7 @@ impl Node {
     }
 
     /// With all that is below it. `None` for tokens, which are in no collection.
-    pub fn json(&self) -> Option<Value> {
+    pub(super) fn json(&self) -> Option<Value> {
         Some(match self {
             Self::Directory(entries) => {
                 let members = entries.iter();
@@ -83,7 +83,7 @@ impl Node {
     }
 
     /// The same as lines of a path and a value, below `path`.
-    pub fn lines(&self, path: &str, out: &mut Vec<String>) {
+    pub(super) fn lines(&self, path: &str, out: &mut Vec<String>) {
         match self {
             Self::Directory(entries) => {
                 for (name, node) in entries {

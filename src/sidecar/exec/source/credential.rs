@@ -52,7 +52,7 @@ impl Failure for FetchError {
 ///
 /// # Errors
 /// When they are needed and there are none.
-pub fn client(endpoints: &[&Endpoint], egress: &Egress) -> std::io::Result<Upstream> {
+pub(super) fn client(endpoints: &[&Endpoint], egress: &Egress) -> std::io::Result<Upstream> {
     let secure = endpoints.iter().any(|endpoint| endpoint.is_secure());
     Ok(if secure {
         Upstream::new(upstream::google(egress)?)

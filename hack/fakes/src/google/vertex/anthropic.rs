@@ -36,7 +36,7 @@ const FIELDS: [&str; 18] = [
 /// # Errors
 ///
 /// Anthropic's, naming the field; Google's for a model that it does not know.
-pub fn answer(call: &Call<'_>, body: &Map<String, Value>, tokens: usize, pace: Pace) -> Result<Answer, Refusal> {
+pub(super) fn answer(call: &Call<'_>, body: &Map<String, Value>, tokens: usize, pace: Pace) -> Result<Answer, Refusal> {
     let counting = call.operation == Operation::AnthropicCountTokens;
     let streaming = call.operation == Operation::StreamRawPredict;
     for name in body.keys() {

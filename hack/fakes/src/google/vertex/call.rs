@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 /// Where a Vertex host serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Location(String);
+pub(crate) struct Location(String);
 
 impl Location {
     /// The location that a host serves, if it is one of Vertex.
-    pub fn of(host: &str) -> Option<Self> {
+    pub(crate) fn of(host: &str) -> Option<Self> {
         let name = match host {
             "aiplatform.googleapis.com" => "global",
             "aiplatform.us.rep.googleapis.com" => "us",
@@ -21,14 +21,14 @@ impl Location {
     }
 
     /// Its name in paths.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.0
     }
 }
 
 /// What is asked of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
+pub(super) enum Operation {
     /// Anthropic: a message, whole.
     RawPredict,
     /// Anthropic: a message, streamed.
@@ -45,7 +45,7 @@ pub enum Operation {
 
 impl Operation {
     /// Its name in the journal, as in the path.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::RawPredict => "rawPredict",
             Self::StreamRawPredict => "streamRawPredict",
@@ -59,7 +59,7 @@ impl Operation {
 
 /// The path of a model call, in its parts.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Call<'a> {
+pub(super) struct Call<'a> {
     /// The project that pays.
     pub project: &'a str,
     /// `us-east5`, `global` and so on.
@@ -74,7 +74,7 @@ pub struct Call<'a> {
 
 impl<'a> Call<'a> {
     /// The parts of a raw path; `None` when nothing is served there.
-    pub fn parse(path: &'a str) -> Option<Self> {
+    pub(super) fn parse(path: &'a str) -> Option<Self> {
         let parts: Vec<&str> = path.split('/').collect();
         let [
             "",
@@ -117,7 +117,7 @@ impl<'a> Call<'a> {
     }
 
     /// The resource name of the model.
-    pub fn resource(&self) -> String {
+    pub(super) fn resource(&self) -> String {
         let Self {
             project,
             location,
@@ -130,7 +130,7 @@ impl<'a> Call<'a> {
 }
 
 /// Whether a text has the shape of a model's name.
-pub fn is_model(name: &str) -> bool {
+pub(super) fn is_model(name: &str) -> bool {
     let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.@".contains(&byte);
     name.starts_with(|first: char| first.is_ascii_lowercase()) && name.bytes().all(known)
 }

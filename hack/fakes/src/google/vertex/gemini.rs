@@ -27,7 +27,7 @@ const FIELDS: [&str; 10] = [
 /// # Errors
 ///
 /// Google's, naming the field.
-pub fn answer(call: &Call<'_>, body: &Map<String, Value>, tokens: usize, pace: Pace) -> Result<Answer, Refusal> {
+pub(super) fn answer(call: &Call<'_>, body: &Map<String, Value>, tokens: usize, pace: Pace) -> Result<Answer, Refusal> {
     if !call.model.starts_with("gemini-") {
         return Err(Refusal::model_not_found(&call.resource()));
     }

@@ -11,7 +11,7 @@ const PIECES: [&str; 5] = ["Hello", " from", " Vertex", " AI", "."];
 
 /// The length and the speed of answers.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub(crate) struct Pace {
     /// The time between two events of a stream.
     pub pause: Duration,
     /// How many pieces of text an answer has.
@@ -20,12 +20,12 @@ pub struct Pace {
 
 impl Pace {
     /// The pieces of an answer.
-    pub fn text(self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn text(self) -> impl Iterator<Item = &'static str> {
         PIECES.into_iter().cycle().take(self.pieces)
     }
 
     /// A body whose chunks come one after the other, a pause between each two.
-    pub fn body(self, chunks: Vec<Bytes>) -> Body {
+    pub(crate) fn body(self, chunks: Vec<Bytes>) -> Body {
         let pause = self.pause;
         Body::from_stream(stream::unfold(
             (chunks.into_iter(), Duration::ZERO),
