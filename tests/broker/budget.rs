@@ -212,7 +212,7 @@ fn unfinished_heads_neither_kill_a_broker_nor_keep_others_out() {
         let held = unfinished(address, 900, bytes);
         let start = Instant::now();
         assert_eq!(ask_metadata(address), 200, "while they push");
-        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
         assert!(peak(&broker) < 64, "{bytes}: {} MiB", peak(&broker));
         drop(held);
         assert_eq!(ask_metadata(address), 200, "when they are gone");
@@ -222,7 +222,7 @@ fn unfinished_heads_neither_kill_a_broker_nor_keep_others_out() {
         let start = Instant::now();
         assert_eq!(call(&broker, &target(), "", "{}").status, 200, "while they push");
         assert_eq!(ask_metadata(broker.address("metadata")), 200, "while they push");
-        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
         assert!(peak(&broker) < 200, "{bytes}: {} MiB", peak(&broker));
         drop(held);
     }

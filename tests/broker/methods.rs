@@ -264,7 +264,11 @@ fn what_they_ask_for_beyond_an_answer_is_refused_by_its_name() {
         (CHAT.to_owned(), chat("store", json!(true)), None),
         (CHAT.to_owned(), chat("maxTokens", json!(1)), None),
         (CHAT.to_owned(), said(json!({"type": "hologram"})), None),
-        (CHAT.to_owned(), chat("tools", json!([{"type": "web_search"}])), None),
+        (
+            CHAT.to_owned(),
+            chat("tools", json!([{"type": "web_search"}])),
+            Some(Feature::WebSearch),
+        ),
     ] {
         let answer = call(&broker, &target, "", body.to_string());
         let expected = if feature.is_some() { 403 } else { 400 };

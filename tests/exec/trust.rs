@@ -76,3 +76,11 @@ fn a_server_is_left_alone_where_nothing_is_added() {
     let (found, _) = served(&directory, &system, &[]);
     assert_eq!(found, plain(&system));
 }
+
+#[test]
+fn a_server_of_an_image_without_certificates_runs_without_when_nothing_is_added() {
+    let directory = Directory::new();
+    let missing = [directory.path("missing.pem")];
+    let (found, _) = served(&directory, "", &missing);
+    assert_eq!(found, "");
+}

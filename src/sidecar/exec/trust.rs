@@ -8,6 +8,7 @@ use std::fs::Permissions;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use tracing::warn;
 use vertex_injector_net::egress::Egress;
 use vertex_injector_net::trust::Trust;
 
@@ -28,12 +29,18 @@ const BUNDLE: &str = "vertex-injector-ca-bundle.crt";
 /// Where more certificates than the system's are trusted, writes all of them for the server and has it find them.
 ///
 /// # Errors
-/// When there are none, or they cannot be written.
+/// When they cannot be written.
 pub fn extend(launch: &mut Launch, egress: &Egress) -> anyhow::Result<()> {
     if egress.ca_files().is_empty() {
         return Ok(());
     }
-    let trust = Trust::of(egress.ca_files())?;
+    // An image without any, and an optional ConfigMap that is not there: a server that speaks no TLS does without.
+    let Ok(trust) = Trust::of(egress.ca_files()) else {
+        warn!(
+            "COMMAND gets no certificates: there are none in this image and none in the files of VERTEX_INJECTOR_CA_FILES"
+        );
+        return Ok(());
+    };
     let file = temp_dir().join(BUNDLE);
     write(&file, &trust.pem())
         .with_context(|| format!("cannot write {}, the certificates for COMMAND", file.display()))?;
