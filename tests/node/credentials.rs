@@ -1,10 +1,11 @@
 //! Credential sidecars in a session of Ambient's: the wrapper runs servers that have a credential, which nobody else in the pod
 //! has, on ports that no other pod reaches. Only the images are others: `localhost/agent:1` (`agent.rs`).
 
+use rcgen::generate_simple_self_signed;
 use serde_json::{Value, json};
 
 use crate::agent::IMAGE;
-use crate::installed::{Agents, WELL, documents, node};
+use crate::installed::{Agents, CA_CONFIG_MAP, WELL, documents, node};
 use harness::node::Node;
 
 const RUNNER: &str = "ambient-code-runner";
@@ -79,6 +80,11 @@ fn a_session_of_ambient_runs_with_two_more_sidecars_whose_credentials_and_ports_
     agents.create(&secret("ambient-vertex", "ambient-code-key.json", "{}"));
     agents.create(&secret("forge", "token", FORGE));
     agents.create(&secret("cluster", "kubeconfig", CLUSTER));
+    // The operator's certificates, which are trusted by everything of ours.
+    agents.create(&json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": CA_CONFIG_MAP},
+        "data": {"ca.crt": generate_simple_self_signed(vec!["google".to_owned()]).expect("a certificate").cert.pem()},
+    }));
     agents.policy(&policy());
     let session = session();
 

@@ -201,7 +201,21 @@ impl<'a> Agents<'a> {
     /// Waits until the pod's agent answers its probe, or has begun where it has none.
     #[track_caller]
     pub(crate) fn until_ready(&self, pod: &str) {
-        self.kubectl(&["wait", "--for=condition=Ready", pod, "--timeout=60s"]);
+        let of = |arguments: &[&str]| {
+            self.node
+                .try_kubectl(&[&["--namespace", self.name], arguments].concat())
+        };
+        let waited = of(&["wait", "--for=condition=Ready", pod, "--timeout=60s"]);
+        if !waited.success() {
+            let (described, logs) = (
+                of(&["describe", pod]),
+                of(&["logs", pod, "--all-containers", "--prefix"]),
+            );
+            panic!(
+                "{}\n{}\n{}{}",
+                waited.stderr, described.stdout, logs.stdout, logs.stderr
+            );
+        }
     }
 
     /// Runs a command in the pod's agent.
