@@ -8,6 +8,7 @@
 pub mod egress;
 pub mod flow;
 pub mod framing;
+pub mod holding;
 pub mod listen;
 pub mod local;
 pub mod memory;

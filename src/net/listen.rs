@@ -1,12 +1,13 @@
 //! The accept loop, bounded in connections, and the server of the sidecars' ports: plain HTTP/1.1, bounded in patience, too.
 
 use super::framing::Watched;
-use super::places::{Open, Places};
+use super::holding::Holding;
+use super::places::Places;
 use anyhow::Context;
 use axum::body::Body;
 use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response};
-use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -14,13 +15,10 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as Task, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutWriter;
 use tracing::{debug, info, warn};
@@ -141,7 +139,7 @@ where
                             .headers_mut()
                             .insert(CONNECTION, HeaderValue::from_static("close"));
                     }
-                    Ok::<_, Infallible>(answer.map(|body| Answer { body, _open: open }))
+                    Ok::<_, Infallible>(answer.map(|body| Holding::new(body, open)))
                 })
             });
             let mut stream = TimeoutWriter::new(stream);
@@ -161,29 +159,6 @@ where
     }
 }
 
-/// An answer's body, with which its request ends.
-struct Answer {
-    body: Body,
-    _open: Open,
-}
-
-impl HttpBody for Answer {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Task<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 /// Ends a connection so that its client comes to read the last answer: what it still sends is read and forgotten, because a
 /// connection that is closed with unread bytes in it is reset, and then the client loses what it has not read.
 async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
@@ -194,20 +169,6 @@ async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     };
     // It ends, however this does.
     let _ = timeout(LINGER.0, rest).await;
-}
-
-/// Accepts connections until dropped: at most `connections` at a time, for as long as each keeps its place; more wait in the
-/// kernel's queue.
-pub async fn accept(
-    listener: &TcpListener,
-    connections: usize,
-    mut serve: impl FnMut(TcpStream, SocketAddr, OwnedSemaphorePermit),
-) {
-    let places = Arc::new(Semaphore::new(connections));
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-        let (stream, peer) = next(listener).await;
-        serve(stream, peer, place);
-    }
 }
 
 /// The next connection.

@@ -14,14 +14,12 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use http_body_util::Full;
-use hyper::body::{Bytes, Frame, SizeHint};
-use std::convert::Infallible;
-use std::pin::Pin;
+use hyper::body::Bytes;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
+use vertex_injector_net::holding::Holding;
 
 /// How long a request may take, body included. The API server waits five seconds.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -126,38 +124,10 @@ impl Reviews {
     }
 }
 
-/// The bytes of an answer, of known length, with their room until all are written.
-struct Written {
-    bytes: Full<Bytes>,
-    _room: Room,
-}
-
-impl hyper::body::Body for Written {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Pin::new(&mut self.bytes).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.bytes.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.bytes.size_hint()
-    }
-}
-
 fn json(status: StatusCode, body: Vec<u8>, room: Room) -> Response {
     const JSON: [(HeaderName, HeaderValue); 1] = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    let body = Written {
-        bytes: Full::new(Bytes::from(body)),
-        _room: room,
-    };
+    // The room is taken until all is written.
+    let body = Holding::new(Full::new(Bytes::from(body)), room);
     (status, JSON, Body::new(body)).into_response()
 }
 

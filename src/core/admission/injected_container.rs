@@ -8,18 +8,19 @@ use crate::api::Resources;
 use crate::names;
 use crate::quantity::thousandths as quantity;
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// The user of our own images, where the pod would make them run as root.
 const NOBODY: i64 = 65532;
 
 /// What a container gets when the policy does not say.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Defaults {
     /// Request and limit of CPU.
     pub(super) cpu: (&'static str, &'static str),
     /// Request and limit of memory.
-    pub(super) memory: (&'static str, &'static str),
+    pub(super) memory: (&'static str, Cow<'static, str>),
 }
 
 /// A container of ours: what differs between them, in terms of the API.
@@ -160,7 +161,8 @@ fn resources(pod: &Pod<'_>, wanted: Option<&Resources>, defaults: Defaults) -> O
     }
     let Resources { requests, limits } = wanted.cloned().unwrap_or_default();
     let (cpu_request, cpu_limit) = bounds(requests.cpu, limits.cpu, defaults.cpu);
-    let (memory_request, memory_limit) = bounds(requests.memory, limits.memory, defaults.memory);
+    let (least, most) = defaults.memory;
+    let (memory_request, memory_limit) = bounds(requests.memory, limits.memory, (least, &most));
     let (cpu, memory) = if is_guaranteed(pod) {
         (&cpu_limit, &memory_limit)
     } else {

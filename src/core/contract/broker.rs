@@ -124,6 +124,24 @@ pub enum ModeName {
     Proxy,
 }
 
+/// An amount of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    mebibytes: u32,
+}
+
+impl Memory {
+    /// In bytes.
+    pub fn bytes(self) -> u64 {
+        u64::from(self.mebibytes) << 20
+    }
+
+    /// As a quantity of Kubernetes'.
+    pub fn quantity(self) -> String {
+        format!("{}Mi", self.mebibytes)
+    }
+}
+
 impl Broker {
     /// The project that clients are told, and may call.
     pub fn project(&self) -> &Project {
@@ -326,11 +344,11 @@ impl ModeName {
         }
     }
 
-    /// Bytes that its container may use unless the policy says otherwise. A proxy holds requests while it looks into them.
-    pub fn usual_memory(self) -> u64 {
+    /// The memory that its container may use unless the policy says otherwise. A proxy holds requests while it looks into them.
+    pub fn usual_memory(self) -> Memory {
         match self {
-            Self::Metadata => 64 * 1024 * 1024,
-            Self::Proxy => 256 * 1024 * 1024,
+            Self::Metadata => Memory { mebibytes: 64 },
+            Self::Proxy => Memory { mebibytes: 256 },
         }
     }
 }

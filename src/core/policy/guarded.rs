@@ -2,6 +2,7 @@
 
 use super::errors::Errors;
 use super::identity::audiences;
+use super::sidecars::Filled;
 use super::text::is_same_audience;
 use crate::api::{Isolation, PolicySpec};
 
@@ -16,8 +17,7 @@ pub(super) fn check(spec: &PolicySpec, errors: &mut Errors) {
     let of_broker = of_broker.map(|audience| (audience, "the identity's audience".to_owned(), "the broker"));
     let of_sidecars = spec.sidecars.iter().filter_map(|sidecar| {
         let http = sidecar.credential.as_ref()?.http.as_ref()?;
-        let preset = sidecar.preset.map(|preset| preset.known().name);
-        let name = sidecar.name.as_deref().or(preset).unwrap_or_default();
+        let name = Filled::of(sidecar).name.unwrap_or_default();
         Some((http.audience.clone(), format!("the audience of sidecar {name:?}"), "it"))
     });
     let of_broker: Vec<_> = of_broker.collect();

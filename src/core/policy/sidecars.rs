@@ -17,7 +17,7 @@ use crate::presets::Known;
 use crate::reserved;
 use serde_json::Value;
 
-use filled::Filled;
+pub(in crate::policy) use filled::Filled;
 
 pub use credential::{Credential, Source, Wrapper};
 pub use git::Git;

@@ -38,7 +38,7 @@ impl Budget {
     /// For a broker in this mode, which is told its limit in bytes, if it has another than is usual; what the kernel says counts
     /// when it is less.
     pub fn new(mode: ModeName, told: Option<u64>) -> Self {
-        let usual = told.unwrap_or_else(|| mode.usual_memory());
+        let usual = told.unwrap_or_else(|| mode.usual_memory().bytes());
         Self::of(mode, memory::limit().map_or(usual, |limit| limit.min(usual)))
     }
 

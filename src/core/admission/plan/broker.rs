@@ -13,7 +13,7 @@ use crate::clients::{
     CREDENTIAL_SOURCES, CREDENTIALS, DETECTION, METADATA_ADDRESSES, METADATA_FENCES, ROUTES, Setting,
 };
 use crate::contract;
-use crate::contract::broker::Mode;
+use crate::contract::broker::{Mode, ModeName};
 use crate::names::{self, LOOPBACK_AUDIENCE, LOOPBACK_EXCHANGE, LOOPBACK_ROOT, LOOPBACK_SUBJECT};
 use crate::policy::{Broker, Compiled, MountPath, render};
 use serde_json::{Value, json};
@@ -153,15 +153,14 @@ fn environment(placed: &PlacedBroker<'_>) -> Vec<Value> {
 
 /// What the container gets when the policy does not say. A proxy holds requests while it looks into them.
 fn defaults(broker: &Broker) -> Defaults {
-    match &broker.told.mode {
-        Mode::Proxy(_) => Defaults {
-            cpu: ("20m", "500m"),
-            memory: ("32Mi", "256Mi"),
-        },
-        Mode::Metadata { .. } => Defaults {
-            cpu: ("10m", "100m"),
-            memory: ("16Mi", "64Mi"),
-        },
+    let mode = broker.told.mode.name();
+    let (cpu, memory) = match mode {
+        ModeName::Proxy => (("20m", "500m"), "32Mi"),
+        ModeName::Metadata => (("10m", "100m"), "16Mi"),
+    };
+    Defaults {
+        cpu,
+        memory: (memory, mode.usual_memory().quantity().into()),
     }
 }
 

@@ -14,17 +14,18 @@ use crate::contract::probe::Probe;
 use crate::names;
 use crate::policy::{Credential, Program, Sidecar, Source, Wrapper, render};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::path::Path;
 
 const DEFAULTS: Defaults = Defaults {
     cpu: ("50m", "500m"),
-    memory: ("64Mi", "256Mi"),
+    memory: ("64Mi", Cow::Borrowed("256Mi")),
 };
 
 /// What is copied counts as memory of the container that copies it.
 const COPY_DEFAULTS: Defaults = Defaults {
     cpu: ("10m", "200m"),
-    memory: ("16Mi", "48Mi"),
+    memory: ("16Mi", Cow::Borrowed("48Mi")),
 };
 
 /// Plans the container that copies our program into a volume in memory, and the volume.

@@ -4,10 +4,10 @@ use crate::api::{self, Preset};
 use crate::presets::Known;
 
 /// A sidecar as far as its defaults are filled in, whether or not the rest of it is right.
-pub(super) struct Filled<'s> {
+pub(in crate::policy) struct Filled<'s> {
     pub(super) sidecar: &'s api::Sidecar,
     pub(super) known: Option<&'static Known>,
-    pub(super) name: Option<&'s str>,
+    pub(in crate::policy) name: Option<&'s str>,
     pub(super) mcp_key: Option<&'s str>,
     /// The port that it has in every pod: the policy's, or that of a preset whose command is the policy's own and cannot be
     /// told another one.
@@ -15,7 +15,7 @@ pub(super) struct Filled<'s> {
 }
 
 impl<'s> Filled<'s> {
-    pub(super) fn of(sidecar: &'s api::Sidecar) -> Self {
+    pub(in crate::policy) fn of(sidecar: &'s api::Sidecar) -> Self {
         let known = sidecar.preset.map(Preset::known);
         let own_command = known.filter(|_| !sidecar.command.is_empty());
         Self {
