@@ -6,7 +6,8 @@ mod init_containers;
 mod notes;
 mod volumes;
 
-pub(super) use container::{ContainerDraft, Dangling};
+pub(super) use container::ContainerDraft;
+pub(super) use container::references::Dangling;
 pub(super) use init_containers::InitContainers;
 pub(super) use notes::Notes;
 pub(super) use volumes::Volumes;

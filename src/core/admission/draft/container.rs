@@ -1,20 +1,22 @@
-//! One chosen container within a draft: its environment, and the edits of its variables and mounts.
+//! One chosen container within a draft: its environment, the edits of its variables and, in [`mounts`], of its mounts.
+
+mod mounts;
+pub(super) mod references;
 
 use super::notes::Notes;
-use super::volumes::{Twin, Volumes};
 use crate::admission::decision::Change;
 use crate::admission::earlier::Earlier;
-use crate::admission::env::{Environment, Given, Known, references};
+use crate::admission::env::{Environment, Given, Known};
 use crate::admission::patch::ListEdit;
-use crate::admission::pod::{Container, Mount, Pod};
+use crate::admission::pod::Pod;
 use crate::admission::recognise::OPENSHELL_USER_ENVIRONMENT;
 use crate::admission::rendering::is_rendered_as;
 use crate::admission::select::{Chosen, Place};
 use crate::clients::{API_KEYS, CREDENTIAL_SOURCES, OTHER_PROVIDERS};
 use crate::names;
-use crate::path::{below, is_below, is_same};
+use crate::path::is_same;
 use crate::policy::render;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most sources of hidden variables in a sentence.
@@ -124,11 +126,6 @@ impl<'p> ContainerDraft<'p> {
         self.env_edits.keeps(position)
     }
 
-    /// Whether the pod's mount at a position stays, be it brought up to date.
-    pub(in crate::admission) fn keeps_mount(&self, position: usize) -> bool {
-        !self.mount_edits.remove.contains(&position)
-    }
-
     /// The volumes of the mounts that are added.
     pub(in crate::admission) fn newly_mounted(&self) -> impl Iterator<Item = &str> {
         let added = self.mount_edits.append.iter();
@@ -226,179 +223,6 @@ impl<'p> ContainerDraft<'p> {
         }
     }
 
-    /// Mounts a volume, of which `shown` is the content. A mount of the pod's own at the same path is as good when `twins`
-    /// lets it be and its volume shows the same. Returns whether our volume is needed.
-    pub(in crate::admission) fn mount(
-        &mut self,
-        mount: Value,
-        shown: &Value,
-        twins: bool,
-        volumes: &Volumes<'p>,
-        notes: &mut Notes,
-    ) -> bool {
-        let text = |key: &str| mount.get(key).and_then(Value::as_str).unwrap_or_default();
-        let (volume, path, sub_path) = (text("name").to_owned(), text("mountPath").to_owned(), text("subPath"));
-        let read_only = mount.get("readOnly").and_then(Value::as_bool).unwrap_or(false);
-        let name = self.name();
-        let mut stale = None;
-        for (i, found) in self.chosen.container.volume_mounts.iter().flatten().enumerate() {
-            let found_path = &*found.mount_path;
-            let is_ours = found.name.starts_with(names::NAME_PREFIX);
-            if self.mount_edits.remove.contains(&i) {
-                continue;
-            }
-            let problem = if is_same(found_path, &path) {
-                let part = [&found.sub_path, &found.sub_path_expr].map(|path| path.as_deref().unwrap_or_default());
-                if *found.name == *volume && part == [sub_path, ""] && found.read_only == read_only {
-                    self.mounts.push((volume, path));
-                    return true;
-                }
-                if is_ours {
-                    stale = Some(i);
-                    continue;
-                }
-                let twin = if twins && part == ["", ""] {
-                    volumes.compare(&found.name, shown)
-                } else {
-                    Twin::Other
-                };
-                match twin {
-                    Twin::Same => return false,
-                    Twin::Narrower(difference) => format!(
-                        "container {name:?} mounts the same as the policy at {path} already, in volume {:?}, but {difference}; make them agree",
-                        &*found.name
-                    ),
-                    Twin::Other => format!(
-                        "container {name:?} mounts volume {:?} at {path} already, where the policy mounts {volume:?}; choose another path for one of the two",
-                        &*found.name
-                    ),
-                }
-            } else if is_ours {
-                continue;
-            } else if is_below(&path, found_path)
-                && let Some(how) = volumes.closed(found)
-            {
-                format!(
-                    "container {name:?} mounts {found_path} {how}, and nothing can be mounted below it at {path}; choose another path for one of the two"
-                )
-            } else if read_only
-                && let Some(entry) = below(found_path, &path)
-                && !has_room_for(shown, entry)
-            {
-                format!(
-                    "container {name:?} mounts {found_path}, which lies below {path}, where the policy mounts a read-only volume; choose another path for one of the two"
-                )
-            } else {
-                continue;
-            };
-            notes.deny(Some(name), "volumeMounts", problem);
-            return true;
-        }
-        self.mounts.push((volume, path));
-        match stale {
-            Some(i) => drop(self.mount_edits.replace.insert(i, mount)),
-            None => self.mount_edits.append.push(mount),
-        }
-        self.mount_changes += 1;
-        true
-    }
-
-    /// Removes mounts that are not brought up to date.
-    pub(in crate::admission) fn remove_mounts(&mut self, which: impl Fn(&Mount<'p>) -> bool) {
-        let edits = &mut self.mount_edits;
-        for (i, mount) in self.chosen.container.volume_mounts.iter().flatten().enumerate() {
-            if which(mount) && !edits.replace.contains_key(&i) && edits.remove.insert(i) {
-                self.mount_changes += 1;
-            }
-        }
-    }
-
-    /// Removes mounts of our volumes that the policy does not want (any more).
-    pub(super) fn remove_stale_mounts(&mut self) {
-        let wanted = std::mem::take(&mut self.mounts);
-        self.remove_mounts(|mount| {
-            mount.name.starts_with(names::NAME_PREFIX)
-                && !wanted
-                    .iter()
-                    .any(|(name, path)| **name == *mount.name && is_same(path, &mount.mount_path))
-        });
-    }
-
-    /// Whether an entry at this position would refer to a variable that only follows behind it.
-    fn precedes_a_reference(&self, position: usize, entry: &Value) -> bool {
-        let text = entry.get("value").and_then(Value::as_str).unwrap_or_default();
-        self.json.is_none()
-            && references(text).any(|name| match self.environment.position(name) {
-                Some(other) => other > position || self.env_edits.remove.contains(&other),
-                None => self.planned.contains(name),
-            })
-    }
-
-    /// An entry as one that refers to nothing, when variables behind its position refer to it and that can be done.
-    fn resolved(&self, name: &str, position: usize, entry: &Value) -> Option<Value> {
-        if !self.environment.is_referred_to(name, position) {
-            return None;
-        }
-        let text = entry.get("value").and_then(Value::as_str)?;
-        let mut edited = references(text).filter_map(|name| self.environment.position(name));
-        if edited.any(|position| !self.env_edits.keeps(position)) {
-            return None;
-        }
-        match self.environment.resolve(text)? {
-            Known::Text(text) => Some(render::literal(name, &text.replace('$', "$$"))),
-            Known::Opaque { source: "", .. } => None,
-            Known::Opaque { source, .. } => {
-                let source: Value = serde_json::from_str(source).ok()?;
-                Some(json!({"name": name, "valueFrom": source}))
-            }
-        }
-    }
-
-    /// What of the container's own refers to variables that are not before it any more, as the kubelet wants them: each with
-    /// the variable, and whether that one is still there.
-    pub(in crate::admission) fn dangling(&self) -> Vec<Dangling> {
-        if self.json.is_some() || self.env_edits.remove.is_empty() {
-            return Vec::new();
-        }
-        let gone: BTreeSet<&str> = { self.env_edits.remove.iter() }
-            .filter_map(|position| self.environment.name(*position))
-            .collect();
-        let added: BTreeSet<&str> = { self.env_edits.append.iter() }
-            .filter_map(|entry| entry.get("name")?.as_str())
-            .collect();
-        let mut dangling = Vec::new();
-        let mut seen: BTreeSet<&str> = BTreeSet::new();
-        let mut lost: BTreeSet<&str> = BTreeSet::new();
-        for (i, (name, literal)) in self.environment.literals().enumerate() {
-            let stays = !self.env_edits.remove.contains(&i);
-            if self.env_edits.keeps(i) {
-                let literal = literal.unwrap_or_default();
-                for variable in references(literal).filter(|variable| lost.contains(variable)) {
-                    dangling.push(Dangling::new(name, variable, added.contains(variable)));
-                }
-            }
-            if gone.contains(name) {
-                if stays {
-                    seen.insert(name);
-                    lost.remove(name);
-                } else if !seen.contains(name) {
-                    lost.insert(name);
-                }
-            }
-        }
-        let Container { command, args, .. } = self.chosen.container;
-        for (field, raw) in [("command", command), ("args", args)] {
-            let words: Vec<String> =
-                raw.map_or_else(Vec::new, |raw| serde_json::from_str(raw.get()).unwrap_or_default());
-            for variable in words.iter().flat_map(|word| references(word)) {
-                if lost.contains(variable) && !added.contains(variable) {
-                    dangling.push(Dangling::new(field, variable, false));
-                }
-            }
-        }
-        dangling
-    }
-
     /// Whether the variable has exactly this entry.
     pub(in crate::admission) fn holds(&self, name: &str, value: &Value) -> bool {
         match (self.environment.given(name), value.get("value"), value.get("valueFrom")) {
@@ -438,43 +262,5 @@ impl<'p> ContainerDraft<'p> {
         self.mount_edits
             .emit(&["spec", list.field(), &index, "volumeMounts"], mounts, operations);
         changes.append(&mut self.env_changes);
-    }
-}
-
-/// A reference that the kubelet will not resolve any more.
-pub(in crate::admission) struct Dangling {
-    /// The variable that has it, or `command` or `args`.
-    pub(in crate::admission) of: String,
-    /// The variable that it is to.
-    pub(in crate::admission) to: String,
-    /// Whether that one is there, but too late.
-    pub(in crate::admission) late: bool,
-}
-
-impl Dangling {
-    fn new(of: &str, to: &str, late: bool) -> Self {
-        let (of, to) = (of.to_owned(), to.to_owned());
-        Self { of, to, late }
-    }
-}
-
-/// Whether the kubelet makes a directory of this name in a volume that it writes, for what is mounted there: not where one
-/// of its files is.
-fn has_room_for(volume: &Value, entry: &str) -> bool {
-    const WRITTEN: [&str; 4] = ["configMap", "secret", "projected", "downwardAPI"];
-    let sources = volume.as_object().into_iter().flatten();
-    let mut written = sources.filter(|(kind, _)| WRITTEN.contains(&kind.as_str())).peekable();
-    written.peek().is_some() && !written.any(|(_, source)| has_file(source, entry))
-}
-
-/// Whether a source names a file, at any depth, at or below a name.
-fn has_file(source: &Value, entry: &str) -> bool {
-    match source {
-        Value::Object(fields) => fields.iter().any(|(key, value)| match (key.as_str(), value) {
-            ("path", Value::String(path)) => path.split('/').next() == Some(entry),
-            _ => has_file(value, entry),
-        }),
-        Value::Array(items) => items.iter().any(|item| has_file(item, entry)),
-        _ => false,
     }
 }

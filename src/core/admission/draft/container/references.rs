@@ -1,0 +1,102 @@
+//! What becomes of references from one variable to another when variables move.
+
+use super::ContainerDraft;
+use crate::admission::env::{Known, references};
+use crate::admission::pod::Container;
+use crate::policy::render;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+impl ContainerDraft<'_> {
+    /// Whether an entry at this position would refer to a variable that only follows behind it.
+    pub(super) fn precedes_a_reference(&self, position: usize, entry: &Value) -> bool {
+        let text = entry.get("value").and_then(Value::as_str).unwrap_or_default();
+        self.json.is_none()
+            && references(text).any(|name| match self.environment.position(name) {
+                Some(other) => other > position || self.env_edits.remove.contains(&other),
+                None => self.planned.contains(name),
+            })
+    }
+
+    /// An entry as one that refers to nothing, when variables behind its position refer to it and that can be done.
+    pub(super) fn resolved(&self, name: &str, position: usize, entry: &Value) -> Option<Value> {
+        if !self.environment.is_referred_to(name, position) {
+            return None;
+        }
+        let text = entry.get("value").and_then(Value::as_str)?;
+        let mut edited = references(text).filter_map(|name| self.environment.position(name));
+        if edited.any(|position| !self.env_edits.keeps(position)) {
+            return None;
+        }
+        match self.environment.resolve(text)? {
+            Known::Text(text) => Some(render::literal(name, &text.replace('$', "$$"))),
+            Known::Opaque { source: "", .. } => None,
+            Known::Opaque { source, .. } => {
+                let source: Value = serde_json::from_str(source).ok()?;
+                Some(json!({"name": name, "valueFrom": source}))
+            }
+        }
+    }
+
+    /// What of the container's own refers to variables that are not before it any more, as the kubelet wants them: each with
+    /// the variable, and whether that one is still there.
+    pub(in crate::admission) fn dangling(&self) -> Vec<Dangling> {
+        if self.json.is_some() || self.env_edits.remove.is_empty() {
+            return Vec::new();
+        }
+        let gone: BTreeSet<&str> = { self.env_edits.remove.iter() }
+            .filter_map(|position| self.environment.name(*position))
+            .collect();
+        let added: BTreeSet<&str> = { self.env_edits.append.iter() }
+            .filter_map(|entry| entry.get("name")?.as_str())
+            .collect();
+        let mut dangling = Vec::new();
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
+        let mut lost: BTreeSet<&str> = BTreeSet::new();
+        for (i, (name, literal)) in self.environment.literals().enumerate() {
+            let stays = !self.env_edits.remove.contains(&i);
+            if self.env_edits.keeps(i) {
+                let literal = literal.unwrap_or_default();
+                for variable in references(literal).filter(|variable| lost.contains(variable)) {
+                    dangling.push(Dangling::new(name, variable, added.contains(variable)));
+                }
+            }
+            if gone.contains(name) {
+                if stays {
+                    seen.insert(name);
+                    lost.remove(name);
+                } else if !seen.contains(name) {
+                    lost.insert(name);
+                }
+            }
+        }
+        let Container { command, args, .. } = self.chosen.container;
+        for (field, raw) in [("command", command), ("args", args)] {
+            let words: Vec<String> =
+                raw.map_or_else(Vec::new, |raw| serde_json::from_str(raw.get()).unwrap_or_default());
+            for variable in words.iter().flat_map(|word| references(word)) {
+                if lost.contains(variable) && !added.contains(variable) {
+                    dangling.push(Dangling::new(field, variable, false));
+                }
+            }
+        }
+        dangling
+    }
+}
+
+/// A reference that the kubelet will not resolve any more.
+pub(in crate::admission) struct Dangling {
+    /// The variable that has it, or `command` or `args`.
+    pub(in crate::admission) of: String,
+    /// The variable that it is to.
+    pub(in crate::admission) to: String,
+    /// Whether that one is there, but too late.
+    pub(in crate::admission) late: bool,
+}
+
+impl Dangling {
+    fn new(of: &str, to: &str, late: bool) -> Self {
+        let (of, to) = (of.to_owned(), to.to_owned());
+        Self { of, to, late }
+    }
+}
