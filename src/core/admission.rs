@@ -3,13 +3,13 @@
 //! The webhook and the command line are two callers of the same functions: [`review`] takes an AdmissionReview,
 //! [`decide`] a pod. Both end in one [`Decision`], which everything else (response, log, metrics, `explain`) only shows.
 //!
-//! Read in this order: `envelope` and `review` (bytes in and out), `pod` (the lean view) and `bounds` (how much of it), `set` and `policy` (which
-//! policy), `decide` (the whole), `select` and `agent` (which containers), `earlier` (what an injection before wrote), `node` (on which nodes),
-//! `sent` (whether the webhook is asked at all), `recognise` and `gate` (what is left alone), `ports` (where
-//! ours listen), `plan` with `settings` and `sidecar` (the units), `injected_container` (what our containers have in common),
-//! `limits` (what a proxy would refuse), `resulting`, `isolation`, `guarded` and `baseline` (the pod as it will be, and
-//! what a broker must not meet in it), `draft` and `finding` (what all of them want and note), `rendering` and `patch` (what is there already, and how
-//! the rest is written).
+//! Read in this order: `envelope` and `review` (bytes in and out), `pod` (the lean view) and `bounds` (how much of it), `set` and
+//! `policy` (which policy), `decide` (the whole), `select` and `agent` (which containers), `earlier` (what an injection before
+//! wrote), `node` (on which nodes), `sent` (whether the webhook is asked at all), `recognise` and `gate` (what is left alone),
+//! `ports` (where ours listen), `plan` with `settings` and `sidecar` (the units), `injected_container` (what our containers have
+//! in common), `limits` (what a proxy would refuse), `resulting`, `isolation`, `guarded` and `baseline` (the pod as it will be,
+//! and what a broker must not meet in it), `draft` and `finding` (what all of them want and note), `rendering` and `patch` (what
+//! is there already, and how the rest is written).
 
 mod agent;
 mod baseline;

@@ -43,8 +43,8 @@ impl Egress {
         Self::of(|name| std::env::var(name).ok())
     }
 
-    /// Reads [`CA_FILES`], and `HTTPS_PROXY` and `NO_PROXY`, or the same in lower case. Entries of the latter are domains, which stand for their
-    /// subdomains, too, addresses, networks, or `*`.
+    /// Reads [`CA_FILES`], and `HTTPS_PROXY` and `NO_PROXY`, or the same in lower case. Entries of the latter are domains, which
+    /// stand for their subdomains, too, addresses, networks, or `*`.
     ///
     /// # Errors
     /// When the proxy is none that can be spoken to. The value is not repeated, because it may have a password.

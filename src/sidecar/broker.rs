@@ -1,9 +1,9 @@
 //! The broker: holds a pod's Google credential, so that its agent does not have to.
 //!
-//! [`credentials`] says what can be exchanged, [`token`] exchanges it over [`vertex_injector_net::upstream`] and keeps one access token fresh,
-//! [`metadata`] hands it out as the metadata server of Google Compute Engine does, [`loopback`] to clients that demand a file, or
-//! [`proxy`] adds it to model calls and keeps it from the agent altogether. All that they hold has one [`budget`]. Everything listens on loopback, except [`metrics`], from
-//! which no token can be reached.
+//! [`credentials`] says what can be exchanged, [`token`] exchanges it over [`vertex_injector_net::upstream`] and keeps one access
+//! token fresh, [`metadata`] hands it out as the metadata server of Google Compute Engine does, [`loopback`] to clients that
+//! demand a file, or [`proxy`] adds it to model calls and keeps it from the agent altogether. All that they hold has one
+//! [`budget`]. Everything listens on loopback, except [`metrics`], from which no token can be reached.
 
 pub mod args;
 pub mod budget;

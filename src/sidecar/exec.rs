@@ -1,8 +1,9 @@
 //! The credential wrapper: `vertex-injector exec` holds a sidecar's credential and runs its server.
 //!
-//! [`source`] fetches a credential, [`refresh`] keeps it fresh and publishes its [`fields`]. [`supervise`] runs the [`child`] with
-//! what [`mapping`] gives it of them and [`trust`] of certificates, and [`signals`] tells it of everything else that happens. [`control`] shows how all this
-//! goes, to [`probe`] for one. [`git`] uses the credential for the agent's git. [`args`] makes it all from flags.
+//! [`source`] fetches a credential, [`refresh`] keeps it fresh and publishes its [`fields`]. [`supervise`] runs the [`child`]
+//! with what [`mapping`] gives it of them and [`trust`] of certificates, and [`signals`] tells it of everything else that
+//! happens. [`control`] shows how all this goes, to [`probe`] for one. [`git`] uses the credential for the agent's git. [`args`]
+//! makes it all from flags.
 //!
 //! What it cannot do: all containers of a pod share its loopback, so the agent can use the server, though it cannot see the
 //! credential; and the server, in the same container, can read what the credential is fetched with from a file.
@@ -86,7 +87,7 @@ async fn serve(args: Args) -> anyhow::Result<u8> {
     };
     mapping.check().map_err(anyhow::Error::msg)?;
     let allowed = Allowed::new(told.allow_hosts, told.plain_http);
-    let source = Source::of(told.source, &allowed, |name| std::env::var(name).ok())?;
+    let source = Source::of(told.source, &allowed, &egress, |name| std::env::var(name).ok())?;
     let (control_port, helpers) = told
         .control
         .map(|control| (control.port, control.git_credentials))

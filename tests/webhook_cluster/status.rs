@@ -49,12 +49,7 @@ async fn a_policy_whose_pods_are_never_sent_to_the_webhook_is_unreachable() {
     config.write_all(selectors.to_string().as_bytes()).unwrap();
     world.policy("agents", greeting("hello")).await;
     let replica = Replica::serving(&world, &["--config", config.path().to_str().unwrap()]).await;
-    let (status, reason, message) = world.ready("agents").await;
-    assert_eq!(
-        (status.as_str(), reason.as_str()),
-        ("False", "Unreachable"),
-        "{message}"
-    );
+    let message = unreachable(&world).await;
     assert!(
         message.contains("agentSelectors") && message.contains("spec.agents[0]"),
         "{message}"
@@ -79,12 +74,7 @@ async fn a_policy_whose_namespace_has_not_opted_in_says_that_nobody_is_served() 
     };
     label("vertex-injector.dev/injection-");
     let replica = Replica::serving(&world, &["--config", config.path().to_str().unwrap()]).await;
-    let (status, reason, message) = world.ready("agents").await;
-    assert_eq!(
-        (status.as_str(), reason.as_str()),
-        ("False", "Unreachable"),
-        "{message}"
-    );
+    let message = unreachable(&world).await;
     assert!(
         message.contains("has not opted in") && message.ends_with("label it vertex-injector.dev/injection=enabled"),
         "{message}"
@@ -131,4 +121,12 @@ async fn a_status_is_written_once_however_many_replicas_there_are() {
 async fn transition(world: &World) -> jiff::Timestamp {
     let policy = world.policies().get("agents").await.unwrap();
     policy.status.unwrap().conditions[0].last_transition_time.0
+}
+
+/// The policy is not ready, because nobody is sent to it; says why.
+async fn unreachable(world: &World) -> String {
+    let (status, reason, message) = world.ready("agents").await;
+    let told = (status.as_str(), reason.as_str());
+    assert_eq!(told, ("False", "Unreachable"), "{message}");
+    message
 }

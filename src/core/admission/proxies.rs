@@ -76,7 +76,7 @@ pub(super) fn for_sidecar(target: &ContainerDraft<'_>) -> Vec<(String, String)> 
         let ours = target.previous_within(name);
         let seen = text(name).unwrap_or_default();
         let hosts = || others(&seen, &ours);
-        let missing = |host: &&str| !hosts().any(|other| matches!(other.trim(), "*") || other.trim() == *host);
+        let missing = |host: &&str| !name_host(hosts(), host);
         env.push((
             name.to_owned(),
             joined(hosts().chain(LOOPBACK.into_iter().filter(missing))),
@@ -89,6 +89,11 @@ pub(super) fn for_sidecar(target: &ContainerDraft<'_>) -> Vec<(String, String)> 
 fn others<'t>(text: &'t str, ours: &BTreeSet<String>) -> impl Iterator<Item = &'t str> {
     let all = text.split(',').filter(|host| !host.trim().is_empty());
     all.filter(|host| !ours.contains(host.trim()))
+}
+
+/// Whether exceptions name this host, or all.
+fn name_host<'t>(mut exceptions: impl Iterator<Item = &'t str>, host: &str) -> bool {
+    exceptions.any(|other| matches!(other.trim(), "*") || other.trim() == host)
 }
 
 /// One text of all, without a list of them: whoever wrote the pod chose how many there are.
@@ -123,7 +128,7 @@ pub(super) fn way_to(target: &ContainerDraft<'_>, domain: &str) -> Vec<&'static 
 fn note_hidden(target: &ContainerDraft<'_>, notes: &mut Notes) {
     let excepted = |name: &&str| {
         matches!(target.environment.known(name), Some(Known::Text(hosts))
-            if LOOPBACK.iter().all(|own| hosts.split(',').any(|host| matches!(host.trim(), "*") || host.trim() == *own)))
+            if LOOPBACK.iter().all(|own| name_host(hosts.split(','), own)))
     };
     if let Some(sources) = target.hidden_sources()
         && !EXCEPTIONS.iter().any(excepted)
@@ -169,10 +174,7 @@ fn extend(target: &mut ContainerDraft<'_>, name: &'static str, needed: bool, not
         Some(Known::Text(seen)) => seen.to_string(),
         _ => String::new(),
     };
-    let named = |host: &str| {
-        seen.split(',')
-            .any(|other| matches!(other.trim(), "*") || other.trim() == host)
-    };
+    let named = |host: &str| name_host(seen.split(','), host);
     let missing: Vec<&str> = LOOPBACK
         .into_iter()
         .filter(|host| needed && (ours.contains(*host) || !named(host)))

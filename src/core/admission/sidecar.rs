@@ -1,6 +1,7 @@
 //! Credential sidecars: native sidecars under rules that keep the pod's own behaviour as it was.
 //!
-//! [`choice`] is which of a policy's a pod gets. [`container`] renders one, with what [`session`] and [`trust`] take over from the agent. The agent learns of them through [`registry`], [`mcp`] and [`git`].
+//! [`choice`] is which of a policy's a pod gets. [`container`] renders one, with what [`session`] and [`trust`] take over from
+//! the agent. The agent learns of them through [`registry`], [`mcp`] and [`git`].
 
 mod choice;
 mod container;

@@ -1,8 +1,9 @@
 //! The Vertex proxy on loopback: model calls that the rules allow go to Vertex AI with the token that the agent never sees.
 //!
-//! A request is checked in the order of what costs least: [`head`], [`target`], [`rules`], then its [`body`], which is read whole,
-//! parsed as strict [`json`] and [`inspect`]ed beside the [`tables`] of what is known. What is sent on is built from the parsed parts, not copied from the request.
-//! The [`answer`] streams back. Every request but the kubelet's probes ends in one [`record`].
+//! A request is checked in the order of what costs least: [`head`], [`target`], [`rules`], then its [`body`], which is read
+//! whole, parsed as strict [`json`] and [`inspect`]ed beside the [`tables`] of what is known. What is sent on is built from the
+//! parsed parts, not copied from the request. The [`answer`] streams back. Every request but the kubelet's probes ends in one
+//! [`record`].
 
 pub mod answer;
 pub mod body;

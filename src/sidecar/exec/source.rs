@@ -30,22 +30,26 @@ pub enum Source {
 }
 
 impl Source {
-    /// A source as it is told of; `get` reads a variable.
+    /// A source as it is told of, on the way out that `egress` gives; `get` reads a variable.
     ///
     /// # Errors
     /// Says what is missing or cannot be used; never with a content.
-    pub fn of(told: Told, allowed: &Allowed, get: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
+    pub fn of(
+        told: Told,
+        allowed: &Allowed,
+        egress: &Egress,
+        get: impl Fn(&str) -> Option<String>,
+    ) -> anyhow::Result<Self> {
         const NO_CERTIFICATES: &str = "cannot find the system's trusted certificates";
         Ok(match told {
             Told::File(path) => Self::File(FileSource::new(path)),
             Told::Http { url, token_file } => {
-                Self::Http(HttpSource::new(url, token_file, &Egress::of(get)?).context(NO_CERTIFICATES)?)
+                Self::Http(HttpSource::new(url, token_file, egress).context(NO_CERTIFICATES)?)
             }
             Told::Ambient => {
-                let egress = Egress::of(&get)?;
                 let bootstrap = Bootstrap::read(get, allowed)
                     .map_err(|problems| anyhow!("--source ambient cannot begin:\n{problems}"))?;
-                Self::Ambient(Ambient::new(bootstrap, &egress).context(NO_CERTIFICATES)?)
+                Self::Ambient(Ambient::new(bootstrap, egress).context(NO_CERTIFICATES)?)
             }
         })
     }

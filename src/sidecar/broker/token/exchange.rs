@@ -103,8 +103,8 @@ pub(super) async fn assert(
     )
 }
 
-/// A successful answer: one with a token and an error is none. 4xx other than 408 and 429 is a refusal; everything else may pass. `sent` are the secrets of the
-/// request, which a badly behaved service might repeat.
+/// A successful answer: one with a token and an error is none. 4xx other than 408 and 429 is a refusal; everything else may pass.
+/// `sent` are the secrets of the request, which a badly behaved service might repeat.
 pub(super) fn answered(hop: Hop, answer: Result<Answer, Unanswered>, sent: &[&Secret]) -> Result<Answer, TokenError> {
     let answer = answer.map_err(|error| TokenError::passing(hop, error.to_string()))?;
     // Nothing else is whole: 206 is a part, and 202 a promise.
