@@ -7,6 +7,7 @@
 #![cfg(test)]
 
 mod ambient;
+mod baseline;
 mod broker;
 mod broker_routes;
 mod cases;
