@@ -154,6 +154,30 @@ fn what_the_proxy_lets_through_is_kept_and_what_the_policy_overrides_is_not_judg
 }
 
 #[test]
+fn models_are_judged_as_the_container_will_have_them_the_policys_own_variables_included() {
+    let own = pod(
+        "{containers: [{name: agent, image: a, env: [{name: FAST, value: claude-haiku-4-5}, {name: ANTHROPIC_SMALL_FAST_MODEL, value: $(FAST)}]}]}",
+    );
+    let within = "  access: Proxy\n  proxy: {models: [claude-haiku-*]}\n  conflicts: {values: Override}";
+    let allowed = world(within).admit(&own);
+    let agent = allowed.injected().container("agent");
+    assert_eq!(agent.env("ANTHROPIC_SMALL_FAST_MODEL"), "$(FAST)");
+    let overridden = format!("{within}\n  env: [{{name: FAST, value: claude-opus-4-8}}]");
+    let admission = world(&overridden).admit(&own);
+    let message = admission.denied(Reason::Conflict);
+    assert!(
+        message.contains("sets ANTHROPIC_SMALL_FAST_MODEL to what access: Proxy does not let through"),
+        "{message}"
+    );
+    let by_reference = format!(
+        "{within}\n  env: [{{name: MODEL, value: claude-opus-4-8}}, {{name: CLAUDE_CODE_SUBAGENT_MODEL, value: $(MODEL)}}]"
+    );
+    let admission = world(&by_reference).admit(&pod("{containers: [{name: agent, image: a}]}"));
+    let message = admission.denied(Reason::Conflict);
+    assert!(message.contains("sets CLAUDE_CODE_SUBAGENT_MODEL"), "{message}");
+}
+
+#[test]
 fn a_pod_that_keeps_its_key_gets_no_broker() {
     let admission = world(PROXY).admit(&pod(
         "{containers: [{name: agent, image: a, env: [{name: ANTHROPIC_API_KEY, value: k}]}]}",

@@ -84,6 +84,33 @@ fn every_part_says_what_is_wrong_with_it_in_one_answer() {
 }
 
 #[test]
+fn models_that_a_policy_names_in_variables_are_held_against_what_its_proxy_allows() {
+    let spec = |model: &str| {
+        json!({
+            "agents": [{"serviceAccounts": ["agent"], "env": [{"name": "ANTHROPIC_SMALL_FAST_MODEL", "value": model}]}],
+            "env": [{"name": "CLAUDE_CODE_SUBAGENT_MODEL", "value": model}],
+            "vertex": {"project": "my-project", "region": "us-east5", "clients": ["ClaudeCode"]},
+            "identity": {"workloadIdentityFederation": {
+                "provider": "projects/123456789012/locations/global/workloadIdentityPools/agents/providers/cluster",
+            }},
+            "access": "Proxy",
+            "proxy": {"models": ["claude-haiku-*"]},
+        })
+    };
+    for allowed in ["claude-haiku-4-5[1m]", "haiku", "$(MODEL)"] {
+        assert!(compilation(spec(allowed)).result.is_ok(), "{allowed}");
+    }
+    let errors = compilation(spec("claude-opus-4-8")).result.unwrap_err().errors;
+    let fields: Vec<&str> = errors.0.iter().map(|error| error.field.as_str()).collect();
+    assert_eq!(fields, ["spec.agents[0].env[0].value", "spec.env[0].value"], "{errors}");
+    assert!(
+        errors
+            .to_string()
+            .contains("not allowed by proxy.models, which has claude-haiku-*")
+    );
+}
+
+#[test]
 fn an_unusable_policy_still_says_which_pods_it_selects() {
     let wrong = compilation(json!({"agents": [{"serviceAccounts": ["agent"]}], "env": [{"name": "A"}]}));
     let unusable = wrong.result.unwrap_err();

@@ -25,7 +25,9 @@ use std::collections::HashMap;
 #[derive(Debug)]
 pub(super) struct Draft<'p> {
     pub(super) pod: &'p Pod<'p>,
+    /// The chosen containers; behind them, once [`Self::remove_stale`] ran, those that only an earlier injection served.
     pub(super) containers: Vec<ContainerDraft<'p>>,
+    chosen: usize,
     /// Positions in that list.
     places: HashMap<Place, usize>,
     pub(super) volumes: Volumes<'p>,
@@ -52,6 +54,7 @@ impl<'p> Draft<'p> {
             places: { containers.iter().enumerate() }
                 .map(|(i, draft)| (draft.chosen.place, i))
                 .collect(),
+            chosen: containers.len(),
             containers,
             volumes: Volumes::of(pod)?,
             init_containers: InitContainers::default(),
@@ -67,6 +70,11 @@ impl<'p> Draft<'p> {
     /// The draft of a container, if it is served now or was earlier.
     pub(super) fn at(&self, place: Place) -> Option<&ContainerDraft<'p>> {
         self.containers.get(*self.places.get(&place)?)
+    }
+
+    /// The containers that this injection serves.
+    pub(super) fn chosen(&self) -> impl Iterator<Item = &ContainerDraft<'p>> {
+        self.containers.iter().take(self.chosen)
     }
 
     /// Plans one unit and notes whether anything had to change for it.

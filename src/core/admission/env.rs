@@ -65,10 +65,17 @@ impl<'p> Environment<'p> {
     /// The environment of an ordinary container of a pod.
     pub(super) fn of(pod: &Pod<'p>, container: &'p Container<'p>) -> Self {
         let given = container.env.iter().flatten();
-        Self::new(
-            given.map(|env| (Cow::Borrowed(&*env.name), Given::of(env))),
-            &Elsewhere::of(pod, container),
-        )
+        let entries = given.map(|env| (Cow::Borrowed(&*env.name), Given::of(env)));
+        Self::of_entries(pod, container, entries)
+    }
+
+    /// The environment that these entries of a container make, which need not be the pod's.
+    pub(super) fn of_entries(
+        pod: &Pod<'p>,
+        container: &'p Container<'p>,
+        entries: impl Iterator<Item = (Cow<'p, str>, Given<'p>)>,
+    ) -> Self {
+        Self::new(entries, &Elsewhere::of(pod, container))
     }
 
     /// The environment that a JSON object of strings describes, for OpenShell.
@@ -182,13 +189,25 @@ impl<'p> Environment<'p> {
 }
 
 impl<'p> Given<'p> {
-    fn of(env: &'p Env<'p>) -> Self {
+    /// The value of an entry of the pod's own.
+    pub(super) fn of(env: &'p Env<'p>) -> Self {
         match env.value_from {
             Some(source) => Self::From {
                 source: source.get(),
                 optional: is_optional(source.get()),
             },
             None => Self::Literal(Cow::Borrowed(env.value.as_deref().unwrap_or_default())),
+        }
+    }
+
+    /// The value of an entry that a patch writes.
+    pub(super) fn of_written(entry: &'p Value) -> Self {
+        match entry.get("value").and_then(Value::as_str) {
+            Some(text) => Self::Literal(Cow::Borrowed(text)),
+            None => Self::From {
+                source: "",
+                optional: false,
+            },
         }
     }
 }

@@ -1,80 +1,79 @@
-//! Settings of the pod's own that the proxy would refuse: they are named at admission, where somebody reads it, and not
-//! first by a call that fails.
+//! What a container asks of the proxy by its variables and the proxy would refuse: it is named at admission, where somebody reads
+//! it, and not first by a call that fails.
 
-use super::draft::{ContainerDraft, Notes};
-use super::env::Known;
-use super::finding::Class;
-use super::settings::{Rule, given};
-use crate::api::{Conflicts, OnValue};
+use super::draft::ContainerDraft;
+use super::env::{Environment, Known};
+use super::finding::{Class, Finding, Findings};
+use super::resulting::Resulting;
 use crate::clients::{MODEL_REGION_CLIENTS, MODEL_REGION_PREFIX, OTHER_MODELS, Setting};
-use crate::contract::proxy::{Rules, shown};
+use crate::contract::proxy::{Rules, may_be_called, shown};
 use crate::policy::Vertex;
 
-/// Longest name of a model that any pattern is held against.
-const MAX_MODEL: usize = 253;
+/// What was found.
+#[derive(Default)]
+pub(super) struct Beyond {
+    /// Values that the proxy does not let through.
+    pub(super) problems: Findings,
+    /// Values that nobody can read yet.
+    pub(super) unseen: Findings,
+}
 
-/// Denies what a chosen container keeps of its own and the proxy does not let through.
-pub(super) fn check(
-    target: &ContainerDraft<'_>,
-    vertex: &Vertex,
-    rules: &Rules,
-    conflicts: &Conflicts,
-    notes: &mut Notes,
-) {
-    let container = target.name();
-    let mut judge = |name: &str, judged: &Judged| match target.environment.known(name) {
-        Some(Known::Text(text)) if !judged.is_allowed(rules, text.trim()) => {
-            let allowed = judged.describe(rules);
-            let problem = format!(
-                "container {container:?} sets {name} to what access: Proxy does not let through: {allowed}; remove it from the pod, or allow it in the policy"
-            );
-            notes.deny(Some(container), name, problem);
-        }
-        Some(Known::Opaque { .. }) => {
-            let allowed = judged.describe(rules);
-            let warning = format!(
-                "container {container} takes {name} from what cannot be read at admission; its calls are refused unless {allowed}"
-            );
-            notes.warn(Class::Unseen, container, name, warning);
-        }
-        Some(Known::Text(_)) | None => {}
-    };
-    for (setting, judged) in Judged::SETTINGS {
-        // What the policy says nothing of is the pod's own in any case.
-        let stays = vertex.value(setting).is_none();
-        if stays || Rule::of(setting, conflicts).on_value == OnValue::Keep {
-            for variable in given(target, setting, vertex) {
-                judge(variable.name, &judged);
+/// Everything that the served containers would ask for in vain.
+pub(super) fn beyond(resulting: Resulting<'_, '_>, vertex: &Vertex, rules: &Rules) -> Beyond {
+    let mut found = Beyond::default();
+    for (container, environment) in resulting.served() {
+        for (name, judged) in judged(container, &environment, vertex) {
+            if let Some(value) = environment.known(&name) {
+                found.judge(container.name(), &name, value, &judged, rules);
             }
         }
     }
-    if vertex
-        .clients
-        .iter()
-        .any(|client| MODEL_REGION_CLIENTS.contains(client))
-    {
-        for name in OTHER_MODELS {
-            judge(name, &Judged::Model);
-        }
-    }
-    for name in model_regions(target) {
-        let replaced = vertex
-            .model_regions
-            .keys()
-            .any(|model| name.strip_prefix(MODEL_REGION_PREFIX) == Some(model));
-        if !replaced || conflicts.values == OnValue::Keep {
-            judge(&name, &Judged::Region);
+    found
+}
+
+impl Beyond {
+    fn judge(&mut self, container: &str, name: &str, value: &Known<'_>, judged: &Judged, rules: &Rules) {
+        match value {
+            Known::Text(text) if judged.is_allowed(rules, text.trim()) => {}
+            Known::Text(_) => {
+                let allowed = judged.describe(rules);
+                let problem = format!(
+                    "container {container:?} sets {name} to what access: Proxy does not let through: {allowed}; remove it from the pod, or allow it in the policy"
+                );
+                self.problems.push(Finding::conflict(Some(container), name, problem));
+            }
+            Known::Opaque { .. } => {
+                let allowed = judged.describe(rules);
+                let warning = format!(
+                    "container {container} takes {name} from what cannot be read at admission; its calls are refused unless {allowed}"
+                );
+                let warning = Finding::new(Class::Unseen, Some(container), name, warning);
+                self.unseen.push(warning);
+            }
         }
     }
 }
 
-/// The pod's own variables of single models' regions.
-fn model_regions(target: &ContainerDraft<'_>) -> Vec<String> {
-    let is_one = |name: &str| name.starts_with(MODEL_REGION_PREFIX) && !target.is_previous(name);
-    target.environment.positions_of(is_one).into_keys().collect()
+/// The variables that decide what is called, but for those that we render: a policy that rendered anything else was refused.
+fn judged(container: &ContainerDraft<'_>, environment: &Environment<'_>, vertex: &Vertex) -> Vec<(String, Judged)> {
+    let settings = Judged::SETTINGS.into_iter().flat_map(|(setting, judged)| {
+        let read = setting
+            .variables()
+            .filter(|variable| variable.is_read_by(&vertex.clients));
+        read.map(move |variable| (variable.name.to_owned(), judged))
+    });
+    let mut all: Vec<(String, Judged)> = settings.filter(|(name, _)| !container.is_rendered(name)).collect();
+    let mut clients = vertex.clients.iter();
+    if clients.any(|client| MODEL_REGION_CLIENTS.contains(client)) {
+        all.extend(OTHER_MODELS.iter().map(|name| ((*name).to_owned(), Judged::Model)));
+    }
+    let of_models = environment.positions_of(|name| name.starts_with(MODEL_REGION_PREFIX));
+    all.extend(of_models.into_keys().map(|name| (name, Judged::Region)));
+    all
 }
 
 /// What the proxy judges of a setting.
+#[derive(Clone, Copy)]
 enum Judged {
     Project,
     Region,
@@ -96,12 +95,7 @@ impl Judged {
         match self {
             Self::Project => value == rules.project.as_str(),
             Self::Region => rules.regions.iter().any(|region| region.as_str() == value),
-            Self::Model => {
-                // `opus` and its like are aliases, which other settings resolve; `[1m]` asks for a longer context.
-                let model = value.strip_suffix("[1m]").unwrap_or(value);
-                !model.contains('-')
-                    || (model.len() <= MAX_MODEL && rules.models.iter().any(|glob| glob.matches(model)))
-            }
+            Self::Model => may_be_called(value, &rules.models),
         }
     }
 

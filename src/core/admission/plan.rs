@@ -12,7 +12,7 @@ use super::ports::Ports;
 use super::recognise::OPENSHELL_USER_ENVIRONMENT;
 use super::resulting::Resulting;
 use super::sidecar::{self, Choice, Trusted};
-use super::{isolation, proxies, settings};
+use super::{isolation, limits, proxies, settings};
 use crate::api::{Isolation, OnValue};
 use crate::path::is_within;
 use crate::policy::{Access, Broker, Compiled, Kind, MountedVolume, Variable, Volumes, render};
@@ -67,7 +67,18 @@ pub(super) fn plan_policy(draft: &mut Draft<'_>, policy: &Compiled, kind: &Kind,
         guarded.add_sidecar(placed.sidecar);
     }
     let exposures = isolation::exposures(resulting, broker, &guarded);
+    let vertex = kind.google.as_ref().and_then(|google| google.vertex.as_deref());
+    let rules = broker.and_then(|broker| Some(&broker.told.proxy()?.rules));
+    let limits::Beyond {
+        problems: beyond,
+        unseen,
+    } = match (rules, vertex) {
+        (Some(rules), Some(vertex)) => limits::beyond(resulting, vertex, rules),
+        (None, _) | (_, None) => limits::Beyond::default(),
+    };
+    draft.notes.problems.append(beyond);
     draft.notes.problems.append(problems);
+    draft.notes.warnings.append(unseen);
     match policy.isolation {
         Isolation::Required => draft.notes.exposures.append(exposures),
         Isolation::BestEffort => draft.notes.warnings.append(exposures.map(Finding::admitted)),

@@ -2,6 +2,7 @@
 //! and ports are decided about.
 
 use super::draft::{ContainerDraft, Draft};
+use super::env::Environment;
 use super::pod::{Container, Env, Pod, Volume};
 use super::select::{self, List, Place};
 use crate::policy::{Compiled, Kind, Variable};
@@ -92,6 +93,14 @@ impl<'d, 'p> Resulting<'d, 'p> {
     pub(super) fn with_own_credential_file(self) -> impl Iterator<Item = (&'p str, &'d str)> {
         let drafts = self.draft.containers.iter();
         drafts.filter_map(|draft| Some((draft.name(), draft.left_credential_file.as_deref()?)))
+    }
+
+    /// The containers that the policy serves, each with its environment as it will be.
+    pub(super) fn served(self) -> impl Iterator<Item = (&'d ContainerDraft<'p>, Environment<'d>)> {
+        let pod = self.draft.pod;
+        self.draft
+            .chosen()
+            .map(move |draft| (draft, draft.environment_after(pod)))
     }
 
     /// The volumes that the pod itself brings and keeps.

@@ -138,6 +138,15 @@ pub fn shown(names: &[impl fmt::Display]) -> String {
     texts.chain(more).collect::<Vec<_>>().join(", ")
 }
 
+/// Whether calls for the model that a client's variable names get through: `opus` and its like are aliases, which other
+/// settings resolve, and `[1m]` at the end asks for a longer context.
+pub fn may_be_called(named: &str, models: &[Glob]) -> bool {
+    /// Longest name that any pattern is held against.
+    const MAX: usize = 253;
+    let model = named.strip_suffix("[1m]").unwrap_or(named);
+    !model.contains('-') || (model.len() <= MAX && models.iter().any(|glob| glob.matches(model)))
+}
+
 /// The ID of a Google Cloud project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project(String);

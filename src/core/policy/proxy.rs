@@ -2,8 +2,8 @@
 
 use super::errors::{Checked, Errors, all, parsed};
 use crate::api::{Client, PolicySpec, Proxy, Vertex};
-use crate::clients::Setting;
-use crate::contract::proxy::{Feature, FieldName, Method, Publisher, Region, Rules, Unknown};
+use crate::clients::{OTHER_MODELS, Setting};
+use crate::contract::proxy::{Feature, FieldName, Method, Publisher, Region, Rules, Unknown, may_be_called};
 use crate::glob::Glob;
 use std::collections::BTreeSet;
 
@@ -63,6 +63,7 @@ pub(super) fn compile(spec: &PolicySpec, known: &[FieldName], errors: &mut Error
         check_clients(vertex, &publishers, errors);
         if let Ok(globs) = &globs {
             check_models(vertex, globs, errors);
+            check_variables(spec, globs, errors);
         }
         check_regions(vertex, &regions, errors);
     }
@@ -121,16 +122,36 @@ fn check_models(vertex: &Vertex, globs: &[Glob], errors: &mut Errors) {
     for setting in Setting::MODELS {
         let Some(model) = setting.value(vertex) else { continue };
         if !globs.is_empty() && !globs.iter().any(|glob| glob.matches(model)) {
-            let globs: Vec<&str> = globs.iter().map(Glob::as_str).collect();
-            errors.add(
-                format!("spec.{}", setting.field()),
-                format!(
-                    "{model:?} is not allowed by proxy.models, which has {}",
-                    globs.join(", ")
-                ),
-            );
+            refuse_model(model, globs, format!("spec.{}", setting.field()), errors);
         }
     }
+}
+
+/// Models in variables that a policy sets itself, because it has no field for them.
+fn check_variables(spec: &PolicySpec, globs: &[Glob], errors: &mut Errors) {
+    let lists = { spec.agents.iter().enumerate() }.map(|(i, agents)| (format!("spec.agents[{i}].env"), &agents.env));
+    for (list, env) in lists.chain([("spec.env".to_owned(), &spec.env)]) {
+        for (i, variable) in env.iter().enumerate() {
+            let model = variable.value.as_deref().unwrap_or_default();
+            // What a reference resolves to is asked of the pod.
+            if OTHER_MODELS.contains(&variable.name.as_str())
+                && !model.contains('$')
+                && !globs.is_empty()
+                && !may_be_called(model, globs)
+            {
+                refuse_model(model, globs, format!("{list}[{i}].value"), errors);
+            }
+        }
+    }
+}
+
+fn refuse_model(model: &str, globs: &[Glob], field: String, errors: &mut Errors) {
+    let globs: Vec<&str> = globs.iter().map(Glob::as_str).collect();
+    let allowed = globs.join(", ");
+    errors.add(
+        field,
+        format!("{model:?} is not allowed by proxy.models, which has {allowed}"),
+    );
 }
 
 fn check_regions(vertex: &Vertex, regions: &[String], errors: &mut Errors) {

@@ -1,5 +1,6 @@
 //! One chosen container within a draft: its environment, the edits of its variables and, in [`mounts`], of its mounts.
 
+mod after;
 mod mounts;
 pub(super) mod references;
 
@@ -119,6 +120,11 @@ impl<'p> ContainerDraft<'p> {
     pub(in crate::admission) fn previous_within(&self, variable: &str) -> BTreeSet<String> {
         let within = |entry: &String| Some(entry.strip_prefix(variable)?.strip_prefix('/')?.to_owned());
         self.previous.iter().filter_map(within).collect()
+    }
+
+    /// Whether the value of a variable is our rendering after this injection.
+    pub(in crate::admission) fn is_rendered(&self, name: &str) -> bool {
+        self.rendered.contains(name)
     }
 
     /// Whether the pod's variable at a position stays as it is.

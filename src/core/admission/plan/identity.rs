@@ -6,7 +6,6 @@ use crate::admission::decision::Reason;
 use crate::admission::draft::{ContainerDraft, Draft, Notes, Volumes};
 use crate::admission::finding::Class;
 use crate::admission::gate::{self, Shut};
-use crate::admission::limits;
 use crate::admission::ports::PlacedBroker;
 use crate::admission::recognise::OPENSHELL_USER_ENVIRONMENT;
 use crate::admission::settings::{self, Route};
@@ -80,19 +79,12 @@ fn plan_vertex(
     route: &Route,
 ) {
     let on_value = policy.conflicts.values;
-    let rules = match access {
-        Access::File(_) | Access::Node => None,
-        Access::Broker { broker, .. } => broker.told.proxy().map(|proxy| &proxy.rules),
-    };
     let clients: Vec<String> = vertex.clients.iter().map(|client| format!("{client:?}")).collect();
     let detail = format!("variables of {}", clients.join(", "));
     draft.unit("vertex", detail, |draft| {
         let notes = &mut draft.notes;
         for target in &mut draft.containers {
             gate::remove_others(target, &policy.conflicts);
-            if let Some(rules) = rules {
-                limits::check(target, vertex, rules, &policy.conflicts, notes);
-            }
             settings::plan_settings(target, vertex, route, &policy.conflicts, notes);
             if route.imposed {
                 broker::forbid_other_routes(target, route.proxy.as_deref(), on_value, notes);
