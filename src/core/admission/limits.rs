@@ -24,7 +24,7 @@ pub(super) fn beyond(resulting: Resulting<'_, '_>, vertex: &Vertex, rules: &Rule
     for (container, environment) in resulting.served() {
         for (name, judged) in judged(container, &environment, vertex) {
             if let Some(value) = environment.known(&name) {
-                found.judge(container.name(), &name, value, &judged, rules);
+                found.judge(container.name(), &name, value, judged, rules);
             }
         }
     }
@@ -32,7 +32,7 @@ pub(super) fn beyond(resulting: Resulting<'_, '_>, vertex: &Vertex, rules: &Rule
 }
 
 impl Beyond {
-    fn judge(&mut self, container: &str, name: &str, value: &Known<'_>, judged: &Judged, rules: &Rules) {
+    fn judge(&mut self, container: &str, name: &str, value: &Known<'_>, judged: Judged, rules: &Rules) {
         match value {
             Known::Text(text) if judged.is_allowed(rules, text.trim()) => {}
             Known::Text(_) => {
@@ -91,7 +91,7 @@ impl Judged {
         (Setting::Haiku, Self::Model),
     ];
 
-    fn is_allowed(&self, rules: &Rules, value: &str) -> bool {
+    fn is_allowed(self, rules: &Rules, value: &str) -> bool {
         match self {
             Self::Project => value == rules.project.as_str(),
             Self::Region => rules.regions.iter().any(|region| region.as_str() == value),
@@ -99,7 +99,7 @@ impl Judged {
         }
     }
 
-    fn describe(&self, rules: &Rules) -> String {
+    fn describe(self, rules: &Rules) -> String {
         match self {
             Self::Project => format!("the project is {} (vertex.project)", rules.project),
             Self::Region => format!("the location is one of {} (proxy.regions)", shown(&rules.regions)),

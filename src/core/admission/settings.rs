@@ -56,9 +56,9 @@ pub(super) fn plan_settings(
 
 /// What gives way, and the field that says so.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rule {
-    pub(super) on_value: OnValue,
-    pub(super) field: &'static str,
+struct Rule {
+    on_value: OnValue,
+    field: &'static str,
 }
 
 impl Rule {
@@ -69,7 +69,7 @@ impl Rule {
     }
 
     /// The rule for the variables of a setting.
-    pub(super) fn of(setting: Setting, conflicts: &Conflicts) -> Self {
+    fn of(setting: Setting, conflicts: &Conflicts) -> Self {
         let (on_value, own) = if setting.is_switch() {
             (
                 conflicts.of_switches(),
@@ -149,7 +149,7 @@ pub(super) fn field_of_switches(conflicts: &Conflicts) -> &'static str {
 }
 
 /// The variables of a setting that the pod itself gives a value, among those that the clients read.
-pub(super) fn given<'d>(
+fn given<'d>(
     target: &'d ContainerDraft<'_>,
     setting: Setting,
     vertex: &'d Vertex,
