@@ -119,7 +119,7 @@ where
         .max_buf_size(MAX_HEAD);
     loop {
         let (stream, peer) = next(&listener).await;
-        let place = places.take(bytes).await;
+        let place = places.take(peer.ip(), bytes).await;
         let (http, handle) = (http.clone(), handle.clone());
         tokio::spawn(async move {
             let stream = Watched::new(stream, MAX_HEAD);

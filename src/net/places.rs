@@ -1,7 +1,10 @@
 //! Places for connections: all of a process's together have so much room, and who only waits makes way for who asks.
+//!
+//! A connection waits while its client owes it something: a handshake, a head, or the next request. One that waits can be told to
+//! go, one that is worked for cannot. So no number of connections that send nothing, or send slowly, keeps others out.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
@@ -12,12 +15,19 @@ const UNIT: usize = 1024;
 #[derive(Debug)]
 pub struct Places {
     room: Arc<Semaphore>,
-    /// Those that wait for a request, the longest first.
-    idle: Mutex<BTreeMap<u64, Idle>>,
-    /// What is said of the next that begins to wait.
-    next: AtomicU64,
-    /// How many want a place and find none.
-    wanting: AtomicUsize,
+    /// Most connections of a peer that wait.
+    share: usize,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Those that wait and were not told to go, by peer, the longest first.
+    idle: HashMap<IpAddr, BTreeMap<u64, Idle>>,
+    /// Numbers in the order in which connections began to wait.
+    next: u64,
+    /// How many bytes are wanted that nobody was told to free.
+    wanted: usize,
 }
 
 #[derive(Debug)]
@@ -30,11 +40,20 @@ struct Idle {
 #[derive(Debug)]
 pub struct Place {
     places: Arc<Places>,
+    peer: IpAddr,
     bytes: usize,
-    /// Since when it waits, as a number of [`Places::next`]; 0 while a request is open.
-    since: AtomicU64,
+    state: Mutex<State>,
     leave: Arc<Notify>,
     _room: Option<OwnedSemaphorePermit>,
+}
+
+/// What a connection does.
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// A request is open.
+    Served,
+    /// It waits, since this number.
+    Waits(u64),
 }
 
 /// An open request, until it is dropped with the last of its answer.
@@ -42,62 +61,106 @@ pub struct Place {
 pub struct Open(Arc<Place>);
 
 impl Places {
-    /// Room for connections that take so many bytes together.
-    pub fn new(bytes: usize) -> Arc<Self> {
+    /// Room for connections that take so many bytes together; each peer may have `share` that wait.
+    pub fn new(bytes: usize, share: usize) -> Arc<Self> {
         Arc::new(Self {
             room: Arc::new(Semaphore::new((bytes / UNIT).min(Semaphore::MAX_PERMITS))),
-            idle: Mutex::default(),
-            next: AtomicU64::new(1),
-            wanting: AtomicUsize::new(0),
+            share,
+            inner: Mutex::default(),
         })
     }
 
-    /// A place for a connection that takes `bytes` at most. When there is none, who has waited longest without a request open has
-    /// to go.
-    pub async fn take(self: &Arc<Self>, bytes: usize) -> Arc<Place> {
+    /// A place for a connection that takes `bytes` at most. When there is none, of the peer with the most connections that wait
+    /// the one has to go that has waited longest.
+    pub async fn take(self: &Arc<Self>, peer: IpAddr, bytes: usize) -> Arc<Place> {
         let permits = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
         let room = match Arc::clone(&self.room).try_acquire_many_owned(permits) {
             Ok(room) => Some(room),
             Err(_) => {
-                self.wanting.fetch_add(1, Ordering::Relaxed);
-                self.make_room(bytes);
+                let missing = bytes.saturating_sub(self.room.available_permits() * UNIT);
+                self.inner().want(missing);
                 // Nobody closes the semaphore.
-                let room = Arc::clone(&self.room).acquire_many_owned(permits).await.ok();
-                self.wanting.fetch_sub(1, Ordering::Relaxed);
-                room
+                Arc::clone(&self.room).acquire_many_owned(permits).await.ok()
             }
         };
-        let place = Arc::new(Place {
+        let mut inner = self.inner();
+        if inner.idle.get(&peer).is_some_and(|idle| idle.len() >= self.share) {
+            inner.tell_oldest_of(peer);
+        }
+        let leave = Arc::default();
+        let state = Mutex::new(State::Waits(inner.wait(peer, bytes, &leave)));
+        drop(inner);
+        Arc::new(Place {
             places: Arc::clone(self),
+            peer,
             bytes,
-            since: AtomicU64::new(0),
-            leave: Arc::default(),
+            state,
+            leave,
             _room: room,
-        });
-        place.waits();
-        place
+        })
     }
 
-    fn make_room(&self, bytes: usize) {
-        let mut idle = self.idle();
-        let mut freed = self.room.available_permits() * UNIT;
-        while freed < bytes {
-            let Some((_, longest)) = idle.pop_first() else { return };
-            freed += longest.bytes;
-            longest.leave.notify_one();
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Tells those to go that have waited longest, until so many bytes more will be free; what is missing then, who ends next frees.
+    fn want(&mut self, bytes: usize) {
+        self.wanted += bytes;
+        while self.wanted > 0 {
+            let crowd = self.idle.iter().max_by_key(|(_, idle)| idle.len());
+            let Some(freed) = crowd.map(|(peer, _)| *peer).and_then(|peer| self.tell_oldest_of(peer)) else {
+                return;
+            };
+            self.wanted = self.wanted.saturating_sub(freed);
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, BTreeMap<u64, Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How many bytes the connection has that is told to go.
+    fn tell_oldest_of(&mut self, peer: IpAddr) -> Option<usize> {
+        let since = *self.idle.get(&peer)?.first_key_value()?.0;
+        let Idle { bytes, leave } = self.forget(peer, since)?;
+        leave.notify_one();
+        Some(bytes)
+    }
+
+    /// Notes that a connection waits, or tells it to go at once where others want its place.
+    fn wait(&mut self, peer: IpAddr, bytes: usize, leave: &Arc<Notify>) -> u64 {
+        let since = self.next;
+        self.next += 1;
+        if self.wanted > 0 {
+            self.wanted = self.wanted.saturating_sub(bytes);
+            leave.notify_one();
+        } else {
+            let leave = Arc::clone(leave);
+            self.idle.entry(peer).or_default().insert(since, Idle { bytes, leave });
+        }
+        since
+    }
+
+    /// Takes a connection out of those that wait; none when it was told to go.
+    fn forget(&mut self, peer: IpAddr, since: u64) -> Option<Idle> {
+        let of_peer = self.idle.get_mut(&peer)?;
+        let idle = of_peer.remove(&since);
+        if of_peer.is_empty() {
+            self.idle.remove(&peer);
+        }
+        idle
     }
 }
 
 impl Place {
-    /// A request has come.
+    /// A request has come, and with it the right to stay.
     pub fn open(self: &Arc<Self>) -> Open {
-        let since = self.since.swap(0, Ordering::Relaxed);
-        self.places.idle().remove(&since);
+        let mut inner = self.places.inner();
+        if let State::Waits(since) = std::mem::replace(&mut *self.state(), State::Served)
+            && inner.forget(self.peer, since).is_none()
+        {
+            // It was told to go: another has to.
+            inner.want(self.bytes);
+        }
         Open(Arc::clone(self))
     }
 
@@ -106,90 +169,160 @@ impl Place {
         loop {
             self.leave.notified().await;
             // A request may have come since it was said.
-            if self.since.load(Ordering::Relaxed) != 0 {
+            if self.is_told() {
                 return;
             }
         }
     }
 
-    fn waits(&self) {
-        let since = self.places.next.fetch_add(1, Ordering::Relaxed);
-        self.since.store(since, Ordering::Relaxed);
-        if self.places.wanting.load(Ordering::Relaxed) > 0 {
-            self.leave.notify_one();
-            return;
+    fn is_told(&self) -> bool {
+        let inner = self.places.inner();
+        let state = *self.state();
+        match state {
+            State::Served => false,
+            State::Waits(since) => { inner.idle.get(&self.peer) }.is_none_or(|idle| !idle.contains_key(&since)),
         }
-        let (bytes, leave) = (self.bytes, Arc::clone(&self.leave));
-        self.places.idle().insert(since, Idle { bytes, leave });
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let since = self.since.load(Ordering::Relaxed);
-        self.places.idle().remove(&since);
+        let mut inner = self.places.inner();
+        let told = match *self.state() {
+            State::Served => false,
+            State::Waits(since) => inner.forget(self.peer, since).is_none(),
+        };
+        // The room of one that was told is promised already.
+        if !told {
+            inner.wanted = inner.wanted.saturating_sub(self.bytes);
+        }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.waits();
+        let Self(place) = self;
+        let mut inner = place.places.inner();
+        let since = inner.wait(place.peer, place.bytes, &place.leave);
+        // While the lock is held: whoever is told to go reads it.
+        *place.state() = State::Waits(since);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Places;
+    use super::{Place, Places};
     use futures::FutureExt;
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::Arc;
+
+    const A: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+    const B: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
+
+    fn has_to_go(place: &Place) -> bool {
+        place.has_to_go().now_or_never().is_some()
+    }
+
+    fn place(places: &Arc<Places>, peer: IpAddr) -> Arc<Place> {
+        places.take(peer, 1024).now_or_never().expect("a place")
+    }
 
     #[tokio::test]
     async fn who_has_waited_longest_goes_first_and_who_is_served_stays() {
-        let places = Places::new(3 * 1024);
-        let (first, second, third) = (
-            places.take(1024).await,
-            places.take(1024).await,
-            places.take(1024).await,
-        );
+        let places = Places::new(3 * 1024, 9);
+        let [first, second, third] = [(); 3].map(|()| place(&places, A));
         let served = first.open();
-        let mut fourth = Box::pin(places.take(1024));
+        let mut fourth = Box::pin(places.take(A, 1024));
         assert!(fourth.as_mut().now_or_never().is_none(), "there is no room");
-        assert!(first.has_to_go().now_or_never().is_none(), "it is being served");
-        assert!(second.has_to_go().now_or_never().is_some());
-        assert!(third.has_to_go().now_or_never().is_none());
+        assert!(!has_to_go(&first), "it is being served");
+        assert!(has_to_go(&second));
+        assert!(!has_to_go(&third));
         drop(second);
         let fourth = fourth.now_or_never().expect("a place");
         drop((served, fourth));
         // Its request has ended, so it waits from now on, behind the third.
-        let mut fifth = Box::pin(places.take(2048));
+        let mut fifth = Box::pin(places.take(A, 2048));
         assert!(fifth.as_mut().now_or_never().is_none());
-        assert!(third.has_to_go().now_or_never().is_some());
-        assert!(first.has_to_go().now_or_never().is_none(), "one is enough");
+        assert!(has_to_go(&third));
+        assert!(!has_to_go(&first), "one is enough");
         drop(third);
         assert!(fifth.now_or_never().is_some());
     }
 
     #[tokio::test]
     async fn who_ends_while_others_want_a_place_goes_at_once() {
-        let places = Places::new(1024);
-        let only = places.take(1024).await;
+        let places = Places::new(1024, 9);
+        let only = place(&places, A);
         let served = only.open();
-        let mut next = Box::pin(places.take(1024));
+        let mut next = Box::pin(places.take(A, 1024));
         assert!(next.as_mut().now_or_never().is_none());
         drop(served);
-        assert!(only.has_to_go().now_or_never().is_some());
+        assert!(has_to_go(&only));
         drop(only);
         assert!(next.now_or_never().is_some());
     }
 
     #[tokio::test]
     async fn who_is_told_to_go_and_has_got_a_request_stays() {
-        let places = Places::new(1024);
-        let only = places.take(1024).await;
-        let mut next = Box::pin(places.take(1024));
+        let places = Places::new(1024, 9);
+        let only = place(&places, A);
+        let mut next = Box::pin(places.take(A, 1024));
         assert!(next.as_mut().now_or_never().is_none());
         let served = only.open();
-        assert!(only.has_to_go().now_or_never().is_none());
+        assert!(!has_to_go(&only));
         drop(served);
-        assert!(only.has_to_go().now_or_never().is_some());
+        assert!(has_to_go(&only));
+    }
+
+    #[tokio::test]
+    async fn when_one_stays_with_a_request_another_is_told_in_its_stead() {
+        let places = Places::new(2 * 1024, 9);
+        let [first, second] = [(); 2].map(|()| place(&places, A));
+        let mut next = Box::pin(places.take(A, 1024));
+        assert!(next.as_mut().now_or_never().is_none());
+        let served = first.open();
+        assert!(has_to_go(&second) && !has_to_go(&first));
+        drop(second);
+        assert!(next.now_or_never().is_some());
+        drop(served);
+        assert!(!has_to_go(&first), "nobody wants its place any more");
+    }
+
+    #[tokio::test]
+    async fn one_that_ends_by_itself_spares_who_would_have_to_go_next() {
+        let places = Places::new(2 * 1024, 9);
+        let [first, second] = [(); 2].map(|()| place(&places, A));
+        let (one, other) = (first.open(), second.open());
+        let mut next = Box::pin(places.take(B, 1024));
+        assert!(next.as_mut().now_or_never().is_none());
+        drop((one, first));
+        assert!(next.now_or_never().is_some());
+        drop(other);
+        assert!(!has_to_go(&second));
+    }
+
+    #[tokio::test]
+    async fn of_the_peer_with_the_most_the_longest_has_to_go() {
+        let places = Places::new(3 * 1024, 9);
+        let honest = place(&places, B);
+        let [first, second] = [(); 2].map(|()| place(&places, A));
+        let mut next = Box::pin(places.take(A, 1024));
+        assert!(next.as_mut().now_or_never().is_none());
+        assert!(has_to_go(&first) && !has_to_go(&honest) && !has_to_go(&second));
+    }
+
+    #[tokio::test]
+    async fn a_peer_may_not_have_more_that_wait_than_its_share() {
+        let places = Places::new(9 * 1024, 2);
+        let [first, second] = [(); 2].map(|()| place(&places, A));
+        let other = place(&places, B);
+        let third = place(&places, A);
+        assert!(has_to_go(&first) && !has_to_go(&second) && !has_to_go(&third) && !has_to_go(&other));
+        drop((first, second, third, other));
+        assert!(places.inner().idle.is_empty());
     }
 }

@@ -142,7 +142,7 @@ async fn serve(
             let counters = Arc::clone(&counters);
             async move { counters.answer(&request.into_parts().0) }
         };
-        let places = Places::new(METRICS_CONNECTIONS * CONNECTION_BYTES);
+        let places = Places::new(METRICS_CONNECTIONS * CONNECTION_BYTES, METRICS_CONNECTIONS);
         tokio::spawn(listen::serve(listener, places, CONNECTION_BYTES, answer));
     }
     if let (Some(listener), Mode::Proxy(told::Proxy { rules, endpoint, .. })) = (proxy_listener, told.mode) {

@@ -171,7 +171,7 @@ async fn answer(listener: Option<TcpListener>, control: Control) {
     let control = Arc::new(control);
     listen::serve(
         listener,
-        Places::new(CONNECTIONS * CONNECTION_BYTES),
+        Places::new(CONNECTIONS * CONNECTION_BYTES, CONNECTIONS),
         CONNECTION_BYTES,
         move |request: http::Request<Incoming>| {
             let control = Arc::clone(&control);

@@ -11,7 +11,6 @@ mod assembly;
 mod audiences;
 mod body;
 mod certs;
-mod connections;
 mod decode;
 mod gke;
 mod kubernetes;

@@ -1,7 +1,6 @@
 //! The HTTPS port: which review a request is, its bytes within their bounds, and an answer in time.
 
 use super::body;
-use super::connections::Place;
 use super::mutate::Admission;
 use super::refusal::Refusal;
 use super::validate::Validation;
@@ -20,6 +19,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 use vertex_injector_net::holding::Holding;
+use vertex_injector_net::places::Place;
 
 /// How long a request may take, body included. The API server waits five seconds.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -97,7 +97,7 @@ impl Reviews {
         let place = request.extensions().get::<Arc<Place>>().cloned();
         let body = body::read(request.into_body(), &self.work).await?;
         // From here on the client owes us nothing.
-        let _busy = place.and_then(|place| place.work());
+        let _open = place.map(|place| place.open());
         let answer = match subject {
             Subject::Pod => self.admission.answer(body, start).await,
             Subject::Policy => self.validation.answer(body, start).await,

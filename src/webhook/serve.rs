@@ -1,6 +1,5 @@
 //! Connections in, each bounded in every direction, and out again without losing a request.
 
-use super::connections::{Connections, Place};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
@@ -24,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 use vertex_injector_net::listen;
+use vertex_injector_net::places::{Place, Places};
 
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,6 +33,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Most bytes of a request's head, and of what is read of a body at a time. Every connection may have as many.
 const MAX_HEAD: usize = 16 << 10;
+
+/// What a connection counts for in [`Places`], in bytes: all the same, because their number is limited.
+const CONNECTION: usize = 1 << 10;
 
 /// A listener and what is behind it.
 pub(crate) struct Server {
@@ -92,20 +95,16 @@ impl Server {
         });
         let connections = TaskTracker::new();
         let give_up = CancellationToken::new();
-        let places = Connections::new(limits.connections, limits.waiting_of_a_peer);
+        let places = Places::new(limits.connections * CONNECTION, limits.waiting_of_a_peer);
         let accepting = async {
             loop {
                 let (stream, peer) = listen::next(&listener).await;
-                let place = places
-                    .admit(peer.ip(), || {
-                        dropped.inc();
-                    })
-                    .await;
-                let (shared, give_up) = (Arc::clone(&shared), give_up.clone());
+                let place = places.take(peer.ip(), CONNECTION).await;
+                let (shared, give_up, dropped) = (Arc::clone(&shared), give_up.clone(), dropped.clone());
                 connections.spawn(async move {
                     tokio::select! {
                         () = shared.connection(stream, peer, &place) => {}
-                        () = place.dropped() => {}
+                        () = place.has_to_go() => drop(dropped.inc()),
                         () = give_up.cancelled() => {}
                     }
                 });

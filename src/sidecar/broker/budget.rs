@@ -55,7 +55,7 @@ impl Budget {
         };
         let connections = connections.min(MOST_CONNECTIONS * bytes as u64);
         Self {
-            places: Places::new(usize::try_from(connections).unwrap_or(usize::MAX)),
+            places: Places::new(usize::try_from(connections).unwrap_or(usize::MAX), usize::MAX),
             bodies: usize::try_from(bodies).unwrap_or(usize::MAX),
             limit,
         }

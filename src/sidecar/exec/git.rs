@@ -73,7 +73,7 @@ impl Proxy {
         let proxy = Arc::new(self);
         listen::serve(
             listener,
-            Places::new(CONNECTIONS * CONNECTION_BYTES),
+            Places::new(CONNECTIONS * CONNECTION_BYTES, CONNECTIONS),
             CONNECTION_BYTES,
             move |request| {
                 let proxy = Arc::clone(&proxy);
