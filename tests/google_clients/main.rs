@@ -7,6 +7,7 @@
 
 mod accepted;
 mod brokered;
+mod clients;
 mod cluster;
 mod credentials;
 mod gcloud;

@@ -219,14 +219,19 @@ impl GoogleSandbox {
         self.init
     }
 
-    fn run_interpreter(&self, pod: &InjectedPod, program: &Path, prefix: &Path, arguments: &[&str]) -> Ran {
+    /// Runs a program, its arguments behind it, in `pod`, which sees `hack/clients` and these directories of the machine.
+    pub fn run_program(&self, pod: &InjectedPod, see: &[&Path], program: &[&str]) -> Ran {
         let clients = repository().join("hack/clients");
         let launch = Launch {
-            see: vec![&clients, prefix],
+            see: [&[clients.as_path()], see].concat(),
             ..Launch::default()
         };
+        processes::run(self.command(pod, &launch, program))
+    }
+
+    fn run_interpreter(&self, pod: &InjectedPod, program: &Path, prefix: &Path, arguments: &[&str]) -> Ran {
         let program = program.to_str().expect("a path in UTF-8");
-        processes::run(self.command(pod, &launch, &[&[program][..], arguments].concat()))
+        self.run_program(pod, &[prefix], &[&[program][..], arguments].concat())
     }
 
     /// The command that starts a program in `pod`, with files and a root of its own.
