@@ -111,6 +111,40 @@ fn models_that_a_policy_names_in_variables_are_held_against_what_its_proxy_allow
 }
 
 #[test]
+fn a_port_of_the_broker_that_a_preset_has_with_its_own_command_is_refused_by_the_presets_name() {
+    let errors = compilation(json!({
+        "identity": {"serviceAccountKey": {"secretName": "key", "key": "key.json"}},
+        "access": "Metadata",
+        "broker": {"metadataPort": 8090},
+        "sidecars": [{"preset": "github", "port": 8090, "credential": {"secret": {"secretName": "s"}}}],
+    }));
+    let errors = errors.result.unwrap_err().errors.to_string();
+    assert!(
+        errors.contains("8090 is the port of sidecar \"github\" already"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn the_operators_image_for_a_preset_has_the_form_of_one() {
+    for image in ["example.com/../mcp:1", "example.com/mcp", "example.com/a@b:1"] {
+        let mut operator = operator();
+        operator.preset_images.insert(Preset::ALL[0], image.to_owned());
+        let spec = json!({"sidecars": [{"preset": Preset::ALL[0], "credential": {"secret": {"secretName": "s"}}}]});
+        let spec: PolicySpec = serde_json::from_value(spec).unwrap();
+        let errors = policy::compile(&spec, None, &operator)
+            .result
+            .unwrap_err()
+            .errors
+            .to_string();
+        assert!(
+            errors.contains("spec.sidecars[0].image") && errors.contains("(presetImages)"),
+            "{errors}"
+        );
+    }
+}
+
+#[test]
 fn an_unusable_policy_still_says_which_pods_it_selects() {
     let wrong = compilation(json!({"agents": [{"serviceAccounts": ["agent"]}], "env": [{"name": "A"}]}));
     let unusable = wrong.result.unwrap_err();

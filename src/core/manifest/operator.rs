@@ -28,7 +28,7 @@ pub fn operator(path: &Path) -> Result<Operator, Vec<ManifestError>> {
     serde_path_to_error::deserialize(&document.value).map_err(|error| {
         let message = error.inner().to_string();
         // `unknown field …` and `missing field …` name fields; the others quote the value in front of this.
-        let problem = match message.split_once(", expected ") {
+        let problem = match message.rsplit_once(", expected ") {
             Some((problem, expected)) if !problem.starts_with("unknown field") => format!("must be {expected}"),
             _ => message,
         };

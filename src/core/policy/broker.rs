@@ -4,6 +4,7 @@ use super::errors::{Checked, Errors};
 use super::identity::{Held, Identity};
 use super::render::{Needed, literal};
 use super::resources;
+use super::sidecars::Filled;
 use super::text::Port;
 use crate::api::{self, Access, PolicySpec, Resources};
 use crate::contract::{CA_FILES, broker as told};
@@ -135,8 +136,9 @@ pub(super) fn container(spec: &PolicySpec, errors: &mut Errors) -> Checked<Conta
         }
         let parsed = Port::parse(port, &field, errors)?;
         parsed.check_agents(&field, errors);
-        if let Some(sidecar) = spec.sidecars.iter().find(|sidecar| sidecar.port == Some(port)) {
-            let name = sidecar.name.as_deref().unwrap_or_default();
+        let mut sidecars = spec.sidecars.iter().map(Filled::of);
+        if let Some(sidecar) = sidecars.find(|sidecar| sidecar.fixed == Some(port)) {
+            let name = sidecar.name.unwrap_or_default();
             errors.add(&*field, format!("{port} is the port of sidecar {name:?} already"));
         }
         Ok(Some(parsed))

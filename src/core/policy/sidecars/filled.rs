@@ -11,7 +11,7 @@ pub(in crate::policy) struct Filled<'s> {
     pub(super) mcp_key: Option<&'s str>,
     /// The port that it has in every pod: the policy's, or that of a preset whose command is the policy's own and cannot be
     /// told another one.
-    pub(super) fixed: Option<i32>,
+    pub(in crate::policy) fixed: Option<i32>,
 }
 
 impl<'s> Filled<'s> {

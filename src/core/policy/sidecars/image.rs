@@ -8,20 +8,16 @@ use crate::policy::errors::{Checked, Errors};
 /// What an image needs.
 const VERSION: &str = "must name a version: a tag other than latest, or a digest (@sha256:…)";
 
+/// How it must be written.
+const PLAIN: &str =
+    "is not an image of the form REGISTRY/PATH:TAG or REGISTRY/PATH@sha256:DIGEST, without '..' and empty parts";
+
 /// The policy's image, or the operator's for the preset, which needs no listing.
 pub(super) fn compile(sidecar: &Sidecar, operator: &Operator, field: &str, errors: &mut Errors) -> Checked<String> {
     let field = format!("{field}.image");
     let image = match (&sidecar.image, sidecar.preset) {
         (Some(image), _) => {
-            if !names_a_version(image) {
-                errors.add(&*field, format!("{image:?} {VERSION}"));
-            }
-            if !is_plain(image) {
-                errors.add(
-                    &*field,
-                    format!("{image:?} is not an image of the form REGISTRY/PATH:TAG or REGISTRY/PATH@sha256:DIGEST, without '..' and empty parts"),
-                );
-            }
+            check_form(image, &format!("{image:?}"), &field, errors);
             check_listed(image, operator, &field, errors);
             image
         }
@@ -33,17 +29,26 @@ pub(super) fn compile(sidecar: &Sidecar, operator: &Operator, field: &str, error
                     format!("the operator sets no image for preset {name} (presetImages), so the policy must name one"),
                 ));
             };
-            if !names_a_version(image) {
-                errors.add(
-                    field,
-                    format!("the operator's image for this preset (presetImages) {VERSION}"),
-                );
-            }
+            check_form(
+                image,
+                "the operator's image for this preset (presetImages)",
+                &field,
+                errors,
+            );
             image
         }
         (None, None) => return Err(errors.add(field, "a sidecar without a preset needs an image")),
     };
     Ok(image.clone())
+}
+
+fn check_form(image: &str, called: &str, field: &str, errors: &mut Errors) {
+    if !names_a_version(image) {
+        errors.add(field, format!("{called} {VERSION}"));
+    }
+    if !is_plain(image) {
+        errors.add(field, format!("{called} {PLAIN}"));
+    }
 }
 
 fn check_listed(image: &str, operator: &Operator, field: &str, errors: &mut Errors) {
