@@ -5,4 +5,5 @@ mod ends;
 mod modes;
 mod pods;
 mod rotation;
+mod sniffed;
 mod world;

@@ -69,6 +69,11 @@ impl Container {
         }
     }
 
+    /// A file in it, if there is one; an absolute path, without links.
+    pub(crate) fn read(&self, path: &str) -> Option<Vec<u8>> {
+        fs::read(self.proc("root").join(path.trim_start_matches('/'))).ok()
+    }
+
     /// Where something is mounted in it.
     #[track_caller]
     pub(crate) fn mount_points(&self) -> Vec<String> {

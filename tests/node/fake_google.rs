@@ -15,10 +15,11 @@ pub(crate) const PROVIDER: &str =
 /// The service account that the provider's identities may impersonate.
 pub(crate) const SERVICE_ACCOUNT: &str = "agent@my-project.iam.gserviceaccount.com";
 /// The hosts that it answers for.
-pub(crate) const HOSTS: [&str; 3] = [
+pub(crate) const HOSTS: [&str; 4] = [
     "sts.googleapis.com",
     "iamcredentials.googleapis.com",
     "us-east5-aiplatform.googleapis.com",
+    "credentials.example.com",
 ];
 /// How long its federated tokens live, in seconds: short, so that brokers come again within a test.
 const FEDERATED_LIFETIME: &str = "40";

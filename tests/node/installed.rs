@@ -55,6 +55,8 @@ fn install() -> Option<Node> {
         "--set",
         &format!("policyLimits.sidecarImages={{{}}}", agent::IMAGE),
         "--set",
+        "policyLimits.credentialHosts={credentials.example.com}",
+        "--set",
         &format!("broker.caConfigMap.name={CA_CONFIG_MAP}"),
         "--set",
         "broker.caConfigMap.key=ca.crt",

@@ -14,12 +14,13 @@ use time::{Duration, OffsetDateTime};
 
 /// Every name that a client may know us by. One wildcard covers the global services and the
 /// regional Vertex hosts (`REGION-aiplatform.googleapis.com`); `us` and `eu` have their own shape.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "sts.googleapis.com",
     "iamcredentials.googleapis.com",
     "*.googleapis.com",
     "*.us.rep.googleapis.com",
     "*.eu.rep.googleapis.com",
+    "credentials.example.com",
     "localhost",
     "127.0.0.1",
 ];

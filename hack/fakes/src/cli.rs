@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use rustls::ServerConfig;
 use serde::de::DeserializeOwned;
 
+use crate::attacker::AttackerArguments;
 use crate::certificate;
 use crate::control_plane::ControlPlaneArguments;
 use crate::google::Trust;
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     /// aiplatform.googleapis.com, REGION-aiplatform.googleapis.com and aiplatform.{us,eu}.rep.googleapis.com at the listening
     /// address.
     ///
+    /// credentials.example.com is a platform's: GET /v1/tool gives a credential for a token of the issuer.
+    ///
     /// Vertex takes only tokens that were issued here. Its models are claude-… of anthropic
     /// (rawPredict, streamRawPredict, count-tokens) and gemini-… of google (generateContent,
     /// streamGenerateContent, countTokens). All say "Hello from Vertex AI."
@@ -61,6 +64,12 @@ pub(crate) enum Command {
     /// ANTHROPIC_VERTEX_BASE_URL; trusts the CA in SSL_CERT_FILE. Prints one line of JSON: where the credential came from,
     /// where the model was asked, and what it said.
     Agent(AgentArguments),
+
+    /// A hostile agent that is root: reads every packet of its pod, and answers on 127.0.0.1:443 in the name of Google's hosts.
+    ///
+    /// Its certificates come from a CA of its own, DIRECTORY/ca.crt. Prints `LISTENING ADDRESS:PORT` when it reads and answers;
+    /// ends like `google`.
+    Attacker(AttackerArguments),
 
     /// The Ambient Code platform: the control plane's token exchange, and the credentials of its API.
     ///

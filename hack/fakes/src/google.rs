@@ -5,6 +5,7 @@ pub(crate) mod jwks;
 pub(crate) mod oauth;
 pub(crate) mod vertex;
 
+mod credential;
 mod form;
 mod iam_credentials;
 mod id_tokens;
@@ -139,6 +140,7 @@ impl Google {
             Service::Sts => sts::answer(self, request, record).await.map(Answer::Json),
             Service::IamCredentials => iam_credentials::answer(self, request, record).map(Answer::Json),
             Service::OAuth => oauth::answer(self, request, record).map(Answer::Json),
+            Service::Credential => credential::answer(self, request, record).await.map(Answer::Json),
             Service::Vertex(location) => self.vertex.answer(&self.tokens, location, request, record),
         }
     }

@@ -9,10 +9,11 @@
 //! vertex` is its models alone, for anybody and as fast as it can.
 //!
 //! `vertex-injector-fakes agent` is the other side: it asks a model as an agent
-//! would.
+//! would, and `vertex-injector-fakes attacker` reads along beside it.
 #![expect(clippy::print_stderr, reason = "standard error is this program's log")]
 
 mod agent;
+mod attacker;
 mod certificate;
 mod cli;
 mod client;
@@ -34,6 +35,7 @@ use clap::Parser;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
+use crate::attacker::AttackerArguments;
 use crate::cli::{AgentArguments, Cli, Command, GoogleArguments, VertexArguments};
 use crate::google::Google;
 use crate::journal::Journal;
@@ -60,6 +62,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Google(arguments) => google(arguments).await,
             Command::Vertex(arguments) => vertex(arguments).await,
             Command::Agent(arguments) => ask(arguments).await,
+            Command::Attacker(arguments) => attack(arguments).await,
             Command::ControlPlane(arguments) => {
                 serve(arguments.listen, None, control_plane::router(arguments)?, CONNECTIONS).await
             }
@@ -98,6 +101,11 @@ async fn vertex(arguments: VertexArguments) -> anyhow::Result<()> {
         .transpose()?;
     let router = server::vertex(Arc::new(arguments.models.vertex(&[])));
     serve(arguments.listen, tls, router, MANY_CONNECTIONS).await
+}
+
+async fn attack(arguments: AttackerArguments) -> anyhow::Result<()> {
+    let tls = certificate::for_google(&arguments.directory)?;
+    serve(AttackerArguments::listen(), Some(tls), arguments.start()?, CONNECTIONS).await
 }
 
 async fn serve(

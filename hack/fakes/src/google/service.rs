@@ -1,5 +1,6 @@
 //! Which of Google's services a host name stands for.
 
+use super::credential;
 use super::vertex::Location;
 
 /// The largest prompt, in bytes: it may hold images.
@@ -14,6 +15,8 @@ pub(super) enum Service {
     IamCredentials,
     /// `oauth2.googleapis.com`.
     OAuth,
+    /// `credentials.example.com`, a platform's own.
+    Credential,
     /// The Vertex hosts, each for one location.
     Vertex(Location),
 }
@@ -25,6 +28,7 @@ impl Service {
             "sts.googleapis.com" => Some(Self::Sts),
             "iamcredentials.googleapis.com" => Some(Self::IamCredentials),
             "oauth2.googleapis.com" => Some(Self::OAuth),
+            credential::HOST => Some(Self::Credential),
             _ => Location::of(host).map(Self::Vertex),
         }
     }
@@ -35,6 +39,7 @@ impl Service {
             Self::Sts => "sts",
             Self::IamCredentials => "iamcredentials",
             Self::OAuth => "oauth2",
+            Self::Credential => "credential",
             Self::Vertex(_) => "aiplatform",
         }
     }
@@ -43,7 +48,7 @@ impl Service {
     pub(super) fn largest_body(&self) -> usize {
         match self {
             Self::Vertex(_) => LARGEST_PROMPT,
-            Self::Sts | Self::IamCredentials | Self::OAuth => 64 * 1024,
+            Self::Sts | Self::IamCredentials | Self::OAuth | Self::Credential => 64 * 1024,
         }
     }
 }
