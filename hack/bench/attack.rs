@@ -1,5 +1,5 @@
-//! The webhook, as the built program, under attack: the dearest reviews of every size, then everything at once:
-//! `cargo bench --bench attack`. Numbers after `--` are sizes in KiB.
+//! The webhook, as the built program, under attack: the dearest reviews of every size, those of one kind and those that a search
+//! finds among mixtures of them, then everything at once: `cargo bench --bench attack`. Numbers after `--` are sizes in KiB.
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,
@@ -10,7 +10,11 @@
     reason = "a benchmark fails by panicking, may wait, and prints what it found"
 )]
 
+use fastrand::Rng;
+use harness::attack::crossed::crossed;
 use harness::attack::load::Load;
+use harness::attack::memory::Limited;
+use harness::attack::mixture::Mixture;
 use harness::attack::reviews::{NAMESPACES, OPERATOR, POLICIES, SHAPES, one_name, pairs};
 use harness::attack::target::Target;
 use std::time::Duration;
@@ -19,6 +23,10 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_vertex-injector");
 
 /// Sizes of reviews, in bytes.
 const SIZES: [usize; 4] = [64 << 10, 512 << 10, 1536 << 10, 3 << 20];
+
+/// How many mixtures of a size are tried, and how many of the dearest are varied.
+const TRIES: usize = 400;
+const KEPT: usize = 8;
 
 /// What one review took.
 struct Cost {
@@ -32,15 +40,34 @@ fn main() {
     let given: Vec<usize> = std::env::args().filter_map(|kib| kib.parse().ok()).collect();
     let given: Vec<usize> = given.into_iter().map(|kib| kib << 10).collect();
     let sizes = if given.is_empty() { &SIZES[..] } else { &given[..] };
-    let mut costs: Vec<Cost> = sizes.iter().flat_map(|bytes| search(*bytes)).collect();
-    costs.sort_by_key(|cost| std::cmp::Reverse(cost.processor));
+    let mut target = Target::start(PROGRAM, POLICIES, OPERATOR);
+    // Until what a process takes once is taken.
+    for namespace in NAMESPACES {
+        cost(&mut target, 0, namespace.to_owned(), pairs(namespace, 10, 10));
+    }
+    // What a process keeps for the next review counts with the one that it was taken for.
+    let base = target.kib("VmRSS");
+    let mut costs = Vec::new();
+    for bytes in sizes {
+        for found in [shapes, search] {
+            costs.extend(found(&mut target, base, *bytes));
+            costs.sort_by_key(|cost| std::cmp::Reverse(cost.processor));
+            costs.iter_mut().skip(8).for_each(|cost| cost.body = String::new());
+        }
+    }
     println!("dearest in processor time:");
     costs.iter().take(12).for_each(show);
     let dear: Vec<String> = costs.iter().take(8).map(|cost| cost.body.clone()).collect();
     costs.sort_by_key(|cost| std::cmp::Reverse(cost.kib));
     println!("dearest in memory over base:");
     costs.iter().take(12).for_each(show);
-    let mut target = Target::start(PROGRAM, POLICIES, OPERATOR);
+    let limit = Limited::of(256 << 20)
+        .map_err(|missing| println!("without a limit of memory: {missing}"))
+        .ok();
+    let mut target = match &limit {
+        Some(limit) => Target::start_within(limit, PROGRAM, POLICIES, OPERATOR),
+        None => Target::start(PROGRAM, POLICIES, OPERATOR),
+    };
     println!("resident before the load: {:.1} MiB", mib(target.kib("VmRSS")));
     let load = Load {
         idle: 2048,
@@ -60,10 +87,16 @@ fn main() {
         outcome.livez,
         mib(outcome.peak)
     );
+    if let Some(limit) = limit {
+        println!(
+            "  killed for its memory, of which it may have 256 MiB: {} times",
+            limit.kills()
+        );
+    }
 }
 
 /// The cost of each shape of a size.
-fn search(bytes: usize) -> Vec<Cost> {
+fn shapes(target: &mut Target, base: u64, bytes: usize) -> Vec<Cost> {
     let shapes = SHAPES.iter().flat_map(|shape| {
         NAMESPACES.map(|namespace| {
             (
@@ -84,27 +117,50 @@ fn search(bytes: usize) -> Vec<Cost> {
             ),
         ]
     });
-    let mut target = Target::start(PROGRAM, POLICIES, OPERATOR);
-    // Until what a process takes once is taken.
+    let crossed = NAMESPACES.into_iter().flat_map(|namespace| {
+        let all = crossed(namespace, bytes).into_iter();
+        all.map(move |(name, body)| (format!("{name} in {namespace}, {} KiB", bytes >> 10), body))
+    });
+    shapes
+        .chain(more)
+        .chain(crossed)
+        .map(|(what, body)| cost(target, base, what, body))
+        .collect()
+}
+
+/// The cost of mixtures of a size, of which the dearest are varied.
+fn search(target: &mut Target, base: u64, bytes: usize) -> Vec<Cost> {
+    let mut rng = Rng::with_seed(bytes as u64);
+    let mut found: Vec<(Mixture, Cost)> = Vec::new();
+    for i in 0..TRIES {
+        let mixture = match found.get(rng.usize(..KEPT)) {
+            Some((dear, _)) if i >= TRIES / 4 => dear.neighbour(&mut rng),
+            Some(_) | None => Mixture::any(&mut rng),
+        };
+        let what = format!("{}, {} KiB", mixture.name(), bytes >> 10);
+        let cost = cost(target, base, what, mixture.review(bytes));
+        found.push((mixture, cost));
+        found.sort_by_key(|(_, cost)| std::cmp::Reverse(cost.processor));
+        found.truncate(2 * KEPT);
+    }
+    found.into_iter().map(|(_, cost)| cost).collect()
+}
+
+fn cost(target: &mut Target, base: u64, what: String, body: String) -> Cost {
+    target.forget_peak();
+    let before = target.processor();
     let mut connection = target.connect().expect("a connection");
-    for namespace in NAMESPACES {
-        let _ = connection.review(&pairs(namespace, 10, 10));
+    let (status, answer) = connection.review(&body).expect("an answer");
+    assert!(
+        matches!(status, 200 | 400) && target.lives(),
+        "{what}: {status} {answer:.200}"
+    );
+    Cost {
+        what,
+        processor: target.processor().saturating_sub(before),
+        kib: target.kib("VmHWM").saturating_sub(base),
+        body,
     }
-    let mut costs = Vec::new();
-    for (what, body) in shapes.chain(more) {
-        target.forget_peak();
-        let (base, before) = (target.kib("VmRSS"), target.processor());
-        let mut connection = target.connect().expect("a connection");
-        connection.review(&body).expect("an answer");
-        costs.push(Cost {
-            what,
-            processor: target.processor().saturating_sub(before),
-            kib: target.kib("VmHWM").saturating_sub(base),
-            body,
-        });
-    }
-    assert!(target.lives(), "the webhook has ended");
-    costs
 }
 
 fn show(cost: &Cost) {

@@ -1,4 +1,5 @@
-//! The Vertex proxy, as the built program, against talking to the same fake Vertex AI directly: `cargo bench --bench broker`.
+//! The Vertex proxy, as the built program, against talking to the same fake Vertex AI directly:
+//! `cargo bench --bench broker`. Words after `--` choose parts of it: start, latency, nginx, throughput, streams.
 //!
 //! Everything is measured in one run, turn by turn, so ratios and differences mean something on any machine; absolute figures
 //! belong to the machine, on which client, broker and fake share the processors; each works on one thread, so that how a system
@@ -40,22 +41,34 @@ const TURNS: usize = 4;
 const STREAMS: usize = 1000;
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    if let (Some(Relay::ARGUMENT), Some(to)) = (arguments.next().as_deref(), arguments.next()) {
-        return Relay::run(&to);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [Relay::ARGUMENT, to] = arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        return Relay::run(to);
     }
+    let parts: Vec<String> = arguments.into_iter().filter(|part| !part.starts_with('-')).collect();
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|other| other == part);
     let tokens = TokenServer::start();
-    start(&tokens);
+    if wanted("start") {
+        start(&tokens);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        latency(&tokens).await;
-        beside_nginx(&tokens).await;
-        streams_per_second(&tokens).await;
-        bytes_per_second(&tokens).await;
-        concurrent_streams(&tokens).await;
+        if wanted("latency") {
+            latency(&tokens).await;
+        }
+        if wanted("nginx") {
+            beside_nginx(&tokens).await;
+        }
+        if wanted("throughput") {
+            streams_per_second(&tokens).await;
+            bytes_per_second(&tokens).await;
+        }
+        if wanted("streams") {
+            concurrent_streams(&tokens).await;
+        }
     });
 }
 

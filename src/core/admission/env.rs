@@ -3,6 +3,7 @@
 use super::pod::{Container, Env, EnvFrom, Pod};
 use serde_json::Value;
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 
 /// Most text that references may expand to in one container. What is longer cannot be compared.
@@ -14,12 +15,14 @@ pub(super) struct Environment<'p> {
     entries: Vec<Entry<'p>>,
     /// Positions of the entries that count.
     latest: HashMap<Cow<'p, str>, usize>,
+    /// By positions of entries that count, where the last reference to each is; known when somebody has asked.
+    referred: OnceCell<HashMap<usize, usize>>,
 }
 
 /// The variables of a container that are not in its list: nobody sees them at admission.
 #[derive(Debug, Default)]
 struct Elsewhere<'p> {
-    /// What the variables of each `envFrom` begin with.
+    /// What the variables of each `envFrom` begin with, in order, without those that begin with another.
     prefixes: Vec<&'p str>,
     /// Whether there are those of every Service of the namespace, or of the API server's alone.
     of_services: bool,
@@ -32,6 +35,8 @@ struct Entry<'p> {
     name: Cow<'p, str>,
     given: Given<'p>,
     known: Known<'p>,
+    /// Whether processes see nothing but space.
+    is_blank: bool,
 }
 
 /// A value as it is given.
@@ -107,9 +112,19 @@ impl<'p> Environment<'p> {
                 }
             };
             latest.insert(name.clone(), entries.len());
-            entries.push(Entry { name, given, known });
+            let is_blank = matches!(&known, Known::Text(text) if text.trim().is_empty());
+            entries.push(Entry {
+                name,
+                given,
+                known,
+                is_blank,
+            });
         }
-        Self { entries, latest }
+        Self {
+            entries,
+            latest,
+            referred: OnceCell::new(),
+        }
     }
 
     /// Position of the entry that counts.
@@ -154,8 +169,16 @@ impl<'p> Environment<'p> {
 
     /// Whether an entry behind a position refers to a variable.
     pub(super) fn is_referred_to(&self, name: &str, position: usize) -> bool {
-        let mut behind = self.literals().skip(position + 1).filter_map(|(_, text)| text);
-        behind.any(|text| references(text).any(|reference| reference == name))
+        let referred = self.referred.get_or_init(|| {
+            let texts = self
+                .literals()
+                .enumerate()
+                .filter_map(|(i, (_, text))| Some((i, text?)));
+            let all = texts.flat_map(|(i, text)| references(text).map(move |name| (i, name)));
+            all.filter_map(|(i, name)| Some((self.position(name)?, i))).collect()
+        });
+        let last = self.position(name).and_then(|of| referred.get(&of));
+        last.is_some_and(|last| *last > position)
     }
 
     /// What a text would be behind all entries; none when it refers to what is not among them.
@@ -181,10 +204,7 @@ impl<'p> Environment<'p> {
     /// The value as processes will see it; `None` when the variable is absent or blank, which clients read alike.
     pub(super) fn known(&self, name: &str) -> Option<&Known<'p>> {
         let entry = self.entries.get(self.position(name)?)?;
-        match &entry.known {
-            Known::Text(text) if text.trim().is_empty() => None,
-            known => Some(known),
-        }
+        (!entry.is_blank).then_some(&entry.known)
     }
 }
 
@@ -215,8 +235,11 @@ impl<'p> Given<'p> {
 impl<'p> Elsewhere<'p> {
     fn of(pod: &Pod<'p>, container: &'p Container<'p>) -> Self {
         let prefix = |source: &'p EnvFrom<'p>| source.prefix.as_deref().unwrap_or_default();
+        let mut prefixes: Vec<&str> = container.env_from.iter().map(prefix).collect();
+        prefixes.sort_unstable();
+        prefixes.dedup_by(|next, kept| next.starts_with(*kept));
         Self {
-            prefixes: container.env_from.iter().map(prefix).collect(),
+            prefixes,
             of_services: pod.spec.enable_service_links != Some(false),
             in_pod: true,
         }
@@ -224,7 +247,10 @@ impl<'p> Elsewhere<'p> {
 
     /// Whether a variable of this name may come from there.
     fn may_have(&self, name: &str) -> bool {
-        self.prefixes.iter().any(|prefix| name.starts_with(prefix))
+        // Whatever stands between a prefix and what begins with it begins with it, too.
+        let before = self.prefixes.partition_point(|prefix| *prefix <= name);
+        let last = before.checked_sub(1).and_then(|last| self.prefixes.get(last));
+        last.is_some_and(|prefix| name.starts_with(prefix))
             || self.in_pod && is_of_service(name) && (self.of_services || name.starts_with("KUBERNETES_"))
     }
 }

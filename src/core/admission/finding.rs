@@ -54,8 +54,13 @@ impl Findings {
 
     /// Adds one.
     pub(super) fn push(&mut self, finding: Finding) {
+        self.push_with(|| finding);
+    }
+
+    /// Adds one, which is only written if it is kept.
+    pub(super) fn push_with(&mut self, finding: impl FnOnce() -> Finding) {
         if self.kept.len() < Self::MAX {
-            self.kept.push(finding);
+            self.kept.push(finding());
         } else {
             self.more += 1;
         }

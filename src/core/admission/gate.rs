@@ -9,7 +9,7 @@ use super::settings;
 use crate::api::{Conflicts, OnKey, OnValue};
 use crate::clients::{self, API_KEYS, CREDENTIALS, OTHER_PROVIDERS};
 use crate::names;
-use crate::path::is_within;
+use crate::path::Plain;
 use crate::policy::{Access, Google, Vertex};
 
 /// Why both are left out.
@@ -150,18 +150,16 @@ fn is_our_file(target: &ContainerDraft<'_>, file: Option<&str>) -> bool {
     let Some(Known::Text(path)) = target.environment.known(CREDENTIALS) else {
         return false;
     };
-    let mounts = target.chosen.container.volume_mounts.iter().flatten();
-    let innermost = mounts
-        .map(|mount| (&*mount.name, mount.mount_path.trim_end_matches('/')))
-        .filter(|(_, directory)| is_within(path, directory))
-        .max_by_key(|(_, directory)| directory.len());
+    let Some(place) = Plain::of(path) else {
+        return false;
+    };
+    let innermost = { target.own_mounts() }
+        .filter(|(_, at)| place.is_within(at))
+        .max_by_key(|(_, at)| at.depth());
     match innermost {
-        Some((names::CREDENTIALS_VOLUME, _)) => true,
-        Some((_, directory))
-            if directory == &**path || path.rsplit_once('/').is_some_and(|(own, _)| own == directory) =>
-        {
-            false
-        }
+        Some((mount, _)) if *mount.name == *names::CREDENTIALS_VOLUME => true,
+        // Right there, or the directory that it is in.
+        Some((_, at)) if place.depth() <= at.depth() + 1 => false,
         _ => Some(&**path) == file,
     }
 }

@@ -105,14 +105,16 @@ fn note_sandbox(draft: &mut Draft<'_>, kind: &Kind) {
 /// Names what of the pod refers to variables that go, or come too late now: the kubelet would leave `$(NAME)` there.
 fn note_dangling(draft: &mut Draft<'_>) {
     for target in &draft.containers {
-        for Dangling { of, to, late } in target.dangling() {
+        target.dangling(|Dangling { of, to, late }| {
             let container = target.name();
-            let why = if late { "is set behind it now" } else { "is removed" };
-            let text = format!(
-                "{of} of container {container} refers to {to}, which {why}, so it will hold the text $({to}); give it a value of its own"
-            );
-            draft.notes.warn(Class::Replaced, container, &of, text);
-        }
+            draft.notes.warnings.push_with(|| {
+                let why = if late { "is set behind it now" } else { "is removed" };
+                let text = format!(
+                    "{of} of container {container} refers to {to}, which {why}, so it will hold the text $({to}); give it a value of its own"
+                );
+                Finding::new(Class::Replaced, Some(container), of, text)
+            });
+        });
     }
 }
 

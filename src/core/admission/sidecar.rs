@@ -11,6 +11,8 @@ mod registry;
 mod session;
 mod trust;
 
+use session::Proxies;
+
 pub(super) use choice::Choice;
 pub(super) use container::plan_program;
 pub(super) use trust::Trusted;
@@ -40,6 +42,7 @@ pub(super) fn plan_sidecars(
         draft.notes.need([trust.needed.clone()]);
         draft.add_volume(names::TRUST_VOLUME, &trust.volume);
     }
+    let proxies = draft.containers.first().filter(|_| hides).map(Proxies::of);
     for placed in placed {
         let sidecar = placed.sidecar;
         let detail = format!(
@@ -49,7 +52,7 @@ pub(super) fn plan_sidecars(
             placed.port
         );
         draft.unit(&unit(sidecar), detail, |draft| {
-            container::plan_sidecar(draft, placed, trusted);
+            container::plan_sidecar(draft, placed, proxies.as_ref(), trusted);
         });
         let exposed = sidecar.warnings().into_iter();
         let exposed = exposed.map(|text| Finding::exposure(None, &unit(sidecar), text).admitted());

@@ -1,7 +1,6 @@
 //! Reviews that cost as much as a review of their size can: one for each list of a pod, and for each text that is taken apart.
 
 use serde_json::{Value, json};
-use std::fmt::Write;
 
 /// Namespaces with a policy that asks for much, and the policies.
 pub const POLICIES: &str = include_str!("policies.yaml");
@@ -10,7 +9,7 @@ pub const POLICIES: &str = include_str!("policies.yaml");
 pub const OPERATOR: &str = "sidecarImages: [\"registry.example.com/*\"]\ncredentialHosts: [credentials.example.com]\nbroker: {image: \"registry.example.com/vertex-injector:1\"}\n";
 
 /// The namespaces of [`POLICIES`].
-pub const NAMESPACES: [&str; 5] = ["file", "proxy", "key", "sidecars", "openshell"];
+pub const NAMESPACES: [&str; 6] = ["file", "proxy", "key", "sidecars", "openshell", "references"];
 
 /// An audience of the identity in [`POLICIES`].
 const AUDIENCE: &str =
@@ -22,10 +21,10 @@ pub struct Shape {
     pub name: &'static str,
     part: &'static str,
     separator: &'static str,
-    around: Around,
+    pub(super) around: Around,
 }
 
-enum Around {
+pub(super) enum Around {
     /// A field of the spec.
     Spec(&'static str),
     /// A field of the agent's container.
@@ -41,7 +40,7 @@ enum Around {
 }
 use Around::{Agent, Annotation, Metadata, Request, Spec, Variable};
 
-const fn shape(name: &'static str, part: &'static str, separator: &'static str, around: Around) -> Shape {
+pub(super) const fn shape(name: &'static str, part: &'static str, separator: &'static str, around: Around) -> Shape {
     Shape {
         name,
         part,
@@ -192,7 +191,7 @@ pub const SHAPES: [Shape; 48] = [
         "",
         Agent(r#""volumeMounts":[{"name":"v","mountPath":"@"}]"#),
     ),
-    shape("ports", r#"{"containerPort":PORT}"#, ",", Agent(r#""ports":[@]"#)),
+    shape("ports", r#"{"containerPort":#}"#, ",", Agent(r#""ports":[@]"#)),
     shape(
         "capabilities",
         r#""""#,
@@ -255,33 +254,31 @@ pub const SHAPES: [Shape; 48] = [
 impl Shape {
     /// The review of a pod in a namespace, of at most so many bytes.
     pub fn review(&self, namespace: &str, bytes: usize) -> String {
+        let parts = self.parts(bytes);
+        self.around(namespace, &parts)
+    }
+
+    /// As many parts as fit, one behind the other.
+    pub(super) fn parts(&self, bytes: usize) -> String {
+        let part = self.part.replace(r#""A""#, &json!(AUDIENCE).to_string());
+        let pieces: Vec<&str> = part.split('#').collect();
         let mut parts = String::with_capacity(bytes);
-        let (mut i, mut next) = (0_usize, String::new());
-        loop {
-            next.clear();
-            let port = (i % 65_535 + 1).to_string();
-            let one = self
-                .part
-                .replace("PORT", &port)
-                .replace(r#""A""#, &json!(AUDIENCE).to_string());
-            let _ = write!(
-                next,
-                "{}{}",
-                if i == 0 { "" } else { self.separator },
-                one.replace('#', &i.to_string())
-            );
-            if parts.len() + next.len() + 1500 > bytes {
+        for i in 0_usize.. {
+            let next = pieces.join(&i.to_string());
+            if parts.len() + self.separator.len() + next.len() + 1500 > bytes {
                 break;
             }
+            if i > 0 {
+                parts.push_str(self.separator);
+            }
             parts.push_str(&next);
-            i += 1;
         }
         if self.name == "unknown depth" {
             let half = parts.len() / 2;
             parts.truncate(half);
             parts.push_str(&"]".repeat(half));
         }
-        self.around(namespace, &parts)
+        parts
     }
 
     fn around(&self, namespace: &str, parts: &str) -> String {
@@ -365,7 +362,7 @@ pub fn honest(namespace: &str) -> String {
     )
 }
 
-fn pod(namespace: &str, volumes: &[Value], containers: &[Value]) -> String {
+pub(super) fn pod(namespace: &str, volumes: &[Value], containers: &[Value]) -> String {
     json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
         "request": {

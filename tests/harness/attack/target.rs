@@ -1,5 +1,7 @@
 //! The webhook's process under attack: what it takes of memory and processor, and connections to it. It ends with its owner.
 
+use super::memory::Limited;
+use rustls::client::Resumption;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use rustls_pki_types::CertificateDer;
 use std::fs;
@@ -20,7 +22,7 @@ pub struct Target {
     pub https: SocketAddr,
     /// Where probes and metrics are.
     pub admin: SocketAddr,
-    authority: CertificateDer<'static>,
+    trusting: Arc<ClientConfig>,
     _folder: TempDir,
 }
 
@@ -30,6 +32,18 @@ pub struct Connection(BufReader<StreamOwned<ClientConnection, TcpStream>>);
 impl Target {
     /// Starts `program` with these policies and settings, and waits until it is ready.
     pub fn start(program: &str, policies: &str, operator: &str) -> Self {
+        Self::launch(Command::new(program), policies, operator)
+    }
+
+    /// The same within a limit of memory.
+    pub fn start_within(limit: &Limited, program: &str, policies: &str, operator: &str) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo $$ >\"$0\" && exec \"$@\""]);
+        command.arg(limit.processes()).arg(program);
+        Self::launch(command, policies, operator)
+    }
+
+    fn launch(mut command: Command, policies: &str, operator: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         let path = |name: &str| folder.path().join(name);
@@ -43,7 +57,7 @@ impl Target {
             fs::write(path(name), content).expect("write a file");
         }
         let (https, admin) = (free_port(), free_port());
-        let child = Command::new(program)
+        let child = command
             .arg("webhook")
             .args(["--listen", &https.to_string(), "--admin-listen", &admin.to_string()])
             .arg("--tls-cert-file")
@@ -62,7 +76,7 @@ impl Target {
             child,
             https,
             admin,
-            authority: made.cert.der().clone(),
+            trusting: trusting(made.cert.der().clone()),
             _folder: folder,
         };
         let start = Instant::now();
@@ -127,16 +141,8 @@ impl Target {
 
     /// A TLS connection.
     pub fn connect(&self) -> io::Result<Connection> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.authority.clone()).map_err(io::Error::other)?;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         let name = "localhost".try_into().map_err(io::Error::other)?;
-        let connection = ClientConnection::new(Arc::new(tls), name).map_err(io::Error::other)?;
+        let connection = ClientConnection::new(Arc::clone(&self.trusting), name).map_err(io::Error::other)?;
         let stream = TcpStream::connect_timeout(&self.https, PATIENCE)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -190,6 +196,20 @@ impl Drop for Target {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn trusting(authority: CertificateDer<'static>) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority).expect("an authority");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let mut config = config
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    // Each connection is another client's.
+    config.resumption = Resumption::disabled();
+    Arc::new(config)
 }
 
 fn free_port() -> SocketAddr {

@@ -15,9 +15,10 @@ use crate::admission::rendering::is_rendered_as;
 use crate::admission::select::{Chosen, Place};
 use crate::clients::{API_KEYS, CREDENTIAL_SOURCES, OTHER_PROVIDERS};
 use crate::names;
-use crate::path::is_same;
+use crate::path::Plain;
 use crate::policy::render;
 use serde_json::{Map, Value};
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most sources of hidden variables in a sentence.
@@ -34,6 +35,8 @@ pub(in crate::admission) struct ContainerDraft<'p> {
     pub(in crate::admission) left_credential_file: Option<String>,
     env_edits: ListEdit,
     mount_edits: ListEdit,
+    /// Where the pod's mounts are, when somebody has asked.
+    paths: OnceCell<Vec<Plain<'p>>>,
     /// Volume and path of the mounts that the policy wants.
     mounts: Vec<(String, String)>,
     /// Variables that an earlier injection wrote.
@@ -55,6 +58,7 @@ impl<'p> ContainerDraft<'p> {
             left_credential_file: None,
             env_edits: ListEdit::default(),
             mount_edits: ListEdit::default(),
+            paths: OnceCell::new(),
             mounts: Vec::new(),
             previous: earlier.variables(&chosen.container.name),
             planned: BTreeSet::new(),
@@ -103,12 +107,15 @@ impl<'p> ContainerDraft<'p> {
         let Some(Known::Text(path)) = self.environment.known(name) else {
             return false;
         };
-        let mounts = self.chosen.container.volume_mounts.iter().flatten();
-        let ours = mounts.filter(|mount| mount.name.starts_with(names::NAME_PREFIX));
-        let mut directories = ours
-            .map(|mount| &*mount.mount_path)
-            .chain([names::CREDENTIAL_DIRECTORY]);
-        directories.any(|directory| is_same(&format!("{directory}/{}", names::CREDENTIAL_FILE), path))
+        let Some(path) = Plain::of(path) else {
+            return false;
+        };
+        let is_in = |directory: &Plain<'_>| path.is_file_in(directory, names::CREDENTIAL_FILE);
+        let mut ours = self
+            .own_mounts()
+            .filter(|(mount, _)| mount.name.starts_with(names::NAME_PREFIX));
+        ours.any(|(_, directory)| is_in(directory))
+            || Plain::of(names::CREDENTIAL_DIRECTORY).is_some_and(|it| is_in(&it))
     }
 
     /// Whether this injection sets this variable, or leaves the pod's equal one.

@@ -10,6 +10,7 @@ use crate::admission::rendering::is_rendered_as;
 use crate::names;
 use crate::policy::render;
 use serde_json::Value;
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
 /// The volumes of a draft.
@@ -17,6 +18,8 @@ use std::collections::{BTreeSet, HashMap};
 pub(in crate::admission) struct Volumes<'p> {
     /// The pod's, by position, each with its text.
     found: Vec<(Volume<'p>, &'p str)>,
+    /// By position, whether one is read-only by its source, where somebody has asked: its text may be long, and its mounts many.
+    read_only: RefCell<HashMap<usize, bool>>,
     positions: HashMap<String, usize>,
     /// Names of those that the policy wants.
     wanted: BTreeSet<String>,
@@ -53,6 +56,7 @@ impl<'p> Volumes<'p> {
         }
         Ok(Self {
             found,
+            read_only: RefCell::default(),
             positions,
             wanted: BTreeSet::new(),
             edits: ListEdit::default(),
@@ -128,14 +132,18 @@ impl<'p> Volumes<'p> {
             .into_iter()
             .flatten()
             .any(|path| !path.is_empty());
-        let found = self.position(&mount.name).and_then(|i| self.found.get(i));
+        let found = self.position(&mount.name).and_then(|i| Some((i, self.found.get(i)?)));
         match found {
-            Some((volume, _)) if volume.is_written_by_kubelet() => {
+            Some((_, (volume, _))) if volume.is_written_by_kubelet() => {
                 part.then_some("as a part of a volume that only the kubelet writes")
             }
-            Some((volume, _)) if volume.image.is_some() => Some("from an image"),
+            Some((_, (volume, _))) if volume.image.is_some() => Some("from an image"),
             _ if mount.read_only => Some("read-only"),
-            Some((_, raw)) => is_read_only(raw).then_some("from a volume that is read-only"),
+            Some((i, (_, raw))) => {
+                let mut known = self.read_only.borrow_mut();
+                let read_only = *known.entry(i).or_insert_with(|| is_read_only(raw));
+                read_only.then_some("from a volume that is read-only")
+            }
             None => None,
         }
     }

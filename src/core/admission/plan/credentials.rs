@@ -6,7 +6,7 @@ use crate::admission::pod::{Mount, Text};
 use crate::admission::select;
 use crate::clients::{CREDENTIAL_SOURCES, CREDENTIALS};
 use crate::names;
-use crate::path::{depth, is_same, is_within};
+use crate::path::{Plain, is_same};
 use crate::policy::Volumes as PolicyVolumes;
 use serde_json::Value;
 
@@ -42,9 +42,10 @@ pub(super) fn unmount_own<'p>(
         Some(Known::Text(path)) => path,
         Some(Known::Opaque { .. }) => return OwnFile::Left(NOWHERE.to_owned()),
     };
-    let holds = |mount: &&'p Mount<'p>| is_within(path, &mount.mount_path);
-    let mounts = target.chosen.container.volume_mounts.iter().flatten();
-    let Some(mount) = mounts.filter(holds).max_by_key(|mount| depth(&mount.mount_path)) else {
+    let place = Plain::of(path);
+    let holds = |at: &Plain<'_>| place.as_ref().is_some_and(|place| place.is_within(at));
+    let holding = target.own_mounts().filter(|(_, at)| holds(at));
+    let Some((mount, at)) = holding.max_by_key(|(_, at)| at.depth()) else {
         return if target.is_previous(CREDENTIALS) {
             OwnFile::Absent
         } else {
@@ -58,7 +59,7 @@ pub(super) fn unmount_own<'p>(
     if !is_for_files(&volume) {
         return OwnFile::Left(NOWHERE.to_owned());
     }
-    let others = pointing_there(target, mount);
+    let others = pointing_there(target, at);
     if !others.is_empty() || !shows_alone(&volume, mount, path, key) {
         let others = match others.as_slice() {
             [] => String::new(),
@@ -124,16 +125,20 @@ fn shows_alone(volume: &Value, mount: &Mount<'_>, path: &str, key: Option<&str>)
 }
 
 /// The container's further variables that name something in a mount.
-fn pointing_there(target: &ContainerDraft<'_>, mount: &Mount<'_>) -> Vec<String> {
-    let env = target.chosen.container.env.iter().flatten();
-    let further = env.filter(|env| !CREDENTIAL_SOURCES.contains(&&*env.name) && !target.is_previous(&env.name));
+fn pointing_there(target: &ContainerDraft<'_>, directory: &Plain<'_>) -> Vec<String> {
+    let env = target.chosen.container.env.iter().flatten().enumerate();
+    let counting = env.filter(|(i, env)| target.environment.position(&env.name) == Some(*i));
+    let further = counting
+        .map(|(_, env)| env)
+        .filter(|env| !CREDENTIAL_SOURCES.contains(&&*env.name) && !target.is_previous(&env.name));
     // What refers to the credential's variable goes with it, and that is told.
     let own = further.filter(|env| {
         let mut references = references(env.value.as_deref().unwrap_or_default());
         !references.any(|name| CREDENTIAL_SOURCES.contains(&name))
     });
+    let is_there = |text: &str| Plain::of(text).is_some_and(|place| place.is_within(directory));
     let there = own.filter(|env| {
-        matches!(target.environment.known(&env.name), Some(Known::Text(text)) if text.starts_with('/') && is_within(text, &mount.mount_path))
+        matches!(target.environment.known(&env.name), Some(Known::Text(text)) if text.starts_with('/') && is_there(text))
     });
     there.map(|env| env.name.to_string()).collect()
 }

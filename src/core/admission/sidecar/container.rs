@@ -1,6 +1,6 @@
 //! The container of one sidecar, and of the program that some need.
 
-use super::session;
+use super::session::{self, Proxies};
 use super::trust::Trusted;
 use crate::admission::draft::Draft;
 use crate::admission::finding::{Class, Finding};
@@ -57,7 +57,12 @@ pub(in crate::admission) fn plan_program(draft: &mut Draft<'_>, program: &Progra
 }
 
 /// Plans a sidecar's container with its volumes.
-pub(super) fn plan_sidecar(draft: &mut Draft<'_>, placed: &PlacedSidecar<'_>, trusted: &Trusted) {
+pub(super) fn plan_sidecar(
+    draft: &mut Draft<'_>,
+    placed: &PlacedSidecar<'_>,
+    proxies: Option<&Proxies>,
+    trusted: &Trusted,
+) {
     let sidecar: &Sidecar = placed.sidecar;
     let name = format!("{}{}", names::NAME_PREFIX, sidecar.name);
     let temporary = volume_name("tmp", sidecar);
@@ -68,8 +73,8 @@ pub(super) fn plan_sidecar(draft: &mut Draft<'_>, placed: &PlacedSidecar<'_>, tr
     let mut command = sidecar.command.at(placed.port);
     let mut probes = None;
     if let Some(credential) = &sidecar.credential {
-        let agent = draft.containers.first();
-        let taken_over = agent.map(|agent| session::take_over(agent, sidecar, &mut draft.notes));
+        let agent = draft.containers.first().zip(proxies);
+        let taken_over = agent.map(|(agent, proxies)| session::take_over(agent, proxies, sidecar, &mut draft.notes));
         let taken_over = taken_over.unwrap_or_default();
         variables.extend(taken_over.env);
         mounts.extend(trusted.mounts());

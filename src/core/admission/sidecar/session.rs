@@ -29,8 +29,34 @@ pub(super) struct TakenOver {
     pub(super) hosts: Vec<Listed>,
 }
 
+/// The proxies of the agent, which all sidecars take over.
+pub(super) struct Proxies {
+    /// How long they are in the agent.
+    bytes: usize,
+    /// Names and values; none of those that are too long.
+    env: Vec<(String, String)>,
+}
+
+impl Proxies {
+    /// Those of a container.
+    pub(super) fn of(agent: &ContainerDraft<'_>) -> Self {
+        let bytes = proxies::bytes(agent);
+        let env = if bytes > MAX_TEXT {
+            Vec::new()
+        } else {
+            proxies::for_sidecar(agent)
+        };
+        Self { bytes, env }
+    }
+}
+
 /// Takes over what this sidecar needs from the agent, which is the first chosen container.
-pub(super) fn take_over(agent: &ContainerDraft<'_>, sidecar: &Sidecar, notes: &mut Notes) -> TakenOver {
+pub(super) fn take_over(
+    agent: &ContainerDraft<'_>,
+    proxies: &Proxies,
+    sidecar: &Sidecar,
+    notes: &mut Notes,
+) -> TakenOver {
     let mut taken = TakenOver::default();
     match sidecar.wrapper().map(|wrapper| (&wrapper.source, wrapper.plain_http)) {
         None | Some((Source::Secret { .. }, _)) => {}
@@ -40,18 +66,12 @@ pub(super) fn take_over(agent: &ContainerDraft<'_>, sidecar: &Sidecar, notes: &m
         }
     }
     let is_own = |name: &str| sidecar.env.iter().any(|own| own.name == name);
-    // Each sidecar would take the same long text apart.
-    let own = proxies::bytes(agent);
-    let proxies = if own > MAX_TEXT {
-        Vec::new()
-    } else {
-        proxies::for_sidecar(agent)
-    };
-    for (name, value) in proxies {
-        if !is_own(&name) {
-            taken.env.push(render::literal(&name, &escaped(&value)));
+    for (name, value) in &proxies.env {
+        if !is_own(name) {
+            taken.env.push(render::literal(name, &escaped(value)));
         }
     }
+    let own = proxies.bytes;
     let texts = taken.env.iter().filter_map(|entry| entry.get("value")?.as_str());
     if own + texts.map(str::len).sum::<usize>() > 2 * MAX_TEXT || own > MAX_TEXT {
         let (container, kib) = (agent.name(), MAX_TEXT >> 10);

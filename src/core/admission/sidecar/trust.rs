@@ -8,7 +8,7 @@ use crate::admission::pod::{Mount, Volume};
 use crate::admission::select::List;
 use crate::contract::CA_FILES;
 use crate::names;
-use crate::path::{is_plain, is_within};
+use crate::path::{Plain, is_plain};
 use crate::policy::{Kind, Trust, render};
 use serde_json::{Value, json};
 
@@ -76,11 +76,12 @@ impl Trusted {
         let Some(Known::Text(file)) = agent.environment.known(name) else {
             return;
         };
-        let mounts = agent.chosen.container.volume_mounts.iter().flatten();
-        let innermost = mounts
-            .filter(|mount| is_within(file, &mount.mount_path))
-            .max_by_key(|mount| mount.mount_path.trim_end_matches('/').len());
-        let Some((mount, sub_path)) = innermost.and_then(|mount| Some((mount, sub_path(file, mount)?))) else {
+        let place = Plain::of(file);
+        let holds = |at: &Plain<'_>| place.as_ref().is_some_and(|place| place.is_within(at));
+        let innermost = { agent.own_mounts() }
+            .filter(|(_, at)| holds(at))
+            .max_by_key(|(_, at)| at.depth());
+        let Some((mount, sub_path)) = innermost.and_then(|(mount, _)| Some((mount, sub_path(file, mount)?))) else {
             return;
         };
         let volume = draft.volumes.get(&mount.name);

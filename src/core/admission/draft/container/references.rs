@@ -39,10 +39,10 @@ impl ContainerDraft<'_> {
     }
 
     /// What of the container's own refers to variables that are not before it any more, as the kubelet wants them: each with
-    /// the variable, and whether that one is still there.
-    pub(in crate::admission) fn dangling(&self) -> Vec<Dangling> {
+    /// the variable, and whether that one is still there. Each is told once.
+    pub(in crate::admission) fn dangling(&self, mut tell: impl FnMut(Dangling<'_>)) {
         if self.json.is_some() || self.env_edits.remove.is_empty() {
-            return Vec::new();
+            return;
         }
         let gone: BTreeSet<&str> = { self.env_edits.remove.iter() }
             .filter_map(|position| self.environment.name(*position))
@@ -50,15 +50,15 @@ impl ContainerDraft<'_> {
         let added: BTreeSet<&str> = { self.env_edits.append.iter() }
             .filter_map(|entry| entry.get("name")?.as_str())
             .collect();
-        let mut dangling = Vec::new();
         let mut seen: BTreeSet<&str> = BTreeSet::new();
         let mut lost: BTreeSet<&str> = BTreeSet::new();
         for (i, (name, literal)) in self.environment.literals().enumerate() {
             let stays = !self.env_edits.remove.contains(&i);
             if self.env_edits.keeps(i) {
-                let literal = literal.unwrap_or_default();
-                for variable in references(literal).filter(|variable| lost.contains(variable)) {
-                    dangling.push(Dangling::new(name, variable, added.contains(variable)));
+                let to = references(literal.unwrap_or_default()).filter(|variable| lost.contains(variable));
+                for to in to.collect::<BTreeSet<_>>() {
+                    let late = added.contains(to);
+                    tell(Dangling { of: name, to, late });
                 }
             }
             if gone.contains(name) {
@@ -74,29 +74,22 @@ impl ContainerDraft<'_> {
         for (field, raw) in [("command", command), ("args", args)] {
             let words: Vec<String> =
                 raw.map_or_else(Vec::new, |raw| serde_json::from_str(raw.get()).unwrap_or_default());
-            for variable in words.iter().flat_map(|word| references(word)) {
-                if lost.contains(variable) && !added.contains(variable) {
-                    dangling.push(Dangling::new(field, variable, false));
-                }
+            let to = words.iter().flat_map(|word| references(word));
+            let to = to.filter(|variable| lost.contains(variable) && !added.contains(variable));
+            for to in to.collect::<BTreeSet<_>>() {
+                let (of, late) = (field, false);
+                tell(Dangling { of, to, late });
             }
         }
-        dangling
     }
 }
 
 /// A reference that the kubelet will not resolve any more.
-pub(in crate::admission) struct Dangling {
+pub(in crate::admission) struct Dangling<'d> {
     /// The variable that has it, or `command` or `args`.
-    pub(in crate::admission) of: String,
+    pub(in crate::admission) of: &'d str,
     /// The variable that it is to.
-    pub(in crate::admission) to: String,
+    pub(in crate::admission) to: &'d str,
     /// Whether that one is there, but too late.
     pub(in crate::admission) late: bool,
-}
-
-impl Dangling {
-    fn new(of: &str, to: &str, late: bool) -> Self {
-        let (of, to) = (of.to_owned(), to.to_owned());
-        Self { of, to, late }
-    }
 }
