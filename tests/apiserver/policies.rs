@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use regex::Regex;
 use serde_json::{Value, json};
+use support::injection_policy;
 use vertex_injector_core::manifest;
 
 use crate::pods::of_file;
@@ -52,7 +53,10 @@ fn every_policy_that_validate_refuses_is_refused_by_the_api_server_for_the_same_
     let config = world.folder().join("operator.yaml");
     let mut wrong = Vec::new();
     for case in cases {
-        let mut object = case.get("object").cloned().unwrap_or_else(|| policy(&case["spec"]));
+        let mut object = case
+            .get("object")
+            .cloned()
+            .unwrap_or_else(|| injection_policy("case", &case["spec"]));
         object["metadata"]["namespace"] = "default".into();
         let create = ["create", "--dry-run=server", "--validate=strict", "--filename", "-"];
         let answer = world.cluster.try_kubectl_stdin(&create, &object.to_string());
@@ -144,7 +148,7 @@ fn a_policy_that_breaks_a_rule_beyond_the_schema_is_refused_with_the_field_offli
             true,
         ),
     ] {
-        let object = policy(&spec).to_string();
+        let object = injection_policy("case", &spec).to_string();
 
         let offline = validate(&config, &object);
         assert_eq!(offline.code, Some(1), "{spec}");
@@ -263,15 +267,6 @@ identity: {gkeWorkloadIdentity: {serviceAccount: agent@my-project.iam.gserviceac
     let taken = agents.get(&["serviceaccount", "taken"]);
     let kept = &taken["metadata"]["annotations"]["iam.gke.io/gcp-service-account"];
     assert_eq!(kept, "other@my-project.iam.gserviceaccount.com");
-}
-
-fn policy(spec: &Value) -> Value {
-    json!({
-        "apiVersion": "vertex-injector.dev/v1alpha1",
-        "kind": "InjectionPolicy",
-        "metadata": {"name": "case", "namespace": "default"},
-        "spec": spec,
-    })
 }
 
 /// The region of an injected pod's agent.

@@ -1,8 +1,8 @@
 //! Who writes a policy may create pods where it applies.
 
-use crate::judge::{cluster_policy, policy};
 use crate::release::{RELEASE, RUNNER, Release, WRITER};
 use serde_json::{Value, json};
+use support::{cluster_policy, injection_policy};
 
 /// Gives a user the right to create pods in a namespace; without one in all.
 fn allow_pods(release: &Release, user: &str, namespace: Option<&str>) {
@@ -29,7 +29,7 @@ fn allow_pods(release: &Release, user: &str, namespace: Option<&str>) {
 }
 
 fn in_namespace(namespace: &str, priority: u32) -> Value {
-    let mut policy = policy("authored", json!({"priority": priority}));
+    let mut policy = injection_policy("authored", &json!({"priority": priority}));
     policy["metadata"]["namespace"] = namespace.into();
     policy
 }
@@ -94,13 +94,13 @@ fn with_the_right_to_create_pods_there_a_policy_is_written_in_every_way() {
 fn a_cluster_policy_needs_the_right_in_all_namespaces() {
     let Some(release) = &*RELEASE else { return };
     allow_pods(release, WRITER, Some("default"));
-    let error = written(release, WAYS[0], WRITER, &cluster_policy("authored", json!({}))).expect_err("created");
+    let error = written(release, WAYS[0], WRITER, &cluster_policy("authored", &json!({}))).expect_err("created");
     let expected = r#"writer may not create pods in all namespaces, and a policy decides what pods there run with; grant the verb "create" on "pods" by a ClusterRoleBinding"#;
     assert!(error.contains(expected), "{error}");
 
     allow_pods(release, RUNNER, None);
     for (priority, way) in (1..).zip(WAYS) {
-        let policy = cluster_policy("authored", json!({"priority": priority}));
+        let policy = cluster_policy("authored", &json!({"priority": priority}));
         written(release, way, RUNNER, &policy).expect("written");
     }
 }

@@ -8,22 +8,6 @@ use std::collections::BTreeMap;
 /// By the policy's name: `None` when it is accepted, else the message.
 pub(crate) type Verdicts = BTreeMap<String, Option<String>>;
 
-/// An `InjectionPolicy` with this spec.
-pub(crate) fn policy(name: &str, spec: Value) -> Value {
-    json!({
-        "apiVersion": "vertex-injector.dev/v1alpha1", "kind": "InjectionPolicy",
-        "metadata": {"name": name, "namespace": "default"}, "spec": spec,
-    })
-}
-
-/// A `ClusterInjectionPolicy` with this spec.
-pub(crate) fn cluster_policy(name: &str, spec: Value) -> Value {
-    json!({
-        "apiVersion": "vertex-injector.dev/v1alpha1", "kind": "ClusterInjectionPolicy",
-        "metadata": {"name": name}, "spec": spec,
-    })
-}
-
 /// What the API server says of each policy, without storing any. They must have names of their own.
 #[track_caller]
 pub(crate) fn api_server(release: &Release, policies: &[Value]) -> Verdicts {

@@ -1,10 +1,11 @@
 //! What the definitions themselves refuse: structure, bounds, and CEL beside the fields.
 
-use crate::judge::{api_server, cluster_policy, policy};
+use crate::judge::api_server;
 use crate::release::RELEASE;
 use harness::process::repository;
 use serde_json::{Value, json};
 use std::fs;
+use support::{cluster_policy, injection_policy};
 use vertex_injector_core::manifest;
 
 const PROVIDER: &str = "projects/123/locations/global/workloadIdentityPools/pool/providers/prov";
@@ -108,7 +109,7 @@ fn rules_beside_the_fields_refuse_with_the_field() {
     let policies: Vec<Value> = cases
         .iter()
         .enumerate()
-        .map(|(i, (spec, ..))| policy(&format!("case-{i}"), spec.clone()))
+        .map(|(i, (spec, ..))| injection_policy(&format!("case-{i}"), spec))
         .collect();
     let verdicts = api_server(release, &policies);
     for (i, (spec, field, message)) in cases.iter().enumerate() {
@@ -124,7 +125,7 @@ fn rules_beside_the_fields_refuse_with_the_field() {
     let cluster: Vec<Value> = cases
         .iter()
         .enumerate()
-        .map(|(i, (spec, ..))| cluster_policy(&format!("case-{i}"), spec.clone()))
+        .map(|(i, (spec, ..))| cluster_policy(&format!("case-{i}"), spec))
         .collect();
     assert!(api_server(release, &cluster).values().all(Option::is_some));
 }

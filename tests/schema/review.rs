@@ -1,6 +1,7 @@
 //! What the API server is told when it asks about a policy.
 
 use serde_json::{Value, json};
+use support::{cluster_policy, injection_policy};
 use vertex_injector_core::operator::Operator;
 use vertex_injector_core::validation::{Judgement, Outcome, review};
 
@@ -15,22 +16,6 @@ pub(crate) fn operator() -> Operator {
         "agentSelectors": [],
     }))
     .unwrap()
-}
-
-/// An `InjectionPolicy` with this spec.
-pub(crate) fn policy(spec: &Value) -> Value {
-    json!({
-        "apiVersion": "vertex-injector.dev/v1alpha1", "kind": "InjectionPolicy",
-        "metadata": {"name": "case", "namespace": "default"}, "spec": spec,
-    })
-}
-
-/// A `ClusterInjectionPolicy` with this spec.
-pub(crate) fn cluster_policy(spec: &Value) -> Value {
-    json!({
-        "apiVersion": "vertex-injector.dev/v1alpha1", "kind": "ClusterInjectionPolicy",
-        "metadata": {"name": "case"}, "spec": spec,
-    })
 }
 
 /// The `response` to a review.
@@ -57,13 +42,13 @@ fn wrong_variables(count: usize) -> Value {
     let env: Vec<Value> = (0..count)
         .map(|i| json!({"name": format!("VERTEX_INJECTOR_{i}"), "value": "x"}))
         .collect();
-    policy(&json!({ "env": env }))
+    injection_policy("case", &json!({ "env": env }))
 }
 
 #[test]
 fn a_bad_policy_is_refused_in_the_words_of_validate_also_when_it_is_changed() {
     let spec = json!({"env": [{"name": "ANTHROPIC_BASE_URL", "value": "x"}], "podVolumes": ["vertex-injector-x"], "isolatoin": "None"});
-    for object in [policy(&spec), cluster_policy(&spec)] {
+    for object in [injection_policy("case", &spec), cluster_policy("case", &spec)] {
         let words = Judgement::of(&object, "default", &operator()).errors.to_string();
         for field in ["spec.env[0].name: ", "spec.podVolumes[0]: ", "spec.isolatoin: "] {
             assert!(words.contains(field), "{words}");
@@ -94,9 +79,9 @@ fn more_errors_than_the_api_server_passes_on_are_counted() {
 #[test]
 fn a_good_policy_is_accepted_with_what_its_author_should_know() {
     let key = json!({"identity": {"serviceAccountKey": {"secretName": "key", "key": "key.json"}}});
-    let accepted = answer("CREATE", &policy(&key));
+    let accepted = answer("CREATE", &injection_policy("case", &key));
     assert_eq!(accepted["allowed"], true, "{accepted}");
-    let notes = Judgement::of(&policy(&key), "default", &operator()).notes;
+    let notes = Judgement::of(&injection_policy("case", &key), "default", &operator()).notes;
     assert!(!notes.is_empty());
     assert_eq!(accepted["warnings"], json!(notes));
     assert_eq!(accepted["auditAnnotations"], json!({"outcome": "accepted"}));
@@ -104,7 +89,10 @@ fn a_good_policy_is_accepted_with_what_its_author_should_know() {
     let mut narrow = operator();
     narrow.agent_selectors =
         serde_json::from_value(json!([{"name": "a", "objectSelector": {"matchLabels": {"a": "b"}}}])).unwrap();
-    let elsewhere = policy(&json!({"agents": [{"podSelector": {"matchLabels": {"app": "agent"}}}]}));
+    let elsewhere = injection_policy(
+        "case",
+        &json!({"agents": [{"podSelector": {"matchLabels": {"app": "agent"}}}]}),
+    );
     let review = review(&asked("CREATE", &elsewhere), &narrow).unwrap();
     assert_eq!(review.outcome, Outcome::Accepted);
     let response = String::from_utf8(review.response).unwrap();
@@ -133,7 +121,7 @@ fn what_nobody_will_use_is_not_looked_at() {
 fn a_review_without_an_object_is_refused_and_no_review_is_none() {
     let answer = answer("CREATE", &json!(null));
     assert_eq!(answer["allowed"], true, "a review of no kind of ours");
-    let mut empty: Value = serde_json::from_slice(&asked("CREATE", &policy(&json!({})))).unwrap();
+    let mut empty: Value = serde_json::from_slice(&asked("CREATE", &injection_policy("case", &json!({})))).unwrap();
     empty["request"]["object"] = Value::Null;
     let refused = review(empty.to_string().as_bytes(), &operator()).unwrap();
     assert_eq!(refused.outcome, Outcome::Refused);

@@ -1,7 +1,8 @@
 //! The rules of policies that need the operator's lists or more than a schema can say.
 
-use crate::review::{answer, cluster_policy, operator, policy};
+use crate::review::{answer, operator};
 use serde_json::{Value, json};
+use support::{cluster_policy, injection_policy};
 use vertex_injector_core::validation::Judgement;
 
 const PROVIDER: &str = "projects/123/locations/global/workloadIdentityPools/pool/providers/prov";
@@ -37,7 +38,7 @@ fn a_policy_that_uses_everything_rightly_is_accepted_in_both_kinds() {
             {"name": "jira", "image": "registry.example.com/acme/mcp-jira@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "port": 8101, "mcpKey": "jira"},
         ],
     });
-    for object in [policy(&spec), cluster_policy(&spec)] {
+    for object in [injection_policy("case", &spec), cluster_policy("case", &spec)] {
         assert_eq!(errors(&object), Vec::<String>::new());
     }
 }
@@ -49,7 +50,7 @@ fn a_mount_of_no_volume_is_refused_with_its_place_its_name_and_the_valid_names()
         "podVolumes": ["workspace"],
         "volumeMounts": [{"name": "scratch", "mountPath": "/a"}, {"name": "x", "mountPath": "/b"}],
     });
-    for object in [policy(&spec), cluster_policy(&spec)] {
+    for object in [injection_policy("case", &spec), cluster_policy("case", &spec)] {
         let message = errors(&object).join("; ");
         let expected =
             r#"spec.volumeMounts[1].name: "x" references no volume of this policy; valid names: [scratch, workspace]"#;
@@ -65,7 +66,7 @@ fn everything_that_is_wrong_is_said_in_one_message_and_no_value_of_a_variable_is
         "sidecars": [{"name": "a", "image": "docker.io/evil:1", "port": 8090, "env": [{"name": "API_KEY", "value": "canary-3"}]}],
         "volumeMounts": [{"name": "x", "mountPath": "/run/vertex-injector/a"}],
     });
-    let answer = answer("CREATE", &policy(&spec)).to_string();
+    let answer = answer("CREATE", &injection_policy("case", &spec)).to_string();
     // As JSON has it.
     let message = answer.replace("\\\"", "\"");
     for part in [
@@ -398,7 +399,9 @@ fn sidecars_run_images_of_the_operators_list_only() {
 
 /// How many of these specs cannot be used.
 fn refused(specs: &[Value]) -> usize {
-    let bad = specs.iter().filter(|spec| !errors(&policy(spec)).is_empty());
+    let bad = specs
+        .iter()
+        .filter(|spec| !errors(&injection_policy("case", spec)).is_empty());
     bad.count()
 }
 

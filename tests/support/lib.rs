@@ -102,6 +102,18 @@ pub fn policy_object(kind: &str, name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "vertex-injector.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
 }
 
+/// An InjectionPolicy with this name and spec, in namespace `default`.
+pub fn injection_policy(name: &str, spec: &Value) -> Value {
+    let mut policy = policy_object("InjectionPolicy", name, spec);
+    policy["metadata"]["namespace"] = "default".into();
+    policy
+}
+
+/// A ClusterInjectionPolicy with this name and spec.
+pub fn cluster_policy(name: &str, spec: &Value) -> Value {
+    policy_object("ClusterInjectionPolicy", name, spec)
+}
+
 /// A pod with this spec, in YAML.
 pub fn pod(spec: &str) -> Value {
     json!({"metadata": {"name": "a"}, "spec": yaml(spec)})
