@@ -11,6 +11,10 @@ help: ## List these verbs
 build: ## Compile the binary (target/debug/vertex-injector)
 	cargo build --locked
 
+.PHONY: demo
+demo: ## Show an agent's way to a model's answer, on a Kubernetes of its own (PAUSE=1 waits before each step, STEP=NAME shows one)
+	@PAUSE='$(PAUSE)' STEP='$(STEP)' hack/demo/run
+
 .PHONY: test
 test: ## Build what tests need (the first time ten minutes) and run all tests; those of a node need root
 	hack/kube/install node

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::text::{commands, prose, quoted};
+use crate::text::{blocks, commands, commands_of, pages, prose, quoted};
 use harness::kube::ControlPlane;
 use harness::process::{Ran, or_explain, repository, run};
 
-/// Who runs a command of the README.
+/// Who runs a command of a page.
 #[derive(Debug, PartialEq, Eq)]
 enum Runner {
     /// This program, as it stands.
@@ -27,11 +27,11 @@ fn runner(command: &str) -> Runner {
         ["cargo", "bench", "--bench", "admission"] => Runner::Make("bench".to_owned()),
         ["kubectl" | "helm", ..] => Runner::Cluster,
         ["make", verb] => Runner::Make((*verb).to_owned()),
-        _ => panic!("the README has a command that no test runs: {command}"),
+        _ => panic!("a page has a command that no test runs: {command}"),
     }
 }
 
-fn commands_of(runners: impl Fn(&Runner) -> bool) -> Vec<String> {
+fn commands_for(runners: impl Fn(&Runner) -> bool) -> Vec<String> {
     commands("sh")
         .into_iter()
         .filter(|command| runners(&runner(command)))
@@ -47,7 +47,7 @@ fn shell(mut bash: Command, script: &str) -> Ran {
 
 #[test]
 fn commands_that_need_no_cluster_succeed_and_print_something() {
-    let all = commands_of(|runner| *runner == Runner::Shell);
+    let all = commands_for(|runner| *runner == Runner::Shell);
     assert!(all.len() >= 4, "{all:?}");
     for command in all {
         let ran = shell(Command::new("bash"), &command);
@@ -74,13 +74,15 @@ fn the_commands_of_an_installation_succeed_one_after_the_other() {
         return;
     };
     let programs = repository().join("hack/kube/bin");
-    let mut bash = cluster.command(Path::new("bash"));
-    let path = std::env::var("PATH").expect("PATH");
-    bash.env("PATH", format!("{}:{path}", programs.display()));
+    let bash = || {
+        let mut bash = cluster.command(Path::new("bash"));
+        let path = std::env::var("PATH").expect("PATH");
+        bash.env("PATH", format!("{}:{path}", programs.display()));
+        bash
+    };
+    let (readme, others) = pages().split_first().expect("pages");
 
-    let all = commands_of(|runner| *runner == Runner::Cluster);
-    assert!(all.len() >= 4, "{all:?}");
-    let said = shell(bash, &all.join("\n"));
+    let said = shell(bash(), &of_a_cluster(&readme.text).join("\n"));
 
     assert!(said.success(), "{}{}", said.stdout, said.stderr);
     let namespace = cluster.get(&["namespace", "kartograph-workloads"]);
@@ -96,6 +98,56 @@ fn the_commands_of_an_installation_succeed_one_after_the_other() {
         image,
         concat!("registry.example.com/vertex-injector:", env!("CARGO_PKG_VERSION"))
     );
+    // Those that change it, roll it back and take it away.
+    for page in others {
+        let commands = of_a_cluster(&page.text);
+        let said = shell(bash(), &commands.join("\n"));
+        assert!(
+            said.success(),
+            "{}: {}{}",
+            page.path.display(),
+            said.stdout,
+            said.stderr
+        );
+    }
+}
+
+/// The commands of a page for a cluster.
+fn of_a_cluster(page: &str) -> Vec<String> {
+    let commands = commands_of(page, "sh").into_iter();
+    commands.filter(|command| runner(command) == Runner::Cluster).collect()
+}
+
+/// `node`: run by tests/demo, against a node. `registry`: those need one. `variables`: what the reader sets.
+#[test]
+fn every_block_has_a_language_that_a_test_knows() {
+    let known = [
+        "",
+        "json",
+        "sh",
+        "sh gcloud",
+        "sh node",
+        "sh registry",
+        "sh variables",
+        "text",
+        "yaml",
+    ];
+    for block in blocks() {
+        assert!(known.contains(&block.language), "{}: {}", block.language, block.text);
+    }
+    let built = concat!("target/image/vertex-injector-", env!("CARGO_PKG_VERSION"), ".tar");
+    for command in commands("sh registry").into_iter().chain(commands("sh variables")) {
+        let parsed = run(
+            Command::new("bash").args(["-n", "-c", &command]),
+            "",
+            Duration::from_secs(10),
+        );
+        assert!(parsed.success(), "{command}");
+        assert!(
+            !command.contains("target/image") || command.contains(built),
+            "{command}"
+        );
+    }
 }
 
 #[test]
@@ -106,17 +158,19 @@ fn make_has_every_verb_that_is_named_and_lists_it() {
         Duration::from_secs(30),
     )
     .output();
-    let fenced = commands_of(|runner| matches!(runner, Runner::Make(_)));
+    let fenced = commands_for(|runner| matches!(runner, Runner::Make(_)));
     let named = quoted(&prose());
     for command in fenced.iter().chain(&named) {
-        let Some(verb) = command.strip_prefix("make ") else {
+        let Some(words) = command.strip_prefix("make ") else {
             continue;
         };
-        assert!(
-            listed.contains(&format!("  {command} ")),
-            "{command} is not in:\n{listed}"
-        );
-        assert!(!recipe(verb).is_empty(), "{command} runs nothing");
+        for verb in words.split_whitespace().filter(|word| !word.contains('=')) {
+            assert!(
+                listed.contains(&format!("  make {verb} ")),
+                "{command} is not in:\n{listed}"
+            );
+            assert!(!recipe(verb).is_empty(), "{command} runs nothing");
+        }
     }
 }
 

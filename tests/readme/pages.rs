@@ -1,31 +1,11 @@
 //! All pages for people: what they link to and name is there, and every "no" of the threats has its test.
 
-use crate::text::{prose_of, quoted};
+use crate::text::{Page, pages, prose_of, quoted};
 use regex::Regex;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use support::root;
-
-/// The README, what stands beside it, and everything below `docs`, with the text of each.
-fn pages() -> Vec<(PathBuf, String)> {
-    let mut pages: Vec<PathBuf> = Vec::new();
-    let mut folders = vec![root().join("docs")];
-    pages.extend(["README.md", "SECURITY.md"].map(|name| root().join(name)));
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "md") {
-                pages.push(path);
-            }
-        }
-    }
-    assert!(pages.len() > 5);
-    let read = |path: PathBuf| (fs::read_to_string(&path).unwrap(), path);
-    pages.into_iter().map(read).map(|(text, path)| (path, text)).collect()
-}
 
 /// What a link to a heading ends in, as GitHub makes it.
 fn anchors(text: &str) -> BTreeSet<String> {
@@ -50,8 +30,8 @@ fn anchors(text: &str) -> BTreeSet<String> {
 fn every_link_within_the_repository_resolves() {
     let link = Regex::new(r"\]\(([^)\s]+)\)").unwrap();
     let mut count = 0;
-    for (path, text) in pages() {
-        for found in link.captures_iter(&prose_of(&text)) {
+    for Page { path, text } in pages() {
+        for found in link.captures_iter(&prose_of(text)) {
             let target = &found[1];
             if target.contains("://") {
                 continue;
@@ -75,8 +55,8 @@ fn every_link_within_the_repository_resolves() {
 #[test]
 fn every_file_and_folder_that_is_named_exists() {
     let mut count = 0;
-    for (path, text) in pages() {
-        for word in quoted(&prose_of(&text))
+    for Page { path, text } in pages() {
+        for word in quoted(&prose_of(text))
             .iter()
             .flat_map(|quoted| quoted.split_whitespace())
         {

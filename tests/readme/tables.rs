@@ -6,7 +6,7 @@ use regex::Regex;
 use vertex_injector_core::api::crds;
 use vertex_injector_core::names;
 
-use crate::text::{README, prose, quoted, table};
+use crate::text::{pages, prose, quoted, table};
 
 #[test]
 fn the_fields_of_a_policy_are_those_of_its_definition() {
@@ -54,10 +54,19 @@ fn our_labels_and_annotations_are_spelt_as_in_the_code() {
         names::POLICY_REF,
         names::SKIPPED,
         names::CREDENTIAL_CONFIGURATION,
+        names::LOOPBACK_CONFIGURATION,
+        names::MCP_CONFIGURATION,
         "vertex-injector.dev/v1alpha1",
     ];
     let ours = Regex::new(r"vertex-injector\.dev/[a-z0-9-]+").expect("a pattern");
-    for found in ours.find_iter(README) {
-        assert!(known.contains(&found.as_str()), "{}", found.as_str());
+    for page in pages() {
+        for found in ours.find_iter(&page.text) {
+            assert!(
+                known.contains(&found.as_str()),
+                "{}: {}",
+                page.path.display(),
+                found.as_str()
+            );
+        }
     }
 }
