@@ -252,7 +252,12 @@ fn the_webhook_runs_twice_unprivileged_and_drains_before_it_is_killed() {
         let objects = objects(helm, &values);
         let deployment = object(&objects, "Deployment", "injector");
         let pod = &deployment["spec"]["template"]["spec"];
-        assert!(deployment["spec"]["replicas"].as_u64() >= Some(2));
+        let replicas = match deployment["spec"]["replicas"].as_u64() {
+            Some(replicas) => Some(replicas),
+            // Then another one says how many.
+            None => object(&objects, "HorizontalPodAutoscaler", "injector")["spec"]["minReplicas"].as_u64(),
+        };
+        assert!(replicas >= Some(2));
         assert_eq!(pod["terminationGracePeriodSeconds"], grace);
         let container = &pod["containers"][0];
         assert!(
@@ -278,6 +283,52 @@ fn the_webhook_runs_twice_unprivileged_and_drains_before_it_is_killed() {
             pod["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"],
             *selector
         );
+    }
+}
+
+#[test]
+fn cert_managers_certificate_is_mounted_and_its_ca_is_written_where_the_api_server_looks() {
+    let Some(helm) = helm() else { return };
+    let objects = objects(
+        helm,
+        &[&IMAGE[..], &["--set", "certificates.mode=cert-manager"]].concat(),
+    );
+    let certificate = &object(&objects, "Certificate", "injector")["spec"];
+    let issuer = object(&objects, "Issuer", "injector");
+    assert_eq!(certificate["issuerRef"]["name"], issuer["metadata"]["name"]);
+    let service = object(&objects, "Service", "injector");
+    let host = format!(
+        "{}.{}.svc",
+        service["metadata"]["name"].as_str().expect("a name"),
+        "default"
+    );
+    assert_eq!(certificate["dnsNames"], json!([host]));
+    let pod = &object(&objects, "Deployment", "injector")["spec"]["template"]["spec"];
+    let volumes = pod["volumes"].as_array().expect("volumes");
+    let mounted = volumes
+        .iter()
+        .find(|volume| volume["name"] == "tls")
+        .expect("the certificate");
+    assert_eq!(mounted["secret"]["secretName"], certificate["secretName"]);
+    for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+        let configuration = object(&objects, kind, "injector");
+        let from = &configuration["metadata"]["annotations"]["cert-manager.io/inject-ca-from"];
+        assert_eq!(*from, json!("injector/test-vertex-injector"), "{configuration}");
+    }
+    // The webhook then writes no certificate of its own.
+    assert!(!objects.iter().any(|object| object["kind"] == "Role"));
+}
+
+#[test]
+fn everything_of_the_values_for_all_objects_is_on_each() {
+    let Some(helm) = helm() else { return };
+    for object in objects(helm, &EVERY)
+        .iter()
+        .filter(|object| object["metadata"]["name"] != "extra")
+    {
+        let metadata = &object["metadata"];
+        assert_eq!(metadata["labels"]["cost-centre"], "agents", "{metadata}");
+        assert_eq!(metadata["annotations"]["example.com/contact"], "platform", "{metadata}");
     }
 }
 

@@ -61,7 +61,10 @@ fn the_definitions_are_installed_whole_and_kept_when_the_release_goes() {
         .iter()
         .filter(|object| object["kind"] == "CustomResourceDefinition")
     {
-        assert_eq!(installed["metadata"]["annotations"], Value::Null);
+        assert_eq!(
+            installed["metadata"]["annotations"]["helm.sh/resource-policy"],
+            Value::Null
+        );
     }
 }
 
@@ -350,6 +353,7 @@ fn alerts_ask_for_metrics_that_exist() {
     let rendered = objects(helm, &EVERY);
     let metric = Regex::new(r"vertex_injector_[a-z_]+").expect("a pattern");
     let label = Regex::new(r#"(?:outcome|state)="[a-z]+""#).expect("a pattern");
+    let runbooks = fs::read_to_string(repository().join("docs/troubleshooting.md")).expect("the page");
     let mut asked = 0;
     for rule in object(&rendered, "PrometheusRule", "injector")["spec"]["groups"][0]["rules"]
         .as_array()
@@ -372,8 +376,53 @@ fn alerts_ask_for_metrics_that_exist() {
             asked += 1;
         }
         assert!(rule["annotations"]["summary"].is_string() && rule["annotations"]["description"].is_string());
+        let name = rule["alert"].as_str().expect("a name");
+        assert!(
+            runbooks.contains(&format!("\n### {name}\n")),
+            "{name} has no heading in docs/troubleshooting.md"
+        );
+        assert_eq!(
+            rule["annotations"]["runbook_url"],
+            format!("https://docs.example.com/troubleshooting.html#{}", name.to_lowercase())
+        );
     }
     assert_eq!(asked, 5, "metrics");
+}
+
+#[test]
+fn the_dashboard_asks_for_metrics_and_labels_that_exist() {
+    let Some(helm) = helm() else { return };
+    let rendered = objects(helm, &EVERY);
+    let text = object(&rendered, "ConfigMap", "injector-dashboard")["data"]["vertex-injector.json"].clone();
+    let dashboard: Value = serde_json::from_str(text.as_str().expect("text")).expect("JSON");
+    let reference = fs::read_to_string(repository().join("docs/reference/metrics.md")).expect("the page");
+    let metric = Regex::new(r"vertex_injector_[a-z_]+").expect("a pattern");
+    let grouped = Regex::new(r"by \(([a-z, ]+)\)").expect("a pattern");
+    let panels = dashboard["panels"].as_array().expect("panels");
+    assert!(panels.len() > 5);
+    for target in panels
+        .iter()
+        .flat_map(|panel| panel["targets"].as_array().expect("queries"))
+    {
+        let query = target["expr"].as_str().expect("a query");
+        let name = metric
+            .find(query)
+            .expect("a metric")
+            .as_str()
+            .trim_end_matches("_bucket");
+        let row = reference
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{name}` |")));
+        let row = row.unwrap_or_else(|| panic!("{name} is no metric"));
+        for labels in grouped.captures_iter(query) {
+            for label in labels[1].split(", ").filter(|label| *label != "le") {
+                assert!(
+                    row.contains(&format!("`{label}`")),
+                    "{name} has no label {label}: {query}"
+                );
+            }
+        }
+    }
 }
 
 /// Equality of JSON in which 1 and 1.0 are the same number.

@@ -13,10 +13,13 @@ fn helm_lint_finds_nothing_with_the_required_value_and_with_every_value() {
     let Some(helm) = helm() else { return };
     let chart = chart();
     let chart = chart.to_str().expect("UTF-8");
-    for values in [
-        ["--set", "image.repository=example.com/injector"],
-        ["--values", "tests/chart/every-value.yaml"],
-    ] {
+    let example = |name: &str| format!("{chart}/ci/{name}-values.yaml");
+    let examples = ["default", "cert-manager", "private-gke", "observed", "outside"].map(example);
+    let listed = fs::read_dir(format!("{chart}/ci")).expect("examples").count();
+    assert_eq!(listed, examples.len());
+    let mut all = vec![["--values", "tests/chart/every-value.yaml"]];
+    all.extend(examples.iter().map(|file| ["--values", file.as_str()]));
+    for values in all {
         let ran = helm::run(helm, &[&["lint", "--strict", "--quiet", chart], &values[..]].concat());
         assert!(ran.success(), "{}{}", ran.stdout, ran.stderr);
     }
@@ -74,7 +77,7 @@ fn every_value_does_something() {
     let leaves: Vec<String> = leaves(&defaults, &schema);
     std::thread::scope(|scope| {
         for share in leaves.chunks(leaves.len().div_ceil(4)) {
-            let (defaults, every, with_every) = (&defaults, &every, &with_every);
+            let (defaults, every) = (&defaults, &every);
             scope.spawn(move || {
                 for path in share {
                     let pointer = pointer_of(path);
@@ -89,6 +92,9 @@ fn every_value_does_something() {
                             default.clone()
                         }
                     };
+                    let every = &fitting(every, path);
+                    let with_every = &render(helm, every);
+                    assert!(with_every.is_ok(), "{path}: {with_every:?}");
                     let mut changed = every.clone();
                     *changed.pointer_mut(&pointer).expect("the value") = other;
                     let effective = if let Some(image) = path.strip_suffix(".tag") {
@@ -107,6 +113,19 @@ fn every_value_does_something() {
             });
         }
     });
+}
+
+/// The same where a value is read that another one of them puts aside.
+fn fitting(every: &Value, path: &str) -> Value {
+    let mut every = every.clone();
+    if path == "replicas" {
+        every["autoscaling"]["enabled"] = false.into();
+    } else if path.starts_with("certificates.issuerRef") {
+        every["certificates"] = json!({"mode": "cert-manager", "issuerRef": every["certificates"]["issuerRef"]});
+        // This one is cert-manager's own then.
+        every["webhook"]["annotations"] = json!({});
+    }
+    every
 }
 
 #[test]
@@ -141,7 +160,7 @@ fn impossible_values_are_refused_with_their_name() {
         ("webhook.port=443", "'/webhook/port'"),
         (
             "certificates.mode=none",
-            "'/certificates/mode': value must be one of 'self-signed', 'files'",
+            "'/certificates/mode': value must be one of 'self-signed', 'cert-manager', 'files'",
         ),
         ("certificates.caBundle=LS0t", "'/certificates/caBundle'"),
         (
@@ -208,6 +227,18 @@ fn values_that_do_not_fit_together_are_refused_with_what_to_do() {
         (
             "certificates.caBundle=-----BEGIN CERTIFICATE-----x-----END CERTIFICATE-----",
             "certificates.caBundle is only for certificates.mode=files",
+        ),
+        (
+            r"webhook.annotations.cert-manager\.io/inject-ca-from=a/b",
+            "both would write it in turn",
+        ),
+        (
+            "certificates.mode=cert-manager,webhook.url=https://webhook.example.com/mutate",
+            "certificates.mode=cert-manager is for a webhook in the cluster",
+        ),
+        (
+            "autoscaling.enabled=true,autoscaling.maxReplicas=1",
+            "autoscaling.maxReplicas is less than autoscaling.minReplicas",
         ),
         ("adminPort=8443", "webhook.port and adminPort are the same port"),
         (

@@ -27,6 +27,30 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 }}
 {{- end }}
 
+{{- /* Labels and annotations of an object: dict root, and more labels and annotations of it. Ours win, then its own. */ -}}
+{{- define "vertex-injector.metadata" -}}
+labels:
+  {{- merge (include "vertex-injector.labels" .root | fromYaml) (deepCopy (default dict .labels)) .root.Values.commonLabels | toYaml | nindent 2 }}
+{{- with merge (deepCopy (default dict .annotations)) .root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* Of both webhook configurations: cert-manager writes the caBundle where its certificate is served. */ -}}
+{{- define "vertex-injector.webhookAnnotations" -}}
+{{- $own := dict }}
+{{- if eq .Values.certificates.mode "cert-manager" }}
+{{- $own = dict "cert-manager.io/inject-ca-from" (printf "%s/%s" .Release.Namespace (include "vertex-injector.fullname" .)) }}
+{{- end }}
+{{- merge $own .Values.webhook.annotations | toYaml }}
+{{- end }}
+
+{{- /* The Secret with the certificate that is read from files. */ -}}
+{{- define "vertex-injector.certificateSecret" -}}
+{{- if eq .Values.certificates.mode "cert-manager" }}{{ include "vertex-injector.tlsSecretName" . }}{{ else }}{{ .Values.certificates.secretName }}{{ end }}
+{{- end }}
+
 {{- define "vertex-injector.serviceAccountName" -}}
 {{- default (ternary (include "vertex-injector.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name }}
 {{- end }}
@@ -166,6 +190,16 @@ caBundle: {{ b64enc . }}
 {{- $files := eq .Values.certificates.mode "files" }}
 {{- if and $files (not .Values.webhook.url) (not .Values.certificates.secretName) }}
 {{- fail "certificates.secretName is not set: with certificates.mode=files, name the Secret of type kubernetes.io/tls that holds the webhook's certificate" }}
+{{- end }}
+{{- $managed := eq .Values.certificates.mode "cert-manager" }}
+{{- if and $managed .Values.webhook.url }}
+{{- fail "certificates.mode=cert-manager is for a webhook in the cluster; with webhook.url, take mode self-signed or files" }}
+{{- end }}
+{{- if and (include "vertex-injector.selfSigned" .) (or (hasKey .Values.webhook.annotations "cert-manager.io/inject-ca-from") (hasKey .Values.webhook.annotations "cert-manager.io/inject-ca-from-secret")) }}
+{{- fail "webhook.annotations names cert-manager.io/inject-ca-from, and in certificates.mode=self-signed the webhook writes the caBundle itself: both would write it in turn. Take certificates.mode=cert-manager or files" }}
+{{- end }}
+{{- if and .Values.autoscaling.enabled (lt (int .Values.autoscaling.maxReplicas) (int .Values.autoscaling.minReplicas)) }}
+{{- fail "autoscaling.maxReplicas is less than autoscaling.minReplicas" }}
 {{- end }}
 {{- if and (not $files) .Values.certificates.secretName }}
 {{- fail "certificates.secretName is only read with certificates.mode=files" }}
