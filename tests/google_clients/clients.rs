@@ -2,10 +2,13 @@
 
 mod ai_sdk;
 mod claude_code;
+mod curl;
 mod gemini_cli;
+mod go;
+mod java;
 mod opencode;
 
-use crate::brokered::Brokered;
+use crate::brokered::{Brokered, PLACEHOLDER};
 use crate::injected::{Secrets, injected, started};
 use crate::*;
 use harness::google::broker::Broker;
@@ -89,6 +92,18 @@ impl Ready {
         self.setting.google.run_node(&self.agent, &arguments)
     }
 
+    /// This is the token that the pod has been given: one of Google's, or a placeholder in mode proxy.
+    #[track_caller]
+    pub(crate) fn hands_out(&self, token: &Value) {
+        let token = token.as_str().expect("a token");
+        if self.mode == Mode::Proxy {
+            assert_eq!(token, PLACEHOLDER);
+        } else {
+            let [exchange] = self.setting.entries("token");
+            assert_eq!(exchange["token_sha256"], sha256(token));
+        }
+    }
+
     /// Vertex AI has answered calls of these kinds for the model, in the policy's project and region, with tokens of this pod's
     /// identity: in mode proxy the broker's, where nobody else has one. Google was asked for nothing beside models and tokens.
     #[track_caller]
@@ -157,6 +172,15 @@ impl Ready {
 pub(crate) fn installed(path: &str) -> String {
     let path = harness::process::repository().join("hack/clients").join(path);
     path.to_str().expect("a path in UTF-8").to_owned()
+}
+
+/// A program has written the JSON of the model's own answer.
+#[track_caller]
+pub(crate) fn said_once(ran: &Ran) {
+    let said = came_back(ran);
+    let claude = said.pointer("/content/0/text");
+    let gemini = said.pointer("/candidates/0/content/parts/0/text");
+    assert_eq!(claude.or(gemini), Some(&json!(ANSWER)), "{said}");
 }
 
 /// A program of `hack/clients` has printed the model's answer, which came whole and in pieces.

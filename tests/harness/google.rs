@@ -21,7 +21,7 @@ use serde_json::Value;
 
 pub use self::pod::InjectedPod;
 use self::pod::Launch;
-pub use self::processes::{Ran, cannot_run, gcloud_root};
+pub use self::processes::{Ran, cannot_run, gcloud_root, on_path};
 use crate::process::{repository, say};
 
 /// The hosts of Google that lead to the fake. It plays the token services and Vertex; what else is asked for is refused, and in

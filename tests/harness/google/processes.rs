@@ -144,7 +144,7 @@ pub fn run(mut command: Command) -> Ran {
 }
 
 /// Where a program of the machine really is.
-fn on_path(name: &str) -> Option<PathBuf> {
+pub fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let program = std::env::split_paths(&path)
         .map(|directory| directory.join(name))
