@@ -163,6 +163,30 @@ fn everything_else_about_pods_works_as_before() {
     }
 }
 
+#[test]
+fn nobody_runs_a_command_in_a_broker_or_attaches_to_one() {
+    let Some(release) = &*RELEASE else { return };
+    let namespace = served(release, "guard-exec");
+    let tried = |what: &str, container: &str| {
+        let query = format!("container={container}&stdout=true&command=cat");
+        let path = format!("/api/v1/namespaces/{namespace}/pods/agent/{what}?{query}");
+        let create = ["create", "--raw", &path, "--filename", "-"];
+        release.cluster.try_kubectl_stdin(&create, "").error()
+    };
+    for what in ["exec", "attach"] {
+        for container in ["vertex-injector-broker", "vertex-injector-tool"] {
+            let error = tried(what, container);
+            assert!(
+                error.contains(&format!("no command can be run in {container}")),
+                "{error}"
+            );
+        }
+        // The agent's own passes; this API server has no node to send it to.
+        let error = tried(what, "agent");
+        assert!(error.contains("does not have a host assigned"), "{error}");
+    }
+}
+
 /// A pod with a broker and a credential sidecar.
 fn served<'a>(release: &Release, namespace: &'a str) -> &'a str {
     release.cluster.create_namespace(namespace, &[]);
