@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
-/// Most entries of lists and objects in a pod, at any depth. As they usually are, as many take more than the 1.5 MiB that etcd
-/// stores; here each may take some hundred bytes while a pod is read.
+/// Most entries of lists and objects in a pod, at any depth, and dollar signs, each of which may be a reference. As they usually
+/// are, as many entries take more than the 1.5 MiB that etcd stores; here each may take some hundred bytes while a pod is read,
+/// and each reference is looked up some times.
 const MAX_ENTRIES: usize = 50_000;
 
 /// Longest name of a container or volume: a DNS label. Findings repeat it.
@@ -16,18 +17,23 @@ const MAX_PATH: usize = 4096;
 /// Most bytes of all annotations, keys included, as the API server counts them.
 const MAX_ANNOTATIONS: usize = 256 << 10;
 
-/// Refuses JSON with too many entries, in one pass over its bytes.
+/// How else JSON writes a dollar sign.
+const ESCAPED_DOLLAR: &[u8] = b"u0024";
+
+/// Refuses JSON with too many entries and references, in one pass over its bytes.
 ///
 /// # Errors
 /// Says so, as the end of a sentence about the whole.
 pub(crate) fn check_entries(json: &[u8]) -> Result<(), String> {
     let (mut entries, mut quoted, mut escaped) = (0_usize, false, false);
-    for byte in json {
+    for (i, byte) in json.iter().enumerate() {
         if escaped {
             escaped = false;
+            entries += usize::from(*byte == b'u' && json.get(i..).is_some_and(|rest| rest.starts_with(ESCAPED_DOLLAR)));
         } else if quoted {
             escaped = *byte == b'\\';
             quoted = *byte != b'"';
+            entries += usize::from(*byte == b'$');
         } else if *byte == b'"' {
             quoted = true;
         } else {
@@ -38,7 +44,7 @@ pub(crate) fn check_entries(json: &[u8]) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "its lists and objects have {entries} entries together, and {MAX_ENTRIES} is the most"
+        "its lists, objects and dollar signs are {entries} entries together, and {MAX_ENTRIES} is the most"
     ))
 }
 
@@ -90,13 +96,18 @@ mod tests {
     use super::{MAX_ENTRIES, check_entries};
 
     #[test]
-    fn entries_are_counted_where_they_are_not_text() {
+    fn entries_are_counted_where_they_are_not_text_and_references_where_they_are() {
         let list = |entry: &str, count: usize| format!("[{}]", vec![entry; count].join(","));
         assert_eq!(check_entries(list("1", MAX_ENTRIES).as_bytes()), Ok(()));
         assert!(check_entries(list("1", MAX_ENTRIES + 1).as_bytes()).is_err());
         assert!(check_entries(list("{}", MAX_ENTRIES / 2 + 1).as_bytes()).is_err());
         let text = format!(r#"{{"a":"\"{}\\"}}"#, ",{[".repeat(MAX_ENTRIES));
         assert_eq!(check_entries(text.as_bytes()), Ok(()));
+        for dollar in ["$", "\\u0024"] {
+            let text = |count: usize| format!(r#"{{"a":"{}"}}"#, format!("{dollar}(A)").repeat(count));
+            assert_eq!(check_entries(text(MAX_ENTRIES - 1).as_bytes()), Ok(()));
+            assert!(check_entries(text(MAX_ENTRIES).as_bytes()).is_err(), "{dollar}");
+        }
         let behind = format!(r#"["\\",{}]"#, list("1", MAX_ENTRIES));
         assert!(
             check_entries(behind.as_bytes()).is_err(),
