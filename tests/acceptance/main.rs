@@ -27,4 +27,5 @@ mod real_pods;
 mod selection;
 mod settings;
 mod sidecars;
+mod skips;
 mod trust;
