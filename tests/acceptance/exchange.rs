@@ -149,3 +149,30 @@ fn a_preset_is_for_a_bound_provider_that_has_no_sidecar_yet() {
     assert_eq!(github.reason, Some(Reason::ProviderServed));
     left_alone.changes_nothing();
 }
+
+#[test]
+fn a_platforms_own_sidecar_stays_in_place_of_a_preset_where_the_runner_is_told_of_no_bindings() {
+    let both = format!("  sidecars: [{{preset: github, {HTTP}}}, {{preset: gitlab, {HTTP}}}]");
+    let runner = example("ambient-cp-runner");
+    assert!(
+        !runner["spec"]["containers"][0]["env"]
+            .to_string()
+            .contains("CREDENTIAL_IDS")
+    );
+    let admission = ambient(&both).admit(&runner);
+    assert_eq!(
+        init_names(&admission),
+        ["vertex-injector-copy", "vertex-injector-gitlab"]
+    );
+    let reasons: Vec<_> = { admission.decision.units.iter() }
+        .filter(|unit| unit.name.starts_with("sidecars["))
+        .map(|unit| (unit.name.as_str(), unit.reason))
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            ("sidecars[github]", Some(Reason::ProviderServed)),
+            ("sidecars[gitlab]", None)
+        ]
+    );
+}

@@ -67,14 +67,16 @@ impl Bound {
     /// Why a pod does not get a preset.
     fn reason(&self, sidecar: &Sidecar) -> Option<(Reason, String)> {
         let provider = sidecar.preset?.known().name;
-        let providers = self.providers.as_ref()?;
-        if !providers.contains(provider) {
+        if self.providers.as_ref().is_some_and(|bound| !bound.contains(provider)) {
             return Some((
                 Reason::ProviderNotBound,
                 format!("the pod is not bound to {provider} ({CREDENTIAL_IDS})"),
             ));
         }
-        self.served.contains(provider).then(|| {
+        // Also in a pod that says nothing of bindings: where Ambient's platform has put its sidecars, it does not tell the runner. A
+        // policy that chooses another key there wants another sidecar beside it.
+        let beside = self.providers.is_none() && sidecar.mcp_key.as_deref() != Some(provider);
+        (!beside && self.served.contains(provider)).then(|| {
             (
                 Reason::ProviderServed,
                 format!("the pod has a sidecar for {provider} already ({MCP_URLS})"),
