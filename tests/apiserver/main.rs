@@ -10,6 +10,7 @@ mod brokers;
 mod difference;
 mod failure;
 mod guard;
+mod networks;
 mod pods;
 mod policies;
 mod selection;

@@ -29,8 +29,12 @@ fn the_example_network_policies_are_accepted_and_keep_agents_from_the_nodes_meta
             let ports = rule["ports"].as_array().expect("ports").iter();
             ports.map(|port| port["port"].as_u64().expect("a number")).collect()
         };
-        assert!(egress.iter().any(|rule| ports(rule) == [53, 53]), "no DNS in {mode}");
-        for rule in egress.iter().filter(|rule| ports(rule) != [53, 53]) {
+        // Of Kubernetes, and of OpenShift.
+        let dns = [[53, 53], [5353, 5353]];
+        for dns in dns {
+            assert!(egress.iter().any(|rule| ports(rule) == dns), "no DNS in {mode}");
+        }
+        for rule in egress.iter().filter(|rule| !dns.iter().any(|dns| ports(rule) == dns)) {
             assert_eq!(ports(rule), [443], "{mode}");
             for peer in rule["to"].as_array().expect("peers") {
                 let block = &peer["ipBlock"];

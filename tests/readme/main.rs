@@ -6,5 +6,6 @@ mod commands;
 mod gcloud;
 mod pages;
 mod policies;
+mod recipes;
 mod tables;
 mod text;

@@ -30,7 +30,8 @@ fn of_readme() -> Vec<(String, Value)> {
     yaml.map(|block| (block.before.clone(), policy(block))).collect()
 }
 
-fn vertex_injector(arguments: &[&str], input: &str) -> Ran {
+/// The program under test, run in the repository.
+pub(crate) fn vertex_injector(arguments: &[&str], input: &str) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vertex-injector"));
     run(
         command.args(arguments).current_dir(repository()),
@@ -42,27 +43,10 @@ fn vertex_injector(arguments: &[&str], input: &str) -> Ran {
 #[test]
 fn every_policy_is_valid() {
     let policies = of_readme();
-    assert!(policies.len() >= 3);
+    assert!(!policies.is_empty());
     for (before, policy) in policies {
         let ran = vertex_injector(&["validate", "-f", "-"], &policy.to_string());
         assert!(ran.success(), "{before}\n{}{}", ran.stdout, ran.stderr);
-    }
-}
-
-#[test]
-fn the_recipe_of_a_system_serves_all_of_its_pods() {
-    for (system, files) in [
-        ("**Fracta.**", &["fracta-job-pod", "fracta-stream-pod"][..]),
-        ("**Ambient.**", &["ambient-cp-runner", "ambient-cp-runner-novertex"][..]),
-    ] {
-        let policies = of_readme();
-        let (_, policy) = policies
-            .iter()
-            .find(|(before, _)| before.starts_with(system))
-            .expect("a recipe");
-        for file in files {
-            assert_served(policy, file);
-        }
     }
 }
 
