@@ -45,6 +45,19 @@ say done
 /// Where a helper calls gcloud, this one says with what; the real one is run outside, against the fake Google.
 const GCLOUD: &str = "#!/bin/sh\necho gcloud \"$@\"\n";
 
+/// What stands in for the proxies of meshes: each answers the probes that its mesh gives it, and waits for it as the mesh's hooks
+/// do. `linkerd-await` and `pilot-agent` have the names and arguments of the real ones.
+const LINKERD_PROXY: &str = "#!/bin/sh\nexec httpd -f -p 4191 -h /mesh\n";
+const LINKERD_AWAIT: &str = "#!/bin/sh\nuntil wget -q -O /dev/null http://127.0.0.1:4191/ready; do sleep 0.1; done\n";
+const PILOT_AGENT: &str = r#"#!/bin/sh
+case $1 in
+proxy) exec httpd -f -p 15021 -h /mesh ;;
+wait) until wget -q -O /dev/null http://127.0.0.1:15021/healthz/ready; do sleep 0.1; done ;;
+istio-iptables) ;;
+*) exit 2 ;;
+esac
+"#;
+
 /// Builds it from scratch with the machine's static busybox, and `fakes` as `vertex-injector-fakes`: an archive.
 #[track_caller]
 pub(crate) fn build(fakes: &Path) -> PathBuf {
@@ -65,7 +78,15 @@ pub(crate) fn build(fakes: &Path) -> PathBuf {
         (bin.join("agent"), AGENT),
         (bin.join("claude"), AGENT),
         (bin.join("gcloud"), GCLOUD),
+        (bin.join("linkerd2-proxy"), LINKERD_PROXY),
+        (files.join("usr/lib/linkerd/linkerd-await"), LINKERD_AWAIT),
+        (bin.join("pilot-agent"), PILOT_AGENT),
+        // What the proxies answer to their probes.
+        (files.join("mesh/live"), "live"),
+        (files.join("mesh/ready"), "ready"),
+        (files.join("mesh/healthz/ready"), "ready"),
     ] {
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         fs::write(&path, text).expect("a script");
         fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("its mode");
     }

@@ -2,6 +2,8 @@
 
 mod away;
 mod ends;
+mod mesh;
+mod meshes;
 mod modes;
 mod pods;
 mod rotation;

@@ -21,6 +21,8 @@ pub(crate) const HOSTS: [&str; 4] = [
     "us-east5-aiplatform.googleapis.com",
     "credentials.example.com",
 ];
+/// The Service of a mesh's webhook, which has a certificate of the same CA.
+pub(crate) const MESH: &str = "webhook.mesh.svc";
 /// How long its federated tokens live, in seconds: short, so that brokers come again within a test.
 const FEDERATED_LIFETIME: &str = "40";
 
@@ -38,6 +40,14 @@ struct Authority {
 /// The CA's certificate, for those who have to trust it.
 pub(crate) fn ca() -> &'static str {
     &AUTHORITY.ca
+}
+
+/// The certificate of Google's hosts and of [`MESH`], with its key, as a Secret of this name.
+pub(crate) fn certificate(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": "kubernetes.io/tls",
+        "stringData": {"tls.crt": AUTHORITY.certificate, "tls.key": AUTHORITY.key},
+    })
 }
 
 /// A running fake.
@@ -145,7 +155,6 @@ impl FakeGoogle {
 /// slow for a moment would otherwise be a refused token.
 fn objects(name: &str, issuer: &str, keys: &str) -> Value {
     let (labels, metadata) = (json!({"app": name}), json!({"name": name}));
-    let authority = &*AUTHORITY;
     let container = json!({
         "name": "google", "image": IMAGE,
         "command": [
@@ -165,10 +174,7 @@ fn objects(name: &str, issuer: &str, keys: &str) -> Value {
         ],
     });
     json!({"apiVersion": "v1", "kind": "List", "items": [
-        {
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tls"}, "type": "kubernetes.io/tls",
-            "stringData": {"tls.crt": authority.certificate, "tls.key": authority.key},
-        },
+        certificate("tls"),
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "keys"}, "data": {"jwks.json": keys}},
         {
             "apiVersion": "v1", "kind": "Service", "metadata": metadata,
@@ -200,7 +206,14 @@ impl Authority {
         ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let ca_certificate = ca.self_signed(&ca_key).expect("the CA");
         let key = KeyPair::generate().expect("the server's key");
-        let mut server = CertificateParams::new(HOSTS.map(String::from)).expect("host names");
+        let mut server = CertificateParams::new(
+            [&HOSTS[..], &[MESH]]
+                .concat()
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>(),
+        )
+        .expect("host names");
         server.use_authority_key_identifier_extension = true;
         let certificate = server
             .signed_by(&key, &Issuer::new(ca, ca_key))

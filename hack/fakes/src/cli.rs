@@ -1,5 +1,6 @@
 //! The command line, and what makes its values usable.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::google::Trust;
 use crate::google::jwks::KeySource;
 use crate::google::oauth::Known;
 use crate::google::vertex::{Pace, Vertex};
+use crate::mesh::{Additions, MeshArguments};
 
 /// Strict stand-ins for the services that an injected pod talks to, for tests and demonstrations.
 #[derive(Debug, Parser)]
@@ -79,6 +81,11 @@ pub(crate) enum Command {
     ///
     /// DIRECTORY/journal.jsonl has one line of JSON for each request. It never holds a token.
     ControlPlane(ControlPlaneArguments),
+
+    /// A mesh's mutating webhook: puts containers in front of those that a pod has.
+    ///
+    /// Prints `LISTENING ADDRESS:PORT` when it is ready; ends like `google`.
+    Mesh(MeshArguments),
 }
 
 /// What the models alone listen on.
@@ -293,6 +300,26 @@ impl GoogleArguments {
             }
             (None, None) => None.context("give --jwks-file or --jwks-url"),
         }
+    }
+}
+
+impl MeshArguments {
+    /// The TLS settings of the server.
+    ///
+    /// # Errors
+    ///
+    /// When the files cannot be used.
+    pub(crate) fn tls(&self) -> anyhow::Result<Arc<ServerConfig>> {
+        certificate::of_files(&self.tls_certificate, &self.tls_key)
+    }
+
+    /// What each path adds.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or used.
+    pub(crate) fn additions(&self) -> anyhow::Result<HashMap<String, Additions>> {
+        json(&self.additions)
     }
 }
 

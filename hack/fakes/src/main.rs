@@ -20,6 +20,7 @@ mod client;
 mod control_plane;
 mod google;
 mod journal;
+mod mesh;
 mod server;
 mod shutdown;
 
@@ -63,6 +64,10 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Vertex(arguments) => vertex(arguments).await,
             Command::Agent(arguments) => ask(arguments).await,
             Command::Attacker(arguments) => attack(arguments).await,
+            Command::Mesh(arguments) => {
+                let router = mesh::router(arguments.additions()?);
+                serve(arguments.listen, Some(arguments.tls()?), router, CONNECTIONS).await
+            }
             Command::ControlPlane(arguments) => {
                 serve(arguments.listen, None, control_plane::router(arguments)?, CONNECTIONS).await
             }

@@ -189,7 +189,9 @@ impl Told {
 /// What the agent of a pod has told so far.
 #[track_caller]
 pub(super) fn told(agents: &Agents<'_>, pod: &str) -> Told {
-    Told(agents.kubectl(&["logs", pod]).lines().map(str::to_owned).collect())
+    // Where a mesh's proxy is first, kubectl would take its.
+    let log = agents.kubectl(&["logs", pod, "--container", "agent"]);
+    Told(log.lines().map(str::to_owned).collect())
 }
 
 /// Waits until the agent has told something such after `before`; what it has told after it.
