@@ -287,17 +287,22 @@ fn warn_of_image(pods: &[DecidedPod], operator: &Operator) {
 fn warn_of_unserved(place: &Place, unserved: &Unserved, default_namespace: &str) {
     let Unserved {
         field,
+        hidden,
+        advice,
         namespace,
         kind,
         name,
     } = unserved;
     let namespace = namespace.as_deref().unwrap_or(default_namespace);
     let field = if field.is_empty() { "it" } else { field };
+    let problem = if *hidden {
+        "has no template of a pod".to_owned()
+    } else {
+        format!("{field} looks like a pod and is no template of one")
+    };
     say(
         "warning",
-        &format!(
-            "{place}: {kind} {namespace}/{name}: {field} looks like a pod and is no template of one, so nothing can be injected here; the webhook is asked about the pods that become of it"
-        ),
+        &format!("{place}: {kind} {namespace}/{name}: {problem}, so nothing can be injected here; {advice}"),
     );
 }
 

@@ -6,6 +6,7 @@
 
 mod document;
 mod json;
+mod makers;
 mod operator;
 mod parse;
 pub mod policies;

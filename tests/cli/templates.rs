@@ -148,3 +148,351 @@ fn the_labels_of_a_namespace_among_the_inputs_count() {
         assert!(all(&ran.stdout)[0].pointer("/spec/volumes").is_some(), "{label}");
     }
 }
+
+/// What is told about an object, and how many pods are found in it.
+fn found(version: &str, kind: &str, spec: &str) -> (usize, String) {
+    let template = "{spec: {containers: [{name: agent, image: i}]}}";
+    let spec = spec
+        .replace("T}", &format!("{template}}}"))
+        .replace("T,", &format!("{template},"));
+    let object = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x, namespace: team}}\nspec: {spec}\n");
+    let files = Files::new(&[("policy.yaml", TEAM_POLICY)]);
+    let ran = run_with(
+        &[
+            "explain",
+            "-f",
+            "-",
+            "-o",
+            "json",
+            "--policy",
+            &files.path("policy.yaml"),
+        ],
+        &object,
+    );
+    let pods: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{kind}: {error}: {ran:?}"));
+    (pods.as_array().map_or(0, Vec::len), ran.stderr)
+}
+
+#[test]
+fn every_template_of_every_kind_of_workload_is_found_and_nothing_else_is_told() {
+    for (version, kind, spec, count) in [
+        (
+            "jobset.x-k8s.io/v1alpha2",
+            "JobSet",
+            "{replicatedJobs: [{template: {spec: {template: T}}}, {template: {spec: {template: T}}}]}",
+            2,
+        ),
+        (
+            "leaderworkerset.x-k8s.io/v1",
+            "LeaderWorkerSet",
+            "{leaderWorkerTemplate: {leaderTemplate: T, workerTemplate: T}}",
+            2,
+        ),
+        (
+            "leaderworkerset.x-k8s.io/v1",
+            "LeaderWorkerSet",
+            "{leaderWorkerTemplate: {size: 2, workerTemplate: T}}",
+            1,
+        ),
+        (
+            "ray.io/v1",
+            "RayCluster",
+            "{headGroupSpec: {template: T}, workerGroupSpecs: [{template: T}, {template: T}]}",
+            3,
+        ),
+        (
+            "ray.io/v1",
+            "RayJob",
+            "{rayClusterSpec: {headGroupSpec: {template: T}, workerGroupSpecs: [{template: T}]}, submitterPodTemplate: T}",
+            3,
+        ),
+        (
+            "ray.io/v1",
+            "RayService",
+            "{rayClusterConfig: {headGroupSpec: {template: T}, workerGroupSpecs: [{template: T}]}}",
+            2,
+        ),
+        (
+            "kubeflow.org/v1",
+            "PyTorchJob",
+            "{pytorchReplicaSpecs: {Master: {template: T}, Worker: {template: T}}}",
+            2,
+        ),
+        (
+            "kubeflow.org/v2beta1",
+            "MPIJob",
+            "{mpiReplicaSpecs: {Launcher: {template: T}, Worker: {template: T}}}",
+            2,
+        ),
+        ("kubeflow.org/v1", "Notebook", "{template: T}", 1),
+        (
+            "trainer.kubeflow.org/v1alpha1",
+            "ClusterTrainingRuntime",
+            "{template: {spec: {replicatedJobs: [{template: {spec: {template: T}}}]}}}",
+            1,
+        ),
+        (
+            "batch.volcano.sh/v1alpha1",
+            "Job",
+            "{tasks: [{name: a, template: T}, {name: b, template: T}]}",
+            2,
+        ),
+        (
+            "sparkoperator.k8s.io/v1beta2",
+            "SparkApplication",
+            "{driver: {template: T}, executor: {template: T}}",
+            2,
+        ),
+        ("serving.knative.dev/v1", "Service", "{template: T}", 1),
+        ("serving.knative.dev/v1", "Configuration", "{template: T}", 1),
+        (
+            "serving.knative.dev/v1",
+            "Revision",
+            "{containerConcurrency: 0, containers: [{name: agent, image: i}]}",
+            1,
+        ),
+        (
+            "flink.apache.org/v1beta1",
+            "FlinkDeployment",
+            "{podTemplate: T, jobManager: {podTemplate: T}, taskManager: {resource: {}}}",
+            2,
+        ),
+        ("apps.kruise.io/v1alpha1", "CloneSet", "{template: T}", 1),
+        ("apps.kruise.io/v1beta1", "StatefulSet", "{template: T}", 1),
+        ("apps.kruise.io/v1alpha1", "DaemonSet", "{template: T}", 1),
+        (
+            "apps.kruise.io/v1alpha1",
+            "AdvancedCronJob",
+            "{template: {jobTemplate: {spec: {template: T}}}}",
+            1,
+        ),
+        (
+            "apps.kruise.io/v1alpha1",
+            "AdvancedCronJob",
+            "{template: {broadcastJobTemplate: {spec: {template: T}}}}",
+            1,
+        ),
+        (
+            "apps.kruise.io/v1alpha1",
+            "UnitedDeployment",
+            "{template: {statefulSetTemplate: {spec: {template: T}}}}",
+            1,
+        ),
+        ("argoproj.io/v1alpha1", "Rollout", "{template: T}", 1),
+        ("agents.x-k8s.io/v1alpha1", "Sandbox", "{podTemplate: T}", 1),
+        (
+            "extensions.agents.x-k8s.io/v1alpha1",
+            "SandboxTemplate",
+            "{podTemplate: T}",
+            1,
+        ),
+        ("agents.kruise.io/v1alpha1", "SandboxSet", "{template: T}", 1),
+        ("batch/v1", "CronJob", "{jobTemplate: {spec: {template: T}}}", 1),
+        ("apps.openshift.io/v1", "DeploymentConfig", "{template: T}", 1),
+        (
+            "actions.github.com/v1alpha1",
+            "AutoscalingRunnerSet",
+            "{template: T}",
+            1,
+        ),
+        (
+            "workload.codeflare.dev/v1beta2",
+            "AppWrapper",
+            "{components: [{template: {apiVersion: batch/v1, kind: Job, spec: {template: T}}}]}",
+            1,
+        ),
+    ] {
+        let (pods, told) = found(version, kind, spec);
+        assert_eq!(pods, count, "{kind}: {told}");
+        assert!(!told.contains("nothing can be injected"), "{kind}: {told}");
+    }
+}
+
+#[test]
+fn what_becomes_pods_without_a_template_is_named_with_what_to_do_and_never_passed_in_silence() {
+    const TEKTON: [&str; 2] = ["labels of their Task and TaskRun", "name the ServiceAccount"];
+    for (version, kind, spec, about, advice) in [
+        (
+            "tekton.dev/v1",
+            "Task",
+            "{stepTemplate: {env: []}, steps: [{name: s, image: i}], sidecars: [{image: i}]}",
+            "spec looks like a pod",
+            TEKTON,
+        ),
+        (
+            "tekton.dev/v1",
+            "Pipeline",
+            "{tasks: [{taskSpec: {steps: [{image: i}]}}]}",
+            "spec.tasks[0].taskSpec looks",
+            TEKTON,
+        ),
+        (
+            "tekton.dev/v1",
+            "Pipeline",
+            "{tasks: [{taskRef: {name: t}}]}",
+            "has no template of a pod",
+            TEKTON,
+        ),
+        (
+            "tekton.dev/v1",
+            "TaskRun",
+            "{taskRef: {name: t}, podTemplate: {env: [{name: A, value: b}]}}",
+            "has no template of a pod",
+            TEKTON,
+        ),
+        (
+            "tekton.dev/v1",
+            "PipelineRun",
+            "{pipelineRef: {name: p}, taskRunTemplate: {podTemplate: {nodeSelector: {}}}}",
+            "has no template of a pod",
+            TEKTON,
+        ),
+        (
+            "tekton.dev/v1beta1",
+            "StepAction",
+            "{image: i}",
+            "has no template of a pod",
+            TEKTON,
+        ),
+        (
+            "sparkoperator.k8s.io/v1beta2",
+            "SparkApplication",
+            "{driver: {cores: 1}, executor: {env: []}}",
+            "spec.executor looks like a pod",
+            ["driver.template", "labels of driver"],
+        ),
+        (
+            "sparkoperator.k8s.io/v1beta2",
+            "ScheduledSparkApplication",
+            "{template: {driver: {cores: 1}}}",
+            "spec.template.driver looks like a pod",
+            ["driver.template", "labels of driver"],
+        ),
+        (
+            "trainer.kubeflow.org/v1alpha1",
+            "TrainJob",
+            "{podSpecOverrides: [{containers: [{name: trainer}]}]}",
+            "spec.podSpecOverrides[0] looks",
+            ["inject the TrainingRuntime", "webhook"],
+        ),
+        (
+            "trainer.kubeflow.org/v1alpha1",
+            "TrainJob",
+            "{podTemplateOverrides: [{spec: {containers: [{name: trainer}]}}]}",
+            "spec.podTemplateOverrides[0].spec looks",
+            ["inject the TrainingRuntime", "webhook"],
+        ),
+        (
+            "trainer.kubeflow.org/v1alpha1",
+            "TrainJob",
+            "{runtimeRef: {name: r}, trainer: {image: i}}",
+            "has no template of a pod",
+            ["inject the TrainingRuntime", "webhook"],
+        ),
+        (
+            "argoproj.io/v1alpha1",
+            "Workflow",
+            "{podSpecPatch: 'containers: []', templates: [{container: {image: i}}]}",
+            "spec.templates[0] looks",
+            ["after podSpecPatch", "podMetadata.labels"],
+        ),
+        (
+            "argoproj.io/v1alpha1",
+            "Workflow",
+            "{workflowTemplateRef: {name: w}, podSpecPatch: '{}'}",
+            "has no template of a pod",
+            ["after podSpecPatch", "podMetadata.labels"],
+        ),
+        (
+            "argoproj.io/v1alpha1",
+            "CronWorkflow",
+            "{workflowSpec: {templates: [{script: {image: i}}]}}",
+            "spec.workflowSpec.templates[0] looks",
+            ["after podSpecPatch", "podMetadata.labels"],
+        ),
+        (
+            "argoproj.io/v1alpha1",
+            "WorkflowTemplate",
+            "{templates: [{containerSet: {containers: [{image: i}]}}]}",
+            "spec.templates[0].containerSet looks",
+            ["after podSpecPatch", "podMetadata.labels"],
+        ),
+        (
+            "serving.kserve.io/v1beta1",
+            "InferenceService",
+            "{predictor: {containers: [{name: kserve-container, image: i}]}}",
+            "spec.predictor looks",
+            ["KServe's pods", "labels of the component"],
+        ),
+        (
+            "serving.kserve.io/v1beta1",
+            "InferenceService",
+            "{predictor: {model: {modelFormat: {name: m}}}}",
+            "has no template of a pod",
+            ["KServe's pods", "labels of the component"],
+        ),
+        (
+            "flink.apache.org/v1beta1",
+            "FlinkDeployment",
+            "{jobManager: {resource: {}}}",
+            "has no template of a pod",
+            ["give it a podTemplate", "webhook"],
+        ),
+        (
+            "extensions.agents.x-k8s.io/v1alpha1",
+            "SandboxWarmPool",
+            "{sandboxTemplateRef: {name: s}}",
+            "has no template of a pod",
+            ["inject that one", "SandboxTemplate"],
+        ),
+        (
+            "example.com/v1",
+            "Unheard",
+            "{pod: {containers: [{image: i}]}}",
+            "spec.pod looks like a pod",
+            ["the webhook is asked about the pods", ""],
+        ),
+    ] {
+        let (pods, told) = found(version, kind, spec);
+        assert_eq!(pods, 0, "{kind}: {told}");
+        for part in [
+            about,
+            "so nothing can be injected here",
+            advice[0],
+            advice[1],
+            &format!("{kind} team/x: "),
+        ] {
+            assert!(told.contains(part), "{kind}: {told} lacks {part}");
+        }
+    }
+}
+
+#[test]
+fn what_describes_others_or_runs_no_container_is_neither_changed_nor_named() {
+    for (version, kind, spec) in [
+        (
+            "kyverno.io/v1",
+            "ClusterPolicy",
+            "{rules: [{mutate: {patchStrategicMerge: {spec: {containers: [{name: a, image: i}]}}}}]}",
+        ),
+        ("policies.kyverno.io/v1alpha1", "ValidatingPolicy", "{pattern: T}"),
+        (
+            "mutations.gatekeeper.sh/v1",
+            "Assign",
+            "{parameters: {assign: {value: T}}}",
+        ),
+        (
+            "admissionregistration.k8s.io/v1",
+            "MutatingAdmissionPolicy",
+            "{example: T}",
+        ),
+        (
+            "kubevirt.io/v1",
+            "VirtualMachine",
+            "{template: {spec: {domain: {devices: {}}}}}",
+        ),
+        ("v1", "Service", "{selector: {app: a}}"),
+    ] {
+        assert_eq!(found(version, kind, spec), (0, String::new()), "{kind}");
+    }
+}

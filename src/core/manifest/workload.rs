@@ -1,6 +1,7 @@
 //! Where the pods are in an object: the object itself, or the templates of a workload, wherever they stand in it.
 
 use super::document::{name_of, text};
+use super::makers;
 use crate::names::GROUP;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation};
@@ -28,8 +29,12 @@ pub struct PodAt {
 /// What looks like a pod in an object and is none that a patch could be made for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unserved {
-    /// The field, as people write it.
+    /// The field, as people write it; empty for the object itself.
     pub field: String,
+    /// Whether there is nothing in it that even looks like a pod, although pods become of it.
+    pub hidden: bool,
+    /// What to do instead, as the end of a sentence.
+    pub advice: &'static str,
     /// Namespace that the object names.
     pub namespace: Option<String>,
     /// Kind of the object.
@@ -123,7 +128,7 @@ impl PodAt {
 /// The pods of a document, in its order.
 ///
 /// Found in: Pod; PodTemplate; the workloads of `apps` and `batch` and ReplicationController; every other object, wherever
-/// in it a `spec` with `containers` stands (a Sandbox, an Argo Rollout, a JobSet, a RayCluster); lists of these.
+/// in it a `spec` with `containers` stands (a Sandbox, an Argo Rollout, a JobSet, a RayCluster); Knative's Revision; lists of these.
 pub fn pods(document: &Value) -> Vec<PodAt> {
     found(document).pods
 }
@@ -158,6 +163,12 @@ fn search(object: &Value, at: &str, kind: &str, found: &mut Found) {
             note_spark(object, &mut places);
         }
     }
+    let group = group(object);
+    let advice = makers::advice(group, kind);
+    let hidden = places.templates.is_empty() && places.lookalikes.is_empty() && makers::makes_pods(group, kind);
+    if hidden {
+        places.lookalikes.push("/spec".to_owned());
+    }
     let metadata = object.get("metadata").unwrap_or(&Value::Null);
     let namespace = Some(text(metadata, "namespace"))
         .filter(|namespace| !namespace.is_empty())
@@ -177,6 +188,8 @@ fn search(object: &Value, at: &str, kind: &str, found: &mut Found) {
         .unserved
         .extend(places.lookalikes.into_iter().map(|pointer| Unserved {
             field: dotted(&pointer),
+            hidden,
+            advice,
             namespace: namespace.clone(),
             kind: kind.clone(),
             name: name.clone(),
@@ -198,16 +211,17 @@ enum Known {
 
 /// Where objects of a kind have their pod.
 fn known(object: &Value, kind: &str) -> Known {
-    let version = text(object, "apiVersion");
-    let group = version.split_once('/').map_or("", |(group, _)| group);
+    let group = group(object);
     let pointer = match (kind, group) {
-        ("Pod", "") => "",
+        // A Revision is a pod's `spec` with a few fields more, and gives its labels and annotations to its pods.
+        ("Pod", "") | ("Revision", "serving.knative.dev") => "",
         ("PodTemplate", "") => "/template",
         ("CronJob", _) => "/spec/jobTemplate/spec/template",
         ("Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController", _)
         | ("Job", "" | "batch") => "/spec/template",
         // They describe pods, or hold text.
         ("CustomResourceDefinition" | "ConfigMap" | "Secret", _) | (_, GROUP) => return Known::None,
+        _ if makers::describes_others(group) => return Known::None,
         _ => return Known::Anywhere,
     };
     if object.pointer(pointer).is_some_and(Value::is_object) {
@@ -215,6 +229,13 @@ fn known(object: &Value, kind: &str) -> Known {
     } else {
         Known::None
     }
+}
+
+/// The API group of an object; empty for the core's.
+fn group(object: &Value) -> &str {
+    text(object, "apiVersion")
+        .split_once('/')
+        .map_or("", |(group, _)| group)
 }
 
 /// Looks for templates of pods at and below a value.
@@ -268,7 +289,7 @@ fn has_container(fields: &Map<String, Value>) -> bool {
 
 /// Spark's operator makes pods of fields of its own, where no template says otherwise.
 fn note_spark(object: &Value, places: &mut Places) {
-    if !text(object, "apiVersion").starts_with("sparkoperator.k8s.io/") {
+    if group(object) != "sparkoperator.k8s.io" {
         return;
     }
     for role in [
