@@ -20,10 +20,21 @@ impl Endpoint {
     /// # Errors
     /// Says what is wrong with it, as the end of a sentence; never the URL itself.
     pub fn parse(url: &str) -> Result<Self, &'static str> {
-        let url: Url = url.parse()?;
-        if url.has_query() {
+        let endpoint = Self::with_query(url)?;
+        if endpoint.has_query() {
             Err("has a query, which no endpoint needs")
-        } else if url.is_secure() || url.host().is_loopback() {
+        } else {
+            Ok(endpoint)
+        }
+    }
+
+    /// The same for a URL that may have a query, as those have from which CI platforms hand out identity tokens.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn with_query(url: &str) -> Result<Self, &'static str> {
+        let url: Url = url.parse()?;
+        if url.is_secure() || url.host().is_loopback() {
             Ok(Self(url))
         } else {
             Err("is plain http, which is accepted on loopback only")

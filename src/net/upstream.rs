@@ -5,7 +5,7 @@ use crate::secret::Secret;
 use crate::trust::Trust;
 use aws_lc_rs::rand;
 use futures::future::BoxFuture;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode, Uri, Version, request};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -214,6 +214,21 @@ impl Upstream {
         self.send(url, request, Bytes::new()).await
     }
 
+    /// Gets a URL with headers of somebody's choice, which are kept out of logs.
+    ///
+    /// # Errors
+    /// As [`Self::post_form`], and when a value is no header's text: nothing is sent then.
+    pub async fn get_with(&self, url: &Endpoint, headers: &[(HeaderName, Secret)]) -> Result<Answer, Unanswered> {
+        let mut request = Request::builder().uri(url.uri().clone());
+        for (name, value) in headers {
+            let unsendable = |_| Unanswered::Unsendable(url.host().to_string());
+            let mut value = HeaderValue::from_str(value.expose()).map_err(unsendable)?;
+            value.set_sensitive(true);
+            request = request.header(name, value);
+        }
+        self.send(url, request, Bytes::new()).await
+    }
+
     /// Gets `path`, which begins with a slash, below a metadata server.
     ///
     /// # Errors
@@ -227,8 +242,15 @@ impl Upstream {
 
     async fn send(&self, to: &Endpoint, request: request::Builder, body: Bytes) -> Result<Answer, Unanswered> {
         let host = || to.host().to_string();
+        let says_what = request
+            .headers_ref()
+            .is_some_and(|headers| headers.contains_key(ACCEPT));
+        let request = if says_what {
+            request
+        } else {
+            request.header(ACCEPT, "application/json")
+        };
         let request = request
-            .header(ACCEPT, "application/json")
             .body(Full::new(body))
             .map_err(|_| Unanswered::Unreachable(host()))?;
         let exchange = async {

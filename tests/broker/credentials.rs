@@ -16,6 +16,17 @@ pub(crate) fn external_account() -> Value {
     })
 }
 
+/// As the action `google-github-actions/auth` writes it for a job of GitHub.
+pub(crate) fn from_url() -> Value {
+    let mut file = external_account();
+    file["credential_source"] = json!({
+        "url": "https://run-actions-1.actions.githubusercontent.com/7/idtoken/8?api-version=2.0&audience=https%3A%2F%2Fiam.example",
+        "headers": {"Authorization": "Bearer request-token"},
+        "format": {"type": "json", "subject_token_field_name": "value"},
+    });
+    file
+}
+
 pub(crate) fn impersonating() -> Value {
     let mut file = external_account();
     file["service_account_impersonation_url"] = json!(
@@ -113,6 +124,17 @@ fn an_unusable_field_is_named_and_its_content_is_not_shown() {
         (external_account(), "/credential_source", canary()),
         (external_account(), "/credential_source/file", None),
         (external_account(), "/credential_source/url", canary()),
+        (from_url(), "/credential_source/url", canary()),
+        (from_url(), "/credential_source/headers", canary()),
+        (from_url(), "/credential_source/headers/Authorization", Some(json!(7))),
+        (
+            from_url(),
+            "/credential_source/headers/Authorization",
+            Some(json!("a\r\nX-Other: b")),
+        ),
+        (from_url(), "/credential_source/headers/Host", canary()),
+        (from_url(), "/credential_source/headers/content-length", canary()),
+        (from_url(), "/credential_source/format/subject_token_field_name", None),
         (
             external_account(),
             "/credential_source/executable",

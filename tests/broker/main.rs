@@ -25,6 +25,7 @@ mod proxy_program;
 mod proxy_properties;
 mod published;
 mod streams;
+mod subject_urls;
 mod unknown_fields;
 mod vertex;
 mod whole;

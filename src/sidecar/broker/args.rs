@@ -71,7 +71,7 @@ impl Contract for Broker {
                 CREDENTIALS,
                 "FILE",
                 "The credential configuration: a JSON file as gcloud or the console writes it, or - for standard input. Its type \
-                 is external_account (with a token file), service_account, authorized_user or impersonated_service_account",
+                 is external_account (with a token in a file or from a URL), service_account, authorized_user or impersonated_service_account",
             )
             .value_hint(ValueHint::FilePath),
             one(

@@ -5,6 +5,9 @@
 
 use super::signing::SigningKey;
 use anyhow::{Context, bail};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::fs::File as OpenFile;
@@ -19,13 +22,16 @@ use zeroize::Zeroizing;
 /// Most bytes of a credential file.
 pub const MAX_FILE: usize = 64 * 1024;
 
+/// Most entries of `credential_source.headers`.
+const MAX_HEADERS: usize = 16;
+
 /// How deep an impersonated credential may nest.
 const MAX_DEPTH: usize = 4;
 
 /// What a credential file describes.
 #[derive(Debug)]
 pub enum Credentials {
-    /// A token from a file, exchanged at the Security Token Service (RFC 8693).
+    /// A token from a file or a URL, exchanged at the Security Token Service (RFC 8693).
     ExternalAccount(ExternalAccount),
     /// A key that signs its own assertions (RFC 7523).
     ServiceAccount(ServiceAccount),
@@ -46,12 +52,26 @@ pub struct ExternalAccount {
     pub subject_token_type: String,
     /// Where the token is exchanged.
     pub token_url: Endpoint,
-    /// The file with the subject token, read at every exchange.
-    pub token_file: PathBuf,
-    /// Field of the file when it is JSON.
+    /// Where the subject token comes from, at every exchange.
+    pub subject: Subject,
+    /// Its field where that is JSON.
     pub token_field: Option<String>,
     /// The service account to act as.
     pub impersonation: Option<Impersonation>,
+}
+
+/// `credential_source`.
+#[derive(Debug)]
+pub enum Subject {
+    /// A file, as the kubelet keeps one fresh.
+    File(PathBuf),
+    /// A service that is asked with GET, as CI platforms have one for their jobs.
+    Url {
+        /// Where it is asked.
+        url: Endpoint,
+        /// What is sent along: mostly a bearer token.
+        headers: Vec<(HeaderName, Secret)>,
+    },
 }
 
 /// `service_account`.
@@ -135,6 +155,9 @@ impl Configured {
                 let place = "cannot use --credentials-json (VERTEX_INJECTOR_CREDENTIALS_JSON)";
                 let configured = Self::parse(json.as_bytes()).context(place)?;
                 match configured.credentials {
+                    Credentials::ExternalAccount(ref account) if account.subject.has_secrets() => {
+                        bail!("{place}: credential_source.headers hold secrets; give it as a file with {CREDENTIALS}")
+                    }
                     Credentials::ExternalAccount(_) => Ok(configured),
                     Credentials::ServiceAccount(_)
                     | Credentials::AuthorizedUser(_)
@@ -266,16 +289,75 @@ impl Credentials {
     }
 }
 
-fn external_account(file: &File<'_>) -> Result<ExternalAccount, BadCredentials> {
-    let source = file.object("credential_source")?;
-    for other in ["environment_id", "url", "executable", "certificate"] {
-        if source.fields.contains_key(other) {
-            return Err(source.bad(
-                other,
-                "is not supported: the subject token must come from credential_source.file",
-            ));
+impl Subject {
+    /// Whether what leads to it is a secret, too.
+    fn has_secrets(&self) -> bool {
+        match self {
+            Self::File(_) => false,
+            Self::Url { headers, .. } => !headers.is_empty(),
         }
     }
+
+    fn of(source: &File<'_>) -> Result<Self, BadCredentials> {
+        for other in ["environment_id", "executable", "certificate"] {
+            if source.fields.contains_key(other) {
+                return Err(source.bad(
+                    other,
+                    "is not supported: the subject token must come from credential_source.file or credential_source.url",
+                ));
+            }
+        }
+        let Some(url) = source.optional("url")? else {
+            return source.text("file").map(|path| Self::File(path.into()));
+        };
+        if source.fields.contains_key("file") {
+            return Err(source.bad("url", "stands beside file; give one of them"));
+        }
+        Ok(Self::Url {
+            url: Endpoint::with_query(url).map_err(|problem| source.bad("url", problem))?,
+            headers: headers(source)?,
+        })
+    }
+}
+
+/// `credential_source.headers`: no more than people write, and none that the client writes itself.
+fn headers(source: &File<'_>) -> Result<Vec<(HeaderName, Secret)>, BadCredentials> {
+    let own = [
+        HOST,
+        CONTENT_LENGTH,
+        TRANSFER_ENCODING,
+        CONNECTION,
+        UPGRADE,
+        TE,
+        TRAILER,
+        EXPECT,
+    ];
+    if matches!(source.fields.get("headers"), None | Some(Value::Null)) {
+        return Ok(Vec::new());
+    }
+    let object = source.object("headers")?;
+    if object.fields.len() > MAX_HEADERS {
+        return Err(source.bad("headers", "has more than 16 entries"));
+    }
+    let mut headers = Vec::new();
+    for field in object.fields.keys() {
+        // The key may be anything, a secret by mistake, too.
+        let name = HeaderName::from_bytes(field.as_bytes());
+        let name = name.map_err(|_| source.bad("headers", "has a key that is no header's name"))?;
+        if own.contains(&name) {
+            return Err(object.bad(field, "is a header that the client writes itself"));
+        }
+        let value = object
+            .optional(field)?
+            .filter(|value| HeaderValue::from_str(value).is_ok());
+        let value = value.ok_or_else(|| object.bad(field, "is not a string that a header can carry"))?;
+        headers.push((name, Secret::new(value)));
+    }
+    Ok(headers)
+}
+
+fn external_account(file: &File<'_>) -> Result<ExternalAccount, BadCredentials> {
+    let source = file.object("credential_source")?;
     let token_field = match source.fields.get("format") {
         None | Some(Value::Null) => None,
         Some(_) => {
@@ -291,7 +373,7 @@ fn external_account(file: &File<'_>) -> Result<ExternalAccount, BadCredentials> 
         audience: file.text("audience")?.to_owned(),
         subject_token_type: file.text("subject_token_type")?.to_owned(),
         token_url: file.endpoint("token_url", Some("https://sts.googleapis.com/v1/token"))?,
-        token_file: source.text("file")?.into(),
+        subject: Subject::of(&source)?,
         token_field,
         impersonation: impersonation(file)?,
     })

@@ -1,9 +1,11 @@
 //! Access tokens and the sources that they come from.
 
 mod access;
+mod answer;
 mod cache;
 mod exchange;
 mod identity;
+mod subject;
 
 pub use access::{AccessToken, Hop, TokenError};
 pub use cache::{Supplier, Supply};

@@ -39,6 +39,8 @@ impl AccessToken {
 pub enum Hop {
     /// Reading the subject token's file.
     TokenFile,
+    /// Asking the subject token's URL.
+    TokenUrl,
     /// The Security Token Service.
     Sts,
     /// The IAM Credentials API.
@@ -64,6 +66,7 @@ impl fmt::Display for Hop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TokenFile => "token file",
+            Self::TokenUrl => "token URL",
             Self::Sts => "token exchange",
             Self::Impersonation => "impersonation",
             Self::OAuth => "OAuth token endpoint",
@@ -77,6 +80,9 @@ impl Hop {
     pub fn advice(self) -> &'static str {
         match self {
             Self::TokenFile => "check that the token volume is mounted in the broker",
+            Self::TokenUrl => {
+                "check credential_source.url and its headers; what a CI platform lends to a job ends with the job"
+            }
             Self::Sts => {
                 "check that the provider accepts the token's audience, that its issuer and keys are this cluster's, and that \
                  its attribute condition admits this namespace and ServiceAccount"

@@ -1,22 +1,16 @@
 //! One exchange: a credential turned into an access token, hop by hop.
 
 use super::super::credentials::{AuthorizedUser, Credentials, ExternalAccount, Impersonation, ServiceAccount};
-use super::{AccessToken, Hop, TokenError};
-use http::StatusCode;
+use super::answer::answered;
+use super::{AccessToken, Hop, TokenError, subject};
 use serde::Deserialize;
-use serde_json::{Value, json};
-use std::io::ErrorKind;
+use serde_json::json;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::io::AsyncReadExt;
 use vertex_injector_net::secret::Secret;
 use vertex_injector_net::upstream::{Answer, Unanswered, Upstream};
-use zeroize::Zeroizing;
 
 /// The scope of model calls, and the only one that the broker asks for.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
-
-/// Most bytes of a subject token's file.
-const MAX_TOKEN_FILE: u64 = 64 * 1024;
 
 /// Longest access token, in bytes.
 const MAX_TOKEN: usize = 16 * 1024;
@@ -54,7 +48,7 @@ pub async fn fetch(credentials: &Credentials, upstream: &Upstream) -> Result<Acc
 
 /// RFC 8693, as Google's client libraries send it (AIP-4117).
 pub(super) async fn federated(account: &ExternalAccount, upstream: &Upstream) -> Result<AccessToken, TokenError> {
-    let subject = read_subject(account).await?;
+    let subject = subject::read(account, upstream).await?;
     let fields = [
         ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
         ("audience", &account.audience),
@@ -101,68 +95,6 @@ pub(super) async fn assert(
         upstream.post_form(&account.token_url, &fields).await,
         &[&assertion],
     )
-}
-
-/// A successful answer: one with a token and an error is none. 4xx other than 408 and 429 is a refusal; everything else may pass.
-/// `sent` are the secrets of the request, which a badly behaved service might repeat.
-pub(super) fn answered(hop: Hop, answer: Result<Answer, Unanswered>, sent: &[&Secret]) -> Result<Answer, TokenError> {
-    let answer = answer.map_err(|error| TokenError::passing(hop, error.to_string()))?;
-    // Nothing else is whole: 206 is a part, and 202 a promise.
-    let whole = answer.status == StatusCode::OK;
-    if whole && !has_error(&answer.body) {
-        return Ok(answer);
-    }
-    let status = answer.status.as_u16();
-    let detail = match description(&answer.body) {
-        Some(text) => {
-            let text = sent
-                .iter()
-                .fold(text, |text, secret| text.replace(secret.expose(), "[redacted]"));
-            format!("status {status}: {text}")
-        }
-        None => format!("status {status}, {} bytes", answer.body.len()),
-    };
-    let refused = answer.status.is_client_error() && !matches!(status, 408 | 429);
-    Err(if refused {
-        TokenError::refused(hop, detail)
-    } else {
-        TokenError::passing(hop, detail)
-    })
-}
-
-/// The subject token, read anew at every exchange because the kubelet rotates it, and trimmed.
-async fn read_subject(account: &ExternalAccount) -> Result<Secret, TokenError> {
-    let failed = |problem: &str| TokenError::passing(Hop::TokenFile, format!("the subject token's file {problem}"));
-    let file = tokio::fs::File::open(&account.token_file)
-        .await
-        .map_err(|error| match error.kind() {
-            ErrorKind::NotFound => failed("does not exist"),
-            ErrorKind::PermissionDenied => failed("may not be read"),
-            _ => failed("cannot be read"),
-        })?;
-    let mut text = Zeroizing::new(String::new());
-    file.take(MAX_TOKEN_FILE + 1)
-        .read_to_string(&mut text)
-        .await
-        .map_err(|_| failed("cannot be read as text"))?;
-    if text.len() as u64 > MAX_TOKEN_FILE {
-        return Err(failed("is longer than any token"));
-    }
-    let token = match &account.token_field {
-        None => text.trim().to_owned(),
-        Some(field) => {
-            let json: Value = serde_json::from_str(&text).map_err(|_| failed("is not JSON"))?;
-            let token = json.get(field).and_then(Value::as_str);
-            token
-                .ok_or_else(|| failed("lacks the field that subject_token_field_name names"))?
-                .trim()
-                .to_owned()
-        }
-    };
-    if token.is_empty() {
-        return Err(failed("is empty"));
-    }
-    Ok(Secret::new(token))
 }
 
 async fn signed(account: &ServiceAccount, upstream: &Upstream) -> Result<AccessToken, TokenError> {
@@ -236,23 +168,4 @@ fn usable(hop: Hop, token: Secret, life: Duration) -> Result<AccessToken, TokenE
         return Err(TokenError::passing(hop, "the answer holds a token that has ended"));
     }
     Ok(AccessToken::new(token, life.min(MAX_LIFE)))
-}
-
-/// Whether an answer tells an error, whatever else it holds.
-fn has_error(body: &[u8]) -> bool {
-    let json: Option<Value> = serde_json::from_slice(body).ok();
-    let error = json.as_ref().and_then(|json| json.get("error"));
-    error.is_some_and(|error| !error.is_null() && *error != json!("") && *error != json!(false))
-}
-
-/// Google's explanation: `error_description` of OAuth, `error.message` of other APIs.
-fn description(body: &[u8]) -> Option<String> {
-    let json: Value = serde_json::from_slice(body).ok()?;
-    let text = |pointer: &str| json.pointer(pointer).and_then(Value::as_str);
-    match (text("/error"), text("/error_description"), text("/error/message")) {
-        (Some(code), Some(description), _) => Some(format!("{code}: {description}")),
-        (Some(code), None, _) => Some(code.to_owned()),
-        (None, _, Some(message)) => Some(message.to_owned()),
-        _ => None,
-    }
 }

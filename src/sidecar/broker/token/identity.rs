@@ -3,7 +3,8 @@
 //! An ID token proves to a third party who the pod is, so which third parties is not the agent's choice.
 
 use super::super::credentials::{Credentials, Impersonation};
-use super::exchange::{answered, assert, federated, fetch};
+use super::answer::answered;
+use super::exchange::{assert, federated, fetch};
 use super::{Hop, TokenError};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
