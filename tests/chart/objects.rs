@@ -302,7 +302,7 @@ fn cert_managers_certificate_is_mounted_and_its_ca_is_written_where_the_api_serv
     let host = format!(
         "{}.{}.svc",
         service["metadata"]["name"].as_str().expect("a name"),
-        "default"
+        "injector"
     );
     assert_eq!(certificate["dnsNames"], json!([host]));
     let pod = &object(&objects, "Deployment", "injector")["spec"]["template"]["spec"];
