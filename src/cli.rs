@@ -13,9 +13,10 @@ mod terminal;
 mod validate;
 mod webhook;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use vertex_injector_sidecar::exit_code;
+use vertex_injector_sidecar::{Ending, exit_code};
 
 /// Gives LLM agents in Kubernetes access to Google Vertex AI without handing them keys.
 #[derive(Parser, Debug)]
@@ -56,7 +57,33 @@ Examples:
     /// Print the CustomResourceDefinitions of the policies
     Crds(crds::Args),
     /// Print a completion script for a shell
+    #[command(alias = "completion")]
     Completions(completions::Args),
+    /// Print the version
+    #[command(after_help = "\
+Examples:
+  # Which version is this?
+  vertex-injector version")]
+    Version,
+}
+
+impl Cli {
+    /// Parses the arguments. Where kubectl has started us as its plugin, usage is told in its words.
+    pub(crate) fn of_arguments() -> Self {
+        let called = std::env::args_os().next().map(PathBuf::from);
+        let name = called.as_deref().and_then(Path::file_stem);
+        let plugin = name.is_some_and(|name| name == "kubectl-vertex_injector");
+        if !plugin {
+            return Self::parse();
+        }
+        let matches = Self::command().bin_name("kubectl vertex-injector").get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+fn version() -> anyhow::Result<Ending> {
+    terminal::print(concat!("vertex-injector ", env!("CARGO_PKG_VERSION"), "\n"))?;
+    Ok(Ending::Done)
 }
 
 /// Runs the verb. Errors are on standard error when it returns.
@@ -69,6 +96,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Verb::Validate(args) => validate::run(args),
         Verb::Crds(args) => crds::run(args),
         Verb::Completions(args) => completions::run(&args, Cli::command()),
+        Verb::Version => version(),
     };
     exit_code(ending)
 }

@@ -2,11 +2,10 @@
 
 mod cli;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // With two TLS providers in the dependency tree rustls must be told which; the first call cannot fail.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    cli::run(cli::Cli::parse())
+    cli::run(cli::Cli::of_arguments())
 }

@@ -28,10 +28,11 @@ Examples:
 
   # With the policies of the cluster
   vertex-injector explain -f pod.yaml \\
-    --policy <(kubectl get injectionpolicies,clusterinjectionpolicies -A -o yaml)
+    --policy <(kubectl get injectionpolicies -A -o yaml)
 
   # The names of everything that must exist
-  vertex-injector explain -f pod.yaml --policy policy.yaml -o json | jq '.[].needs[]'")]
+  vertex-injector explain -f pod.yaml --policy policy.yaml -o json |
+    jq '.[].needs[]'")]
 pub(super) struct Args {
     #[command(flatten)]
     inputs: Inputs,
@@ -39,6 +40,9 @@ pub(super) struct Args {
     /// Format of the result
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     output: Format,
+
+    #[command(flatten)]
+    colours: terminal::Colours,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
@@ -61,7 +65,12 @@ const BOLD: Style = Style::new().bold();
 const WIDTH: usize = 100;
 
 pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
-    let Args { inputs, output } = args;
+    let Args {
+        inputs,
+        output,
+        colours,
+    } = args;
+    colours.choose();
     let decided = inputs.decide()?;
     match output {
         Format::Text => terminal::print(&words(&decided.pods)?)?,
@@ -75,7 +84,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
         }
     }
     let denied = |pod: &DecidedPod| pod.not_sent.is_none() && pod.decision.outcome == Outcome::Denied;
-    Ok(Ending::refused_if(decided.pods.iter().any(denied)))
+    Ok(Ending::refused_if(decided.warned() || decided.pods.iter().any(denied)))
 }
 
 fn explanation(pod: &DecidedPod) -> anyhow::Result<Value> {

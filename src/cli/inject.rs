@@ -30,11 +30,13 @@ Examples:
   vertex-injector inject -f pod.yaml --policy policy.yaml
 
   # On the way to the cluster
-  helm template agents ./chart | vertex-injector inject -f - --policy policies/ | kubectl apply -f -
+  helm template agents ./chart | vertex-injector inject -f - \\
+    --policy policies/ | kubectl apply -f -
 
   # Only the changes, for an object that is in the cluster
   kubectl get deployment agent -o yaml > agent.yaml
-  vertex-injector inject -f agent.yaml --policy policy.yaml -o patch > patch.json
+  vertex-injector inject -f agent.yaml --policy policy.yaml -o patch \\
+    > patch.json
   kubectl patch deployment agent --type=json --patch-file patch.json")]
 pub(super) struct Args {
     #[command(flatten)]

@@ -1,7 +1,7 @@
 //! What `inject` and `explain` are asked about: manifests, policies, the operator's settings, and the decisions.
 
 use super::terminal::say;
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,12 +14,19 @@ use vertex_injector_core::manifest::workload::{self, PodAt, Unserved};
 use vertex_injector_core::manifest::{self, Document, ManifestError, Place};
 use vertex_injector_core::names::{INJECTION_ENABLED, NAMESPACE_INJECTION, NAMESPACE_NAME};
 
+/// Why no policy selects a pod where there is none.
+const NONE_GIVEN: &str = "no policies were given; name them with --policy, or put them among the manifests";
+
 /// Which manifests and policies.
 #[derive(clap::Args, Debug)]
 pub(super) struct Inputs {
     /// Manifests: files, directories, or - for standard input
     #[arg(short, long, value_name = "FILE|DIR|-", required = true, num_args = 1..)]
     filename: Vec<PathBuf>,
+
+    /// Read the directories below the named ones, too
+    #[arg(short = 'R', long)]
+    recursive: bool,
 
     /// More policies and Namespaces, which do not become part of the output
     #[arg(long, value_name = "FILE|DIR|-", num_args = 1..)]
@@ -34,12 +41,17 @@ pub(super) struct Inputs {
     /// image that `make image` builds
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// Warnings about pods are errors
+    #[arg(long)]
+    strict: bool,
 }
 
 /// The manifests, and what is decided about each of their pods.
 pub(super) struct Decided {
     pub(super) documents: Vec<Document>,
     pub(super) pods: Vec<DecidedPod>,
+    strict: bool,
 }
 
 /// A pod and what is decided about it.
@@ -64,21 +76,23 @@ impl Inputs {
     pub(super) fn decide(self) -> anyhow::Result<Decided> {
         let Self {
             filename,
+            recursive,
             policy,
             namespace,
             config,
+            strict,
         } = self;
         let default_namespace = namespace.as_deref().unwrap_or("default");
 
         stdin_once(filename.iter().chain(&policy))?;
-        let documents = read_all(&filename)?;
+        let documents = read_all(&filename, recursive)?;
         if documents.is_empty() {
             bail!("no Kubernetes object in the input");
         }
         for document in &documents {
             check_object(document)?;
         }
-        let policies = read_all(&policy)?;
+        let policies = read_all(&policy, recursive)?;
         for other in Policies::among(&policies, default_namespace).others {
             say(
                 "warning",
@@ -131,6 +145,7 @@ impl Inputs {
             compiled.collect::<Vec<_>>(),
             &opted_in(found.namespaces, pods.iter().map(|(_, _, namespace)| namespace)),
         );
+        let no_policies = found.objects.is_empty();
         let objects = Objects::among(documents.iter().chain(&policies), default_namespace);
         let pods: Vec<DecidedPod> = pods
             .into_iter()
@@ -140,6 +155,9 @@ impl Inputs {
                 let pod = at.pod(template);
                 let (mut decision, not_sent) = decide(&pod, &namespace, &set, given.get(&namespace), &operator);
                 objects.forgive(&namespace, &mut decision);
+                if no_policies && decision.reason == Reason::NotSelected {
+                    NONE_GIVEN.clone_into(&mut decision.message);
+                }
                 at.fit(template, &mut decision.patch);
                 Some(DecidedPod {
                     document: index,
@@ -155,7 +173,11 @@ impl Inputs {
         if config.is_none() {
             warn_of_image(&pods, &operator);
         }
-        Ok(Decided { documents, pods })
+        Ok(Decided {
+            documents,
+            pods,
+            strict,
+        })
     }
 }
 
@@ -190,9 +212,15 @@ impl Decided {
         self.any_denied()
     }
 
-    /// Whether any pod is denied, be it asked about or not.
-    pub(super) fn any_denied(&self) -> bool {
-        self.pods.iter().any(|pod| pod.decision.outcome == Outcome::Denied)
+    /// Whether any pod is denied, be it asked about or not; or warned about, where warnings are errors.
+    fn any_denied(&self) -> bool {
+        self.pods.iter().any(|pod| pod.decision.outcome == Outcome::Denied) || self.warned()
+    }
+
+    /// Whether warnings are errors and there is one about a pod.
+    pub(super) fn warned(&self) -> bool {
+        let warned = |pod: &DecidedPod| pod.not_sent.is_some() || !pod.decision.warnings.is_empty();
+        self.strict && self.pods.iter().any(warned)
     }
 }
 
@@ -213,9 +241,21 @@ pub(super) fn read_operator(config: Option<&Path>) -> anyhow::Result<Operator> {
     config.map_or_else(|| Ok(Operator::default()), |path| manifest::operator(path).map_err(all))
 }
 
-/// Reads files, directories and standard input, all errors at once.
-pub(super) fn read_all(paths: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
+/// Reads files, directories (with those below them, when it is `recursive`) and standard input, all errors at once.
+pub(super) fn read_all(paths: &[PathBuf], recursive: bool) -> anyhow::Result<Vec<Document>> {
     stdin_once(paths.iter())?;
+    // Without the address, which may hold a password.
+    if paths.iter().any(|path| path.to_string_lossy().contains("://")) {
+        bail!(
+            "a URL is no file, and nothing is fetched here; fetch it first, for example: curl -fsSL URL | vertex-injector … -f -"
+        );
+    }
+    let below = if recursive {
+        directories_below(paths)?
+    } else {
+        Vec::new()
+    };
+    let paths = paths.iter().chain(&below);
     let mut documents = Vec::new();
     let mut errors = Vec::new();
     for path in paths {
@@ -234,6 +274,28 @@ pub(super) fn read_all(paths: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
     } else {
         Err(all(errors))
     }
+}
+
+/// All directories below directories, in the order of their names, but hidden ones. Links are not followed.
+fn directories_below(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for path in paths.iter().filter(|path| path.is_dir()) {
+        let unreadable = || format!("{}: cannot be read", path.display());
+        let mut within = Vec::new();
+        for entry in std::fs::read_dir(path).with_context(unreadable)? {
+            let entry = entry.with_context(unreadable)?;
+            let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+            if !hidden && entry.file_type().with_context(unreadable)?.is_dir() {
+                within.push(entry.path());
+            }
+        }
+        within.sort();
+        for directory in within {
+            found.push(directory.clone());
+            found.extend(directories_below(&[directory])?);
+        }
+    }
+    Ok(found)
 }
 
 fn is_stdin(path: &Path) -> bool {

@@ -4,6 +4,33 @@ use std::io::{self, Write};
 
 pub(super) use vertex_injector_net::remarks::{clean, say};
 
+/// When results are coloured.
+#[derive(clap::Args, Debug)]
+pub(super) struct Colours {
+    /// When the result is coloured; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
+    color: When,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Colours {
+    /// From now on.
+    pub(super) fn choose(&self) {
+        let choice = match self.color {
+            When::Auto => anstream::ColorChoice::Auto,
+            When::Always => anstream::ColorChoice::Always,
+            When::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+    }
+}
+
 /// Writes data to standard output as it is, to a terminal too: nothing of it may be lost. A reader that has seen enough
 /// (`| head`) is no error.
 ///

@@ -30,7 +30,8 @@ Examples:
   # Before a commit
   vertex-injector validate -f policies/
 
-  # With the operator's settings: allowed images, hosts and audiences, agent selectors
+  # With the operator's settings: allowed images, hosts and audiences, agent
+  # selectors
   vertex-injector validate -f policy.yaml --config operator.yaml
 
   # What a chart renders
@@ -39,6 +40,10 @@ pub(super) struct Args {
     /// Policies: files, directories, or - for standard input
     #[arg(short, long, value_name = "FILE|DIR|-", required = true, num_args = 1..)]
     filename: Vec<PathBuf>,
+
+    /// Read the directories below the named ones, too
+    #[arg(short = 'R', long)]
+    recursive: bool,
 
     /// Namespace of policies that name none
     #[arg(short, long, value_name = "NAMESPACE", default_value = "default")]
@@ -51,6 +56,13 @@ pub(super) struct Args {
     /// Format of the result
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     output: Format,
+
+    /// Warnings are errors
+    #[arg(long)]
+    strict: bool,
+
+    #[command(flatten)]
+    colours: terminal::Colours,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
@@ -73,11 +85,15 @@ struct Verdict {
 pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
     let Args {
         filename,
+        recursive,
         namespace,
         config,
         output,
+        strict,
+        colours,
     } = args;
-    let documents = read_all(&filename)?;
+    colours.choose();
+    let documents = read_all(&filename, recursive)?;
     let operator = read_operator(config.as_deref())?;
     let Policies {
         objects,
@@ -103,9 +119,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
         Format::Text => words(&verdicts, &others)?,
         Format::Json => serde_json::to_string_pretty(&data(&verdicts, &others))? + "\n",
     })?;
-    Ok(Ending::refused_if(
-        verdicts.iter().any(|verdict| !verdict.judgement.errors.0.is_empty()),
-    ))
+    let refused = |Verdict { judgement, .. }: &Verdict| {
+        !judgement.errors.0.is_empty() || (strict && judgement.unreachable.is_some())
+    };
+    Ok(Ending::refused_if(verdicts.iter().any(refused)))
 }
 
 impl Verdict {

@@ -4,7 +4,7 @@ use super::{command, run};
 use std::process::Command;
 
 /// The verbs that help lists, but for `help` itself.
-fn verbs() -> Vec<String> {
+pub(crate) fn verbs() -> Vec<String> {
     let help = run(&["--help"]).output();
     let (_, commands) = help.split_once("Commands:\n").unwrap();
     let (commands, _) = commands.split_once("\n\n").unwrap();

@@ -86,7 +86,7 @@ fn what_has_no_pod_or_is_not_selected_passes_through_byte_for_byte() {
     assert_eq!(ran.stdout, stream);
     assert_eq!(
         ran.stderr,
-        "note: standard input (document 2): Deployment default/b: skipped (NotSelected): no policy selects the pod\n"
+        "note: standard input (document 2): Deployment default/b: skipped (NotSelected): no policies were given; name them with --policy, or put them among the manifests\n"
     );
     assert_eq!(ran.code, Some(0));
 }
