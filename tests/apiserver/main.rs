@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 mod again;
+mod alike;
 mod brokers;
 mod difference;
 mod failure;
@@ -13,6 +14,7 @@ mod guard;
 mod networks;
 mod pods;
 mod policies;
+mod proxy;
 mod selection;
 mod sidecars;
 mod systems;

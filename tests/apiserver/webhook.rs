@@ -152,7 +152,7 @@ pub(crate) fn free_port() -> u16 {
 
 /// Starts a program that the kernel kills when the thread that started it ends. That must not be
 /// the thread of one test, so it is one that lasts as long as the process.
-fn spawn_tied(mut command: Command) -> Child {
+pub(crate) fn spawn_tied(mut command: Command) -> Child {
     let (sender, child) = mpsc::channel();
     std::thread::spawn(move || {
         // Whoever waits for it, waits below.

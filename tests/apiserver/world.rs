@@ -53,12 +53,18 @@ impl World {
     /// Starts everything. `None` where the machine cannot, which is said; in CI that is a failure.
     #[track_caller]
     pub(crate) fn start_or_explain() -> Option<Self> {
+        Self::with_values(&[])
+    }
+
+    /// The same with more `--set-json` for the chart.
+    #[track_caller]
+    pub(crate) fn with_values(values: &[&str]) -> Option<Self> {
         // A named cluster could not call a webhook on our loopback.
-        or_explain(ControlPlane::start_own()).map(Self::around)
+        or_explain(ControlPlane::start_own()).map(|cluster| Self::around(cluster, values))
     }
 
     #[track_caller]
-    fn around(cluster: ControlPlane) -> Self {
+    fn around(cluster: ControlPlane, values: &[&str]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("apiserver-{number}"));
@@ -68,7 +74,8 @@ impl World {
 
         let port = free_port();
         let chart = repository().join("charts/vertex-injector");
-        let notes = cluster.helm(&[
+        let more: Vec<&str> = values.iter().flat_map(|value| ["--set-json", value]).collect();
+        let installed = [
             "install",
             RELEASE,
             chart.to_str().expect("UTF-8"),
@@ -83,7 +90,8 @@ impl World {
             "policyLimits.credentialHosts={tokens.example.com}",
             "--set",
             "gkeWorkloadIdentity.enabled=true",
-        ]);
+        ];
+        let notes = cluster.helm(&[&installed[..], &more].concat());
         let kubeconfig = identity(&cluster, &folder);
         let arguments = follow(&notes, &cluster, &folder);
         let world = Self {
@@ -273,7 +281,8 @@ fn follow(notes: &str, cluster: &ControlPlane, folder: &Path) -> Vec<String> {
     arguments.lines().map(file).collect()
 }
 
-fn kubectl() -> String {
+/// The program.
+pub(crate) fn kubectl() -> String {
     let built = repository().join("hack/kube/bin/kubectl");
     match std::env::var("KUBEBUILDER_ASSETS") {
         Ok(assets) if !assets.is_empty() => format!("{assets}/kubectl"),

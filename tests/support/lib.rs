@@ -19,6 +19,7 @@ pub mod invariants;
 pub mod pod_security;
 pub mod scalars;
 pub mod view;
+pub mod workloads;
 
 use serde_json::{Value, json};
 use std::path::Path;

@@ -1,0 +1,242 @@
+//! The command line and the webhook behind the API server decide alike: workloads of every kind and the golden cases, each pod
+//! created as its controller would, and not stored.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use regex::Regex;
+use serde_json::{Value, json};
+use support::workloads::{POLICIES, objects};
+use vertex_injector_core::manifest::workload::{self, PodAt};
+
+use crate::proxy::Proxy;
+use crate::world::{World, vertex_injector};
+
+/// Sends every pod that does not say otherwise.
+const REST: &str = r#"extraAgentSelectors=[{"name": "rest", "objectSelector": {"matchExpressions": [{"key": "unsent", "operator": "DoesNotExist"}]}}]"#;
+
+/// A pod of a workload, and what the command line says about it.
+struct Pod {
+    at: PodAt,
+    /// As the controller creates it.
+    pod: Value,
+    /// By `explain`.
+    said: Value,
+}
+
+/// The pods of workloads with what `explain` says about each.
+#[track_caller]
+fn explained(objects: &[Value], files: &[&str]) -> Vec<Pod> {
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+    let ran = vertex_injector(
+        &[&["explain", "-f", "-", "-o", "json"], files].concat(),
+        &list.to_string(),
+    );
+    let said: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.stderr));
+    let said = said.as_array().expect("a list");
+    let pods: Vec<(PodAt, Value)> = { objects.iter() }
+        .flat_map(|object| {
+            workload::pods(object)
+                .into_iter()
+                .map(|at| (at.clone(), created(&at, object)))
+        })
+        .collect();
+    assert_eq!(said.len(), pods.len());
+    let together = pods.into_iter().zip(said);
+    together
+        .map(|((at, pod), said)| Pod {
+            at,
+            pod,
+            said: said.clone(),
+        })
+        .collect()
+}
+
+/// The pod that a controller makes of a template.
+fn created(at: &PodAt, object: &Value) -> Value {
+    let mut pod = at.pod(object.pointer(&at.template).expect("a template"));
+    pod["apiVersion"] = "v1".into();
+    pod["kind"] = "Pod".into();
+    let name = format!(
+        "{}{}",
+        at.name,
+        at.template.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+    )
+    .to_lowercase();
+    pod["metadata"]["name"] = name.trim_end_matches('-').into();
+    pod["metadata"]["namespace"] = at.namespace.clone().into();
+    pod
+}
+
+/// Every pod's first review by the webhook, as its log tells it.
+fn reviews(world: &World) -> BTreeMap<(String, String), Value> {
+    let mut reviews = BTreeMap::new();
+    let text = |event: &Value, key: &str| event[key].as_str().unwrap_or_default().to_owned();
+    for event in world.ask_webhook(|webhook| webhook.log()) {
+        if event["reason"].is_string() {
+            reviews
+                .entry((text(&event, "namespace"), text(&event, "pod")))
+                .or_insert(event);
+        }
+    }
+    reviews
+}
+
+/// A stored pod without what differs between any two: where and when, and the order of what the API server adds on its own.
+fn comparable(pod: &Value) -> Value {
+    let random = Regex::new("kube-api-access-[a-z0-9]{5}").expect("a pattern");
+    let mut pod: Value = serde_json::from_str(&random.replace_all(&pod.to_string(), "kube-api-access")).expect("JSON");
+    let by = |list: &mut Value, key: &str| {
+        if let Some(list) = list.as_array_mut() {
+            list.sort_by_key(|item| item[key].to_string());
+        }
+    };
+    by(&mut pod["spec"]["volumes"], "name");
+    for list in ["initContainers", "containers"] {
+        for container in pod["spec"][list].as_array_mut().into_iter().flatten() {
+            by(&mut container["volumeMounts"], "mountPath");
+        }
+    }
+    json!({"annotations": pod["metadata"]["annotations"], "labels": pod["metadata"]["labels"], "spec": pod["spec"]})
+}
+
+/// Compares what was said about pods with what happened to them, and injected pods with what `inject` made of their workloads:
+/// created where no webhook sees them, in a namespace with `-plain` behind its name. How often each outcome was.
+#[track_caller]
+fn assert_alike(
+    world: &World,
+    proxy: &Proxy,
+    pods: &[Pod],
+    injected: &BTreeMap<String, Value>,
+) -> BTreeMap<String, usize> {
+    let sent: Vec<Value> = pods.iter().map(|pod| pod.pod.clone()).collect();
+    let answers = proxy.dry_run(&sent);
+    let reviews = reviews(world);
+    let mut plain: Vec<Value> = { pods.iter() }
+        .map(|pod| {
+            injected
+                .get(pod.pod["metadata"]["name"].as_str().expect("a name"))
+                .unwrap_or(&pod.pod)
+                .clone()
+        })
+        .collect();
+    for pod in &mut plain {
+        let namespace = format!("{}-plain", pod["metadata"]["namespace"].as_str().expect("a namespace"));
+        pod["metadata"]["namespace"] = namespace.into();
+    }
+    let offline = proxy.dry_run(&plain);
+
+    let mut outcomes = BTreeMap::new();
+    for ((pod, answer), offline) in pods.iter().zip(&answers).zip(&offline) {
+        let (name, said) = (&pod.pod["metadata"]["name"], &pod.said);
+        let title = format!("{} {name}: {} {}", pod.at.kind, said["reason"], said["message"]);
+        let outcome = said["outcome"].as_str().expect("an outcome");
+        *outcomes.entry(outcome.to_owned()).or_default() += 1;
+        let of = |key: &str| pod.pod["metadata"][key].as_str().unwrap_or_default().to_owned();
+        let review = reviews.get(&(of("namespace"), of("name")));
+        if outcome == "NotSent" {
+            assert!(review.is_none(), "{title}");
+        } else {
+            let review = review.unwrap_or_else(|| panic!("never sent: {title}"));
+            assert_eq!(
+                (&review["outcome"], &review["reason"]),
+                (&said["outcome"], &said["reason"]),
+                "{title}"
+            );
+        }
+        if outcome == "denied" {
+            let message = answer["message"].as_str().expect("a refusal");
+            assert!(
+                message.contains(said["message"].as_str().expect("a message")),
+                "{title}"
+            );
+        } else if answer["kind"] == "Pod" {
+            assert_eq!(comparable(answer), comparable(offline), "{title}");
+        } else {
+            // What the API server itself refuses, it refuses without us.
+            let causes = |answer: &Value| {
+                let causes = answer["details"]["causes"].as_array().cloned().unwrap_or_default();
+                causes.iter().map(|cause| cause["field"].clone()).collect::<Vec<_>>()
+            };
+            assert_eq!(answer["reason"], "Invalid", "{title}");
+            assert_eq!(causes(answer), causes(offline), "{title}\n{offline}");
+        }
+    }
+    outcomes
+}
+
+/// What `inject` makes of workloads: their pods by name.
+#[track_caller]
+fn injected(objects: &[&Value], files: &[&str]) -> BTreeMap<String, Value> {
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+    let ran = vertex_injector(
+        &[&["inject", "-f", "-", "-o", "json"], files].concat(),
+        &list.to_string(),
+    );
+    let written: Value = serde_json::from_str(&ran.output()).expect("JSON");
+    let mut pods = BTreeMap::new();
+    for object in written["items"].as_array().expect("a list") {
+        for at in workload::pods(object) {
+            let pod = created(&at, object);
+            pods.insert(pod["metadata"]["name"].as_str().expect("a name").to_owned(), pod);
+        }
+    }
+    pods
+}
+
+#[test]
+fn the_command_line_decides_and_injects_as_the_webhook_does_behind_the_api_server() {
+    let Some(world) = World::with_values(&[REST]) else {
+        return;
+    };
+    let proxy = Proxy::start(&world);
+    let account = "{apiVersion: v1, kind: ServiceAccount, metadata: {name: runner, namespace: NAMESPACE}}";
+    for namespace in ["files", "brokers"] {
+        world
+            .cluster
+            .create_namespace(namespace, &[("vertex-injector.dev/injection", "enabled")]);
+        let plain = format!("{namespace}-plain");
+        world.cluster.create_namespace(&plain, &[]);
+        for namespace in [namespace, &plain] {
+            world.cluster.apply(&account.replace("NAMESPACE", namespace));
+        }
+    }
+    world.cluster.apply(POLICIES);
+    // Not `Ready`: they select more than the API server sends, which their condition says.
+    let known = "--for=jsonpath={.status.observedGeneration}=1";
+    world
+        .cluster
+        .kubectl(&["wait", known, "clusterinjectionpolicies", "--all", "--timeout=60s"]);
+    let (policies, operator) = (world.folder().join("alike.yaml"), world.folder().join("operator.yaml"));
+    // As they are stored, with their generation.
+    let stored = world.cluster.get(&["clusterinjectionpolicies"]);
+    fs::write(&policies, stored.to_string()).expect("the policies");
+    let path = |path: &std::path::Path| path.to_str().expect("UTF-8").to_owned();
+    let (policies, operator) = (path(&policies), path(&operator));
+    let files = ["--policy", &policies, "--config", &operator];
+
+    let mut objects = objects();
+    for object in objects.iter_mut().step_by(10) {
+        for at in workload::pods(object) {
+            object.pointer_mut(&at.template).expect("a template")["metadata"]["labels"]["unsent"] = "true".into();
+        }
+    }
+    let pods = explained(&objects, &files);
+    // `inject` serves also those that are not sent, because people use it in a webhook's place.
+    let outside = |object: &Value| {
+        let name = object["metadata"]["name"].as_str();
+        pods.iter().any(|pod| {
+            Some(pod.at.name.as_str()) == name && ["denied", "NotSent"].map(Value::from).contains(&pod.said["outcome"])
+        })
+    };
+    let admitted: Vec<&Value> = objects.iter().filter(|object| !outside(object)).collect();
+    let outcomes = assert_alike(&world, &proxy, &pods, &injected(&admitted, &files));
+
+    assert!(objects.len() >= 300 && pods.len() >= 300, "{}", pods.len());
+    for (outcome, least) in [("injected", 100), ("skipped", 20), ("denied", 50), ("NotSent", 20)] {
+        assert!(
+            outcomes.get(outcome).is_some_and(|times| *times >= least),
+            "{outcomes:?}"
+        );
+    }
+}
