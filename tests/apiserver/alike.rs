@@ -1,16 +1,18 @@
 //! The command line and the webhook behind the API server decide alike: workloads of every kind and the golden cases, each pod
 //! created as its controller would, and not stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use regex::Regex;
 use serde_json::{Value, json};
+use support::golden::Case;
+use support::read;
 use support::workloads::{POLICIES, objects};
 use vertex_injector_core::manifest::workload::{self, PodAt};
 
 use crate::proxy::Proxy;
-use crate::world::{World, vertex_injector};
+use crate::world::{World, vertex_injector, world};
 
 /// Sends every pod that does not say otherwise.
 const REST: &str = r#"extraAgentSelectors=[{"name": "rest", "objectSelector": {"matchExpressions": [{"key": "unsent", "operator": "DoesNotExist"}]}}]"#;
@@ -68,6 +70,12 @@ fn created(at: &PodAt, object: &Value) -> Value {
     pod
 }
 
+/// Namespace and name.
+fn key(pod: &Value) -> (String, String) {
+    let of = |key: &str| pod["metadata"][key].as_str().unwrap_or_default().to_owned();
+    (of("namespace"), of("name"))
+}
+
 /// Every pod's first review by the webhook, as its log tells it.
 fn reviews(world: &World) -> BTreeMap<(String, String), Value> {
     let mut reviews = BTreeMap::new();
@@ -107,18 +115,13 @@ fn assert_alike(
     world: &World,
     proxy: &Proxy,
     pods: &[Pod],
-    injected: &BTreeMap<String, Value>,
+    injected: &BTreeMap<(String, String), Value>,
 ) -> BTreeMap<String, usize> {
     let sent: Vec<Value> = pods.iter().map(|pod| pod.pod.clone()).collect();
     let answers = proxy.dry_run(&sent);
     let reviews = reviews(world);
     let mut plain: Vec<Value> = { pods.iter() }
-        .map(|pod| {
-            injected
-                .get(pod.pod["metadata"]["name"].as_str().expect("a name"))
-                .unwrap_or(&pod.pod)
-                .clone()
-        })
+        .map(|pod| injected.get(&key(&pod.pod)).unwrap_or(&pod.pod).clone())
         .collect();
     for pod in &mut plain {
         let namespace = format!("{}-plain", pod["metadata"]["namespace"].as_str().expect("a namespace"));
@@ -132,8 +135,7 @@ fn assert_alike(
         let title = format!("{} {name}: {} {}", pod.at.kind, said["reason"], said["message"]);
         let outcome = said["outcome"].as_str().expect("an outcome");
         *outcomes.entry(outcome.to_owned()).or_default() += 1;
-        let of = |key: &str| pod.pod["metadata"][key].as_str().unwrap_or_default().to_owned();
-        let review = reviews.get(&(of("namespace"), of("name")));
+        let review = reviews.get(&key(&pod.pod));
         if outcome == "NotSent" {
             assert!(review.is_none(), "{title}");
         } else {
@@ -165,9 +167,9 @@ fn assert_alike(
     outcomes
 }
 
-/// What `inject` makes of workloads: their pods by name.
+/// What `inject` makes of workloads: their pods by namespace and name.
 #[track_caller]
-fn injected(objects: &[&Value], files: &[&str]) -> BTreeMap<String, Value> {
+fn injected(objects: &[&Value], files: &[&str]) -> BTreeMap<(String, String), Value> {
     let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
     let ran = vertex_injector(
         &[&["inject", "-f", "-", "-o", "json"], files].concat(),
@@ -178,10 +180,24 @@ fn injected(objects: &[&Value], files: &[&str]) -> BTreeMap<String, Value> {
     for object in written["items"].as_array().expect("a list") {
         for at in workload::pods(object) {
             let pod = created(&at, object);
-            pods.insert(pod["metadata"]["name"].as_str().expect("a name").to_owned(), pod);
+            pods.insert(key(&pod), pod);
         }
     }
     pods
+}
+
+/// Explains, injects and creates the pods of workloads, and compares. How often each outcome was.
+#[track_caller]
+fn compare(world: &World, proxy: &Proxy, objects: &[Value], files: &[&str]) -> BTreeMap<String, usize> {
+    let pods = explained(objects, files);
+    // `inject` serves also those that are not sent, because people use it in a webhook's place.
+    let outside = |object: &Value| {
+        let of_it = |pod: &&Pod| workload::pods(object).iter().any(|at| created(at, object) == pod.pod);
+        let left = |pod: &Pod| ["denied", "NotSent"].map(Value::from).contains(&pod.said["outcome"]);
+        pods.iter().filter(of_it).any(left)
+    };
+    let admitted: Vec<&Value> = objects.iter().filter(|object| !outside(object)).collect();
+    assert_alike(world, proxy, &pods, &injected(&admitted, files))
 }
 
 #[test]
@@ -221,22 +237,95 @@ fn the_command_line_decides_and_injects_as_the_webhook_does_behind_the_api_serve
             object.pointer_mut(&at.template).expect("a template")["metadata"]["labels"]["unsent"] = "true".into();
         }
     }
-    let pods = explained(&objects, &files);
-    // `inject` serves also those that are not sent, because people use it in a webhook's place.
-    let outside = |object: &Value| {
-        let name = object["metadata"]["name"].as_str();
-        pods.iter().any(|pod| {
-            Some(pod.at.name.as_str()) == name && ["denied", "NotSent"].map(Value::from).contains(&pod.said["outcome"])
-        })
-    };
-    let admitted: Vec<&Value> = objects.iter().filter(|object| !outside(object)).collect();
-    let outcomes = assert_alike(&world, &proxy, &pods, &injected(&admitted, &files));
+    let outcomes = compare(&world, &proxy, &objects, &files);
 
-    assert!(objects.len() >= 300 && pods.len() >= 300, "{}", pods.len());
+    assert!(objects.len() >= 300, "{}", objects.len());
     for (outcome, least) in [("injected", 100), ("skipped", 20), ("denied", 50), ("NotSent", 20)] {
         assert!(
             outcomes.get(outcome).is_some_and(|times| *times >= least),
             "{outcomes:?}"
         );
     }
+}
+
+#[test]
+fn the_golden_cases_are_decided_alike_behind_the_api_server() {
+    let Some(world) = world() else { return };
+    let proxy = Proxy::start(world);
+    // With settings of their own the operator's would have to change, and a policy of the cluster would serve all others.
+    let cases: Vec<Case> = { Case::all().into_iter() }
+        .filter(|case| !case.directory.join("config.yaml").exists())
+        .collect();
+    let (mut others, mut policies, mut objects) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, case) in cases.iter().enumerate() {
+        let namespace = format!("case-{index}");
+        let documents = read(&case.directory.join("policy.yaml"));
+        if documents.iter().any(|document| document["kind"] != "InjectionPolicy") {
+            continue;
+        }
+        for mut policy in documents {
+            policy["metadata"]["namespace"] = namespace.clone().into();
+            policies.push(policy);
+        }
+        let mut object = case.object();
+        object["metadata"]["namespace"] = namespace.clone().into();
+        let spec = object.pointer("/spec/template/spec").unwrap_or(&object["spec"]);
+        let account = spec["serviceAccountName"].as_str().unwrap_or("default").to_owned();
+        for (namespace, label) in [(namespace.clone(), "enabled"), (format!("{namespace}-plain"), "no")] {
+            others.push(json!({
+                "apiVersion": "v1", "kind": "Namespace",
+                "metadata": {"name": namespace, "labels": {"vertex-injector.dev/injection": label}},
+            }));
+            for account in BTreeSet::from(["default", &account]) {
+                others.push(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account, "namespace": namespace}}));
+            }
+        }
+        objects.push(object);
+    }
+    let list = |items: &[Value]| json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
+    world
+        .cluster
+        .kubectl_stdin(&["create", "--filename", "-"], &list(&others));
+    // A policy that nobody can write has no pod to serve.
+    let written = world
+        .cluster
+        .try_kubectl_stdin(&["create", "--filename", "-"], &list(&policies));
+    let is_of_case = |object: &Value| key(object).0.starts_with("case-");
+    let stored = world.cluster.get(&["--all-namespaces", "injectionpolicies"]);
+    let stored: Vec<Value> = { stored["items"].as_array().into_iter().flatten() }
+        .filter(|it| is_of_case(it))
+        .cloned()
+        .collect();
+    assert!(policies.len() - stored.len() <= 6, "{}", written.stderr);
+    let known = [
+        "wait",
+        "--for=jsonpath={.status.observedGeneration}=1",
+        "--timeout=60s",
+        "injectionpolicies",
+        "--all",
+    ];
+    for policy in &stored {
+        world
+            .cluster
+            .kubectl(&[&known[..], &["--namespace", &key(policy).0]].concat());
+    }
+    objects.retain(|object| stored.iter().any(|policy| key(policy).0 == key(object).0));
+    let (file, operator) = (world.folder().join("cases.json"), world.folder().join("operator.yaml"));
+    fs::write(&file, list(&stored)).expect("the policies");
+    let files = [
+        "--policy",
+        file.to_str().expect("UTF-8"),
+        "--config",
+        operator.to_str().expect("UTF-8"),
+    ];
+
+    let outcomes = compare(world, &proxy, &objects, &files);
+
+    assert!(objects.len() > 40, "{}", objects.len());
+    assert!(
+        ["injected", "skipped", "denied"]
+            .iter()
+            .all(|outcome| outcomes.contains_key(*outcome)),
+        "{outcomes:?}"
+    );
 }
