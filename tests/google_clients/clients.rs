@@ -6,6 +6,8 @@ mod curl;
 mod gemini_cli;
 mod go;
 mod java;
+mod langchain;
+mod litellm;
 mod opencode;
 
 use crate::brokered::{Brokered, PLACEHOLDER};
@@ -90,6 +92,15 @@ impl Ready {
     pub(crate) fn node(&self, program: &str, arguments: &[&str]) -> Ran {
         let arguments = [&[program][..], arguments].concat();
         self.setting.google.run_node(&self.agent, &arguments)
+    }
+
+    /// Runs a program of `hack/clients` by the Python of one of its folders.
+    #[track_caller]
+    pub(crate) fn python(&self, folder: &str, arguments: &[&str]) -> Ran {
+        let python = installed(&format!("{folder}/.venv/bin/python"));
+        self.setting
+            .google
+            .run_other_python(&self.agent, Path::new(&python), arguments)
     }
 
     /// This is the token that the pod has been given: one of Google's, or a placeholder in mode proxy.

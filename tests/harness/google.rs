@@ -177,6 +177,11 @@ impl GoogleSandbox {
         self.run_interpreter(pod, &self.python, &self.python_prefix, arguments)
     }
 
+    /// Runs another Python that `hack/clients/install` has made of the same one, with these arguments, in `pod`.
+    pub fn run_other_python(&self, pod: &InjectedPod, python: &Path, arguments: &[&str]) -> Ran {
+        self.run_interpreter(pod, python, &self.python_prefix, arguments)
+    }
+
     /// Runs Node, with these arguments, in `pod`.
     pub fn run_node(&self, pod: &InjectedPod, arguments: &[&str]) -> Ran {
         let (node, prefix) = processes::node();

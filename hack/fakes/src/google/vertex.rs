@@ -21,8 +21,7 @@ use crate::journal::{Record, shown};
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 /// What has no place beside `Authorization`: other credentials, and headers that change what a request means. Google would
 /// ignore or follow some of them; nobody whom we test may send one.
-const MISPLACED: [&str; 7] = [
-    "x-api-key",
+const MISPLACED: [&str; 6] = [
     "x-goog-api-key",
     "x-goog-iam-authorization-token",
     "x-http-method-override",
@@ -55,7 +54,13 @@ impl Vertex {
     ) -> Result<Answer, Refusal> {
         let call = parse(request, record)?;
         authenticate(tokens, request, record)?;
-        if let Some(name) = MISPLACED.iter().find(|name| request.parts.headers.contains_key(**name)) {
+        let headers = &request.parts.headers;
+        // LiteLLM says its access token twice. Google does not mind; any other key would be one that went astray.
+        let key_astray = headers
+            .get("x-api-key")
+            .is_some_and(|key| key.to_str().ok() != request.authorization("Bearer"));
+        let misplaced = MISPLACED.into_iter().find(|name| headers.contains_key(*name));
+        if let Some(name) = misplaced.or(key_astray.then_some("x-api-key")) {
             return Err(Refusal::invalid_argument(format!(
                 "The header {name} has no place in a model call."
             )));
@@ -145,9 +150,9 @@ fn authenticate(tokens: &Tokens, request: &Received, record: &mut Record) -> Res
 fn query(operation: Operation, query: Option<&str>) -> Result<(), Refusal> {
     let allowed: &[Option<&str>] = match operation {
         // Anthropic's Python client keeps the mark of its beta methods.
-        Operation::RawPredict | Operation::StreamRawPredict | Operation::AnthropicCountTokens => {
-            &[None, Some("beta=true")]
-        }
+        Operation::RawPredict | Operation::AnthropicCountTokens => &[None, Some("beta=true")],
+        // LiteLLM asks for what it gets anyway.
+        Operation::StreamRawPredict => &[None, Some("beta=true"), Some("alt=sse")],
         Operation::GenerateContent | Operation::GeminiCountTokens => &[None],
         // Without it Google streams one JSON array, which no client of ours reads.
         Operation::StreamGenerateContent => &[Some("alt=sse")],
