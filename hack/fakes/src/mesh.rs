@@ -54,16 +54,21 @@ pub(crate) struct Additions {
 pub(crate) fn router(additions: HashMap<String, Additions>) -> Router {
     async fn answer(
         State(all): State<Arc<HashMap<String, Additions>>>,
-        Path(path): Path<String>,
+        Path(mesh): Path<String>,
         body: Bytes,
     ) -> Result<Json<Value>, StatusCode> {
-        let additions = all.get(&path).ok_or(StatusCode::NOT_FOUND)?;
+        let additions = all.get(&mesh).ok_or(StatusCode::NOT_FOUND)?;
         let review: Value = serde_json::from_slice(&body).map_err(|_| StatusCode::BAD_REQUEST)?;
-        let patch = Value::Array(additions.patch(&review["request"]["object"]));
+        let request = |field: &str| review.get("request").and_then(|request| request.get(field));
+        let (pod, uid) = (request("object"), request("uid"));
+        let (Some(pod), Some(uid)) = (pod, uid) else {
+            return Err(StatusCode::BAD_REQUEST);
+        };
+        let patch = Value::Array(additions.patch(pod));
         Ok(Json(json!({
             "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
             "response": {
-                "uid": review["request"]["uid"], "allowed": true, "patchType": "JSONPatch",
+                "uid": uid, "allowed": true, "patchType": "JSONPatch",
                 "patch": BASE64_STANDARD.encode(patch.to_string()),
             },
         })))
@@ -76,10 +81,14 @@ pub(crate) fn router(additions: HashMap<String, Additions>) -> Router {
 impl Additions {
     /// A JSON Patch that adds everything.
     fn patch(&self, pod: &Value) -> Vec<Value> {
+        let lacks = |part: &str, field: &str| {
+            let value = pod.get(part).and_then(|part| part.get(field));
+            value.is_none_or(Value::is_null)
+        };
         let mut patch = Vec::new();
         let mut add = |path: String, value: &Value| patch.push(json!({"op": "add", "path": path, "value": value}));
         for (map, entries) in [("labels", &self.labels), ("annotations", &self.annotations)] {
-            if !entries.is_empty() && pod["metadata"][map].is_null() {
+            if !entries.is_empty() && lacks("metadata", map) {
                 add(format!("/metadata/{map}"), &json!({}));
             }
             for (key, value) in entries {
@@ -92,7 +101,7 @@ impl Additions {
             ("containers", &self.containers, "0"),
             ("volumes", &self.volumes, "-"),
         ] {
-            if !entries.is_empty() && pod["spec"][list].is_null() {
+            if !entries.is_empty() && lacks("spec", list) {
                 add(format!("/spec/{list}"), &json!([]));
             }
             // Each pushes those before it back.
