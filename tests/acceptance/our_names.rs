@@ -373,3 +373,38 @@ fn a_template_that_brings_a_key_later_loses_what_was_injected() {
     expected["metadata"]["annotations"] = json!({"vertex-injector.dev/skipped": "OwnApiKey"});
     assert_eq!(admission.after, expected);
 }
+
+#[test]
+fn a_file_in_another_volume_of_ours_is_no_credential_of_the_pods_own_though_no_annotation_says_so() {
+    let world = World::under(
+        "sidecarImages: ['*']",
+        &format!("{POLICY}  conflicts: {{values: Keep}}\n"),
+    );
+    let directory = "/var/run/secrets/vertex-injector";
+    for volume in [
+        "vertex-injector-loopback",
+        "vertex-injector-credentials",
+        "vertex-injector-stale",
+    ] {
+        let mut pod = pod();
+        push(&mut pod["spec"]["volumes"], json!({"name": volume, "emptyDir": {}}));
+        push(
+            &mut agent(&mut pod)["volumeMounts"],
+            json!({"name": volume, "mountPath": directory, "readOnly": true}),
+        );
+        let file = format!("{directory}/application_default_credentials.json");
+        push(
+            &mut agent(&mut pod)["env"],
+            json!({"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": file}),
+        );
+        // Twice, which has to make no difference.
+        let admission = world.admit(&pod);
+        assert_eq!(
+            admission
+                .injected()
+                .container("agent")
+                .env("GOOGLE_APPLICATION_CREDENTIALS"),
+            file
+        );
+    }
+}

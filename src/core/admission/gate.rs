@@ -157,7 +157,7 @@ fn is_our_file(target: &ContainerDraft<'_>, file: Option<&str>) -> bool {
         .filter(|(_, at)| place.is_within(at))
         .max_by_key(|(_, at)| at.depth());
     match innermost {
-        Some((mount, _)) if *mount.name == *names::CREDENTIALS_VOLUME => true,
+        Some((mount, _)) if mount.name.starts_with(names::NAME_PREFIX) => true,
         // Right there, or the directory that it is in.
         Some((_, at)) if place.depth() <= at.depth() + 1 => false,
         _ => Some(&**path) == file,
