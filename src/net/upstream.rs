@@ -1,6 +1,7 @@
 //! Calls to Google's token services: bounded in time and size, no redirects, plain HTTP only on loopback.
 
 use super::egress::{Egress, Route};
+use super::gather::Gathering;
 use crate::secret::Secret;
 use crate::trust::Trust;
 use aws_lc_rs::rand;
@@ -47,16 +48,16 @@ const IDLE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// When there are no trusted certificates at all.
-pub fn google(egress: &Egress) -> std::io::Result<Patient<HttpsConnector<Route>>> {
+pub fn google(egress: &Egress) -> std::io::Result<Patient<Gathering<HttpsConnector<Route>>>> {
     let mut http = connector();
     http.enforce_http(false);
-    Ok(Patient(
+    Ok(Patient(Gathering(
         HttpsConnectorBuilder::new()
             .with_tls_config(Trust::of(egress.ca_files())?.config()?)
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(egress.route(http)),
-    ))
+    )))
 }
 
 /// The transport to hosts of others, for bodies of any size: as [`google`], but HTTP/1.1 over TLS only, where a connection buffers

@@ -13,13 +13,16 @@ import (
 )
 
 func main() {
-	lines := bufio.NewScanner(os.Stdin)
-	lines.Buffer(make([]byte, 1<<20), 1<<20)
+	in := bufio.NewReaderSize(os.Stdin, 1<<20)
 	out := bufio.NewWriter(os.Stdout)
 	defer out.Flush()
-	for lines.Scan() {
+	for {
+		line, err := in.ReadBytes('\n')
+		if err != nil {
+			return
+		}
 		var text string
-		if err := json.Unmarshal(lines.Bytes(), &text); err != nil {
+		if err := json.Unmarshal(line, &text); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(2)
 		}
@@ -29,6 +32,9 @@ func main() {
 		}
 		out.Write(read)
 		out.WriteByte('\n')
-		out.Flush()
+		// Answers may wait as long as there are questions.
+		if in.Buffered() == 0 {
+			out.Flush()
+		}
 	}
 }
