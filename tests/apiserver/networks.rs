@@ -10,8 +10,11 @@ use crate::pods::of_file;
 use crate::world::world;
 use harness::process::repository;
 
+/// Its name, pods of its system, and ports.
+type File = (&'static str, &'static [&'static str], &'static [u64], &'static [u64]);
+
 /// Each file, pods of its system, and the ports of the cluster that they call and are called at.
-const FILES: [(&str, &[&str], &[u64], &[u64]); 8] = [
+const FILES: [File; 8] = [
     ("file", &["kartograph-sticky", "kartograph-agentic-ci-job"], &[], &[]),
     (
         "metadata",

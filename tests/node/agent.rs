@@ -49,14 +49,14 @@ const GCLOUD: &str = "#!/bin/sh\necho gcloud \"$@\"\n";
 /// do. `linkerd-await` and `pilot-agent` have the names and arguments of the real ones.
 const LINKERD_PROXY: &str = "#!/bin/sh\nexec httpd -f -p 4191 -h /mesh\n";
 const LINKERD_AWAIT: &str = "#!/bin/sh\nuntil wget -q -O /dev/null http://127.0.0.1:4191/ready; do sleep 0.1; done\n";
-const PILOT_AGENT: &str = r#"#!/bin/sh
+const PILOT_AGENT: &str = r"#!/bin/sh
 case $1 in
 proxy) exec httpd -f -p 15021 -h /mesh ;;
 wait) until wget -q -O /dev/null http://127.0.0.1:15021/healthz/ready; do sleep 0.1; done ;;
 istio-iptables) ;;
 *) exit 2 ;;
 esac
-"#;
+";
 
 /// Builds it from scratch with the machine's static busybox, and `fakes` as `vertex-injector-fakes`: an archive.
 #[track_caller]

@@ -44,19 +44,19 @@ impl Mesh {
     /// What it puts in front of a pod's containers, and behind its volumes.
     pub(super) fn additions(self) -> Value {
         match self {
-            Self::Linkerd => linkerd(json!([linkerd_init()]), json!([linkerd_proxy()])),
+            Self::Linkerd => linkerd(&json!([linkerd_init()]), &json!([linkerd_proxy()])),
             Self::LinkerdNative => {
                 let mut proxy = native(linkerd_proxy());
                 let ready = json!({"path": "/ready", "port": 4191});
                 proxy["startupProbe"] = json!({"httpGet": ready, "failureThreshold": 120, "periodSeconds": 1});
-                linkerd(json!([linkerd_init(), proxy]), json!([]))
+                linkerd(&json!([linkerd_init(), proxy]), &json!([]))
             }
             Self::Istio => {
                 let mut proxy = istio_proxy();
                 proxy["lifecycle"] = json!({"postStart": {"exec": {"command": ["pilot-agent", "wait"]}}});
-                istio(json!([istio_init()]), json!([proxy]))
+                istio(&json!([istio_init()]), &json!([proxy]))
             }
-            Self::IstioNative => istio(json!([istio_init(), native(istio_proxy())]), json!([])),
+            Self::IstioNative => istio(&json!([istio_init(), native(istio_proxy())]), &json!([])),
             Self::Unknown => json!({"containers": [with_resources(json!({
                 "name": "shim", "image": IMAGE, "command": ["sh", "-c", "until [ -e /tmp/stop ]; do sleep 1; done"],
             }))]}),
@@ -84,7 +84,7 @@ impl Mesh {
     }
 }
 
-fn linkerd(init_containers: Value, containers: Value) -> Value {
+fn linkerd(init_containers: &Value, containers: &Value) -> Value {
     json!({
         "labels": {"linkerd.io/control-plane-ns": "linkerd", "linkerd.io/workload-ns": "meshes"},
         "annotations": {
@@ -151,13 +151,13 @@ fn linkerd_proxy() -> Value {
     }))
 }
 
-fn istio(init_containers: Value, containers: Value) -> Value {
+fn istio(init_containers: &Value, containers: &Value) -> Value {
     let names = |list: &Value| match list.as_array() {
         Some(list) if !list.is_empty() => list.iter().map(|container| container["name"].clone()).collect(),
         _ => Value::Null,
     };
     let status = json!({
-        "initContainers": names(&init_containers), "containers": names(&containers),
+        "initContainers": names(init_containers), "containers": names(containers),
         "volumes": ["istio-envoy", "istio-data", "istio-podinfo", "istio-token"],
         "imagePullSecrets": null, "revision": "default",
     });
