@@ -5,6 +5,7 @@ use rcgen::generate_simple_self_signed;
 use serde_json::{Value, json};
 
 use crate::agent::IMAGE;
+use crate::container;
 use crate::installed::{Agents, CA_CONFIG_MAP, WELL, documents, node};
 use harness::node::Node;
 
@@ -94,9 +95,7 @@ fn a_session_of_ambient_runs_with_two_more_sidecars_whose_credentials_and_ports_
     let pod = format!("pod/{name}");
     // Both wrappers have a credential, and their servers run.
     agents.until_ready(&pod);
-    let exec = |container: &str, script: &str| {
-        agents.kubectl(&["exec", &pod, "--container", container, "--", "sh", "-c", script])
-    };
+    let exec = |container: &str, script: &str| container::exec(&agents, &pod, container, &["sh", "-c", script]);
     for (port, credential) in [(9100, FORGE), (9101, CLUSTER)] {
         let told = exec(RUNNER, &format!("wget -q -O - http://127.0.0.1:{port}/sum"));
         assert_eq!(

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::agent::IMAGE;
+use crate::container;
 use crate::installed::{Agents, WELL, documents, node};
 use crate::token::{Taken, google};
 
@@ -214,13 +215,12 @@ fn a_job_with_a_credential_sidecar_reaches_it_completes_and_still_has_one_contai
     assert_eq!(spec["containers"].as_array().unwrap().len(), 1);
     assert_eq!(spec["initContainers"][0]["name"], "vertex-injector-github");
     // Neither Google's credentials nor the API server's are there.
-    let sidecar = ["exec", &pod, "--container", "vertex-injector-github", "--"];
     for path in [
         "/var/run/secrets/vertex-injector",
         "/var/run/secrets/kubernetes.io/serviceaccount/token",
     ] {
         let test = format!("test ! -e {path}");
-        agents.kubectl(&[&sidecar[..], &["sh", "-c", &test]].concat());
+        container::exec(&agents, &pod, "vertex-injector-github", &["sh", "-c", &test]);
     }
 
     agents.stop(&pod);
