@@ -122,10 +122,10 @@ impl Shell {
         let mut seen = String::new();
         while !seen.contains(what) {
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.shown.recv_timeout(left) {
-                Ok(part) => seen.push_str(&String::from_utf8_lossy(&part)),
-                Err(_) => panic!("{what:?} is not shown, but\n{seen}"),
-            }
+            let Ok(part) = self.shown.recv_timeout(left) else {
+                panic!("{what:?} is not shown, but\n{seen}");
+            };
+            seen.push_str(&String::from_utf8_lossy(&part));
         }
     }
 }

@@ -124,8 +124,10 @@ fn is_like(printed: &str, shown: &str) -> bool {
         return false;
     }
     for part in parts {
-        let Some(at) = rest.find(part.trim()) else { return false };
-        rest = &rest[at + part.trim().len()..];
+        let Some((_, after)) = rest.split_once(part.trim()) else {
+            return false;
+        };
+        rest = after;
     }
     true
 }

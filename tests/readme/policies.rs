@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use vertex_injector_core::manifest;
 
-use crate::text::{Block, blocks};
+use crate::text::{Block, blocks, blocks_of, pages};
 use harness::process::{Ran, repository, run};
 
 /// The policy of a block; where only `spec` is shown, with the name and namespace that a reader would give it.
@@ -24,8 +24,10 @@ fn policy(block: &Block<'_>) -> Value {
     policy
 }
 
-fn of_readme() -> Vec<(String, Value)> {
-    let blocks = blocks();
+/// Of all pages but that of the recipes, which have tests of their own.
+fn of_pages() -> Vec<(String, Value)> {
+    let pages = pages().iter().filter(|page| !page.path.ends_with("recipes.md"));
+    let blocks: Vec<Block<'_>> = pages.flat_map(|page| blocks_of(&page.text)).collect();
     let yaml = blocks.iter().filter(|block| block.language == "yaml");
     yaml.map(|block| (block.before.clone(), policy(block))).collect()
 }
@@ -42,7 +44,7 @@ pub(crate) fn vertex_injector(arguments: &[&str], input: &str) -> Ran {
 
 #[test]
 fn every_policy_is_valid() {
-    let policies = of_readme();
+    let policies = of_pages();
     assert!(!policies.is_empty());
     for (before, policy) in policies {
         let ran = vertex_injector(&["validate", "-f", "-"], &policy.to_string());
@@ -54,7 +56,7 @@ fn every_policy_is_valid() {
 fn the_demos_policy_and_the_one_for_googles_side_serve_both_runtimes_of_kartograph() {
     let demo = std::fs::read_to_string(repository().join("hack/demo/policy.yaml")).expect("the demo");
     let demo = manifest::documents(&demo).expect("well-formed YAML").remove(0);
-    let policies = of_readme();
+    let policies = of_pages();
     let (_, whole) = policies
         .iter()
         .find(|(_, policy)| policy["metadata"]["name"] == "agents")
