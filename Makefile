@@ -34,7 +34,7 @@ crds: ## Write the CRDs into the chart
 	cargo run --locked --quiet -- crds --output-dir charts/vertex-injector/files/crds
 
 .PHONY: docs
-docs: ## Write the reference below docs/reference from the code
+docs: ## Write docs/reference and the README of the chart from the code
 	UPDATE_DOCS=1 cargo test --locked --quiet --test docs
 
 .PHONY: bench

@@ -9,6 +9,7 @@ mod commands;
 mod metrics;
 mod policy;
 mod reasons;
+mod values;
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +22,13 @@ fn check(name: &str, title: &str, about: &str, body: &str) {
         about.trim(),
         body.trim()
     );
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference").join(name);
+    same(&format!("docs/reference/{name}"), &page);
+}
+
+/// Compares a file of the repository with what the code makes of it, or writes it.
+#[track_caller]
+fn same(name: &str, page: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, page).unwrap();
@@ -33,7 +40,7 @@ fn check(name: &str, title: &str, about: &str, body: &str) {
         .unwrap_or_else(|| written.lines().count().min(page.lines().count()));
     assert!(
         written == page,
-        "docs/reference/{name} differs from the code in line {}: {:?} should be {:?}; run `make docs`",
+        "{name} differs from the code in line {}: {:?} should be {:?}; run `make docs`",
         line + 1,
         written.lines().nth(line).unwrap_or_default(),
         page.lines().nth(line).unwrap_or_default(),
