@@ -93,7 +93,8 @@ impl<S: Write + Unpin> Write for Gathered<S> {
                         break;
                     }
                 }
-                other if taken == 0 => return other,
+                Poll::Ready(Err(error)) if taken == 0 => return Poll::Ready(Err(error)),
+                Poll::Pending if taken == 0 => return Poll::Pending,
                 // The next call tells.
                 Poll::Ready(Err(_)) | Poll::Pending => break,
             }

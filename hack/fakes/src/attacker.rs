@@ -47,6 +47,7 @@ impl AttackerArguments {
     /// # Errors
     ///
     /// When it is not root, or a file cannot be written.
+    #[expect(clippy::disallowed_methods, reason = "a thread of its own waits")]
     pub(crate) fn start(self) -> anyhow::Result<Router> {
         let packets =
             socket(AddressFamily::PACKET, SocketType::RAW, Some(eth::ALL)).context("cannot read packets; be root")?;

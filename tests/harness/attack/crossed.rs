@@ -127,5 +127,7 @@ fn mounts(count: usize, path: impl Fn(usize) -> String) -> Vec<Value> {
 }
 
 fn variable(name: &str, value: String) -> Value {
-    json!({"name": name, "value": value})
+    let mut entry = json!({"name": name});
+    entry["value"] = value.into();
+    entry
 }

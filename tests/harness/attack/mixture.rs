@@ -136,7 +136,7 @@ impl Mixture {
             ""
         };
         let agent = joined(&agent);
-        let env: String = env.iter().map(|entries| format!(",{entries}")).collect();
+        let env: String = env.iter().map(|entries| [",", entries].concat()).collect();
         let containers: Vec<String> = names
             .iter()
             .map(|name| format!(r#"{{"name":"{name}","env":[{sandbox}{{"name":"V","value":"x"}}{env}]{agent}}}"#))
@@ -178,7 +178,10 @@ struct Fields {
 }
 
 fn joined(fields: &BTreeMap<String, String>) -> String {
-    fields.iter().map(|(key, value)| format!(",{key}:{value}")).collect()
+    fields
+        .iter()
+        .map(|(key, value)| [",", key, ":", value].concat())
+        .collect()
 }
 
 impl Part {
