@@ -1,4 +1,4 @@
-//! The recipes: each policy is valid and does to its system's pods what the page says.
+//! The recipes: each policy does to its system's pods what the page says (that it is valid, `policies.rs` says).
 
 use serde_json::{Value, json};
 use support::{example_document, root};
@@ -73,21 +73,6 @@ fn assert_env(pod: &Value, container: &str, wanted: &[(&str, &str)]) {
             .as_deref()
             .map(|is| is.replace("$(ANTHROPIC_VERTEX_PROJECT_ID)", "my-project"));
         assert_eq!(is.as_deref(), Some(*wanted), "{name}: {pod:#}");
-    }
-}
-
-#[test]
-fn every_recipe_is_a_valid_policy() {
-    let recipes = recipes();
-    assert!(recipes.len() >= 7, "{}", recipes.len());
-    for (heading, spec) in recipes {
-        let policy = json!({
-            "apiVersion": "vertex-injector.dev/v1alpha1", "kind": "InjectionPolicy",
-            "metadata": {"name": "recipe", "namespace": "team"}, "spec": spec,
-        });
-        let validate = ["validate", "-f", "-", "--config", "hack/demo/operator.yaml"];
-        let ran = vertex_injector(&validate, &policy.to_string());
-        assert!(ran.success(), "{heading}: {}{}", ran.stdout, ran.stderr);
     }
 }
 
