@@ -92,3 +92,50 @@ fn every_threat_that_is_none_names_the_test_that_shows_it() {
     }
     assert!(count > 20);
 }
+
+/// The tests in the files of a folder, each as `FILE::NAME`.
+fn tests_in(folder: &str) -> BTreeSet<String> {
+    let test = Regex::new(r"#\[test\]\s+fn (\w+)").unwrap();
+    let mut tests = BTreeSet::new();
+    for entry in fs::read_dir(root().join(folder)).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            let file = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let text = fs::read_to_string(&path).unwrap();
+            tests.extend(test.captures_iter(&text).map(|found| format!("{file}::{}", &found[1])));
+        }
+    }
+    tests
+}
+
+#[test]
+fn every_client_that_is_said_to_work_in_a_mode_has_a_test_that_runs_it_there() {
+    let page = fs::read_to_string(root().join("docs/clients.md")).unwrap();
+    let run = tests_in("tests/google_clients/clients");
+    let known: BTreeSet<String> = run.union(&tests_in("tests/google_clients")).cloned().collect();
+    // The name of a client's test, and what the name of one of several clients has in it.
+    let modes = [
+        ("file", "_the_file_"),
+        ("metadata", "_the_metadata_server_"),
+        ("proxy", "_the_proxy_"),
+        ("proxy_refuses_a_model", "_outside_the_policy_"),
+    ];
+    let rows = page.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let mut named = BTreeSet::new();
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        assert_eq!(cells.len(), 2 + modes.len(), "{row}");
+        for (cell, (mode, word)) in cells.into_iter().skip(2).zip(modes) {
+            let Some(test) = quoted(cell).first().map(ToString::to_string) else {
+                assert!(cell.is_empty() || cell.starts_with("no ("), "{cell:?} in {row}");
+                continue;
+            };
+            assert!(known.contains(&test), "there is no test {test}");
+            let fits = test.ends_with(&format!("::{mode}")) || (!run.contains(&test) && test.contains(word));
+            assert!(fits, "{test} under {mode}");
+            named.insert(test);
+        }
+    }
+    let unnamed: Vec<_> = run.difference(&named).collect();
+    assert!(unnamed.is_empty(), "docs/clients.md does not name {unnamed:?}");
+}
