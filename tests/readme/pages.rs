@@ -95,14 +95,18 @@ fn every_threat_that_is_none_names_the_test_that_shows_it() {
 
 /// The tests in the files of a folder, each as `FILE::NAME`.
 fn tests_in(folder: &str) -> BTreeSet<String> {
-    let test = Regex::new(r"#\[test\]\s+fn (\w+)").unwrap();
+    let function = Regex::new(r"#\[test\]\s+fn (\w+)").unwrap();
     let mut tests = BTreeSet::new();
     for entry in fs::read_dir(root().join(folder)).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "rs") {
             let file = path.file_stem().unwrap().to_string_lossy().into_owned();
             let text = fs::read_to_string(&path).unwrap();
-            tests.extend(test.captures_iter(&text).map(|found| format!("{file}::{}", &found[1])));
+            tests.extend(
+                function
+                    .captures_iter(&text)
+                    .map(|found| format!("{file}::{}", &found[1])),
+            );
         }
     }
     tests
