@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn what_no_system_opens_is_nowhere() {
         let long = "/x".repeat(2049);
-        assert!(Plain::of(&long).is_none() && Plain::of(&long[2..]).is_some());
+        assert!(Plain::of(&long).is_none() && Plain::of(&"/x".repeat(2048)).is_some());
         assert!(!is_within(&long, "/") && !is_same(&long, &long));
     }
 }
