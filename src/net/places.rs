@@ -5,8 +5,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
+
+/// How long a connection may wait whatever others want: the request of one that has just come is on its way.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// What one permit stands for, in bytes.
 const UNIT: usize = 1024;
@@ -33,6 +39,7 @@ struct Inner {
 #[derive(Debug)]
 struct Idle {
     bytes: usize,
+    since: Instant,
     leave: Arc<Notify>,
 }
 
@@ -79,8 +86,14 @@ impl Places {
             Err(_) => {
                 let missing = bytes.saturating_sub(self.room.available_permits() * UNIT);
                 self.inner().want(missing);
-                // Nobody closes the semaphore.
-                Arc::clone(&self.room).acquire_many_owned(permits).await.ok()
+                let mut acquired = pin!(Arc::clone(&self.room).acquire_many_owned(permits));
+                loop {
+                    match timeout(GRACE, acquired.as_mut()).await {
+                        // Nobody closes the semaphore.
+                        Ok(room) => break room.ok(),
+                        Err(_) => self.inner().tell(),
+                    }
+                }
             }
         };
         let mut inner = self.inner();
@@ -106,12 +119,21 @@ impl Places {
 }
 
 impl Inner {
-    /// Tells those to go that have waited longest, until so many bytes more will be free; what is missing then, who ends next frees.
+    /// Has so many bytes more freed.
     fn want(&mut self, bytes: usize) {
         self.wanted += bytes;
+        self.tell();
+    }
+
+    /// Tells those to go that have waited longest, until all that is wanted will be free; what is missing then, who ends next frees.
+    fn tell(&mut self) {
         while self.wanted > 0 {
-            let crowd = self.idle.iter().max_by_key(|(_, idle)| idle.len());
-            let Some(freed) = crowd.map(|(peer, _)| *peer).and_then(|peer| self.tell_oldest_of(peer)) else {
+            let has_waited = |idle: &BTreeMap<u64, Idle>| {
+                { idle.first_key_value() }.is_some_and(|(_, longest)| longest.since.elapsed() >= GRACE)
+            };
+            let waiting = self.idle.iter().filter(|(_, idle)| has_waited(idle));
+            let crowd = waiting.max_by_key(|(_, idle)| idle.len()).map(|(peer, _)| *peer);
+            let Some(freed) = crowd.and_then(|peer| self.tell_oldest_of(peer)) else {
                 return;
             };
             self.wanted = self.wanted.saturating_sub(freed);
@@ -126,18 +148,17 @@ impl Inner {
         Some(bytes)
     }
 
-    /// Notes that a connection waits, or tells it to go at once where others want its place.
+    /// Notes that a connection waits.
     fn wait(&mut self, peer: IpAddr, bytes: usize, leave: &Arc<Notify>) -> u64 {
-        let since = self.next;
+        let number = self.next;
         self.next += 1;
-        if self.wanted > 0 {
-            self.wanted = self.wanted.saturating_sub(bytes);
-            leave.notify_one();
-        } else {
-            let leave = Arc::clone(leave);
-            self.idle.entry(peer).or_default().insert(since, Idle { bytes, leave });
-        }
-        since
+        let idle = Idle {
+            bytes,
+            since: Instant::now(),
+            leave: Arc::clone(leave),
+        };
+        self.idle.entry(peer).or_default().insert(number, idle);
+        number
     }
 
     /// Takes a connection out of those that wait; none when it was told to go.
@@ -210,15 +231,22 @@ impl Drop for Open {
         let since = inner.wait(place.peer, place.bytes, &place.leave);
         // While the lock is held: whoever is told to go reads it.
         *place.state() = State::Waits(since);
+        // It has had its answer: where others want its place, it goes at once.
+        if inner.wanted > 0 {
+            inner.wanted = inner.wanted.saturating_sub(place.bytes);
+            inner.forget(place.peer, since);
+            place.leave.notify_one();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Place, Places};
+    use super::{GRACE, Place, Places};
     use futures::FutureExt;
     use std::net::{IpAddr, Ipv4Addr};
     use std::sync::Arc;
+    use tokio::time::{advance, timeout};
 
     const A: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
     const B: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
@@ -231,11 +259,12 @@ mod tests {
         places.take(peer, 1024).now_or_never().expect("a place")
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn who_has_waited_longest_goes_first_and_who_is_served_stays() {
         let places = Places::new(3 * 1024, 9);
         let [first, second, third] = [(); 3].map(|()| place(&places, A));
         let served = first.open();
+        advance(GRACE).await;
         let mut fourth = Box::pin(places.take(A, 1024));
         assert!(fourth.as_mut().now_or_never().is_none(), "there is no room");
         assert!(!has_to_go(&first), "it is being served");
@@ -245,6 +274,7 @@ mod tests {
         let fourth = fourth.now_or_never().expect("a place");
         drop((served, fourth));
         // Its request has ended, so it waits from now on, behind the third.
+        advance(GRACE).await;
         let mut fifth = Box::pin(places.take(A, 2048));
         assert!(fifth.as_mut().now_or_never().is_none());
         assert!(has_to_go(&third));
@@ -253,11 +283,12 @@ mod tests {
         assert!(fifth.now_or_never().is_some());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn who_ends_while_others_want_a_place_goes_at_once() {
         let places = Places::new(1024, 9);
         let only = place(&places, A);
         let served = only.open();
+        advance(GRACE).await;
         let mut next = Box::pin(places.take(A, 1024));
         assert!(next.as_mut().now_or_never().is_none());
         drop(served);
@@ -266,10 +297,11 @@ mod tests {
         assert!(next.now_or_never().is_some());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn who_is_told_to_go_and_has_got_a_request_stays() {
         let places = Places::new(1024, 9);
         let only = place(&places, A);
+        advance(GRACE).await;
         let mut next = Box::pin(places.take(A, 1024));
         assert!(next.as_mut().now_or_never().is_none());
         let served = only.open();
@@ -278,10 +310,11 @@ mod tests {
         assert!(has_to_go(&only));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn when_one_stays_with_a_request_another_is_told_in_its_stead() {
         let places = Places::new(2 * 1024, 9);
         let [first, second] = [(); 2].map(|()| place(&places, A));
+        advance(GRACE).await;
         let mut next = Box::pin(places.take(A, 1024));
         assert!(next.as_mut().now_or_never().is_none());
         let served = first.open();
@@ -292,11 +325,12 @@ mod tests {
         assert!(!has_to_go(&first), "nobody wants its place any more");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn one_that_ends_by_itself_spares_who_would_have_to_go_next() {
         let places = Places::new(2 * 1024, 9);
         let [first, second] = [(); 2].map(|()| place(&places, A));
         let (one, other) = (first.open(), second.open());
+        advance(GRACE).await;
         let mut next = Box::pin(places.take(B, 1024));
         assert!(next.as_mut().now_or_never().is_none());
         drop((one, first));
@@ -305,17 +339,18 @@ mod tests {
         assert!(!has_to_go(&second));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn of_the_peer_with_the_most_the_longest_has_to_go() {
         let places = Places::new(3 * 1024, 9);
         let honest = place(&places, B);
         let [first, second] = [(); 2].map(|()| place(&places, A));
+        advance(GRACE).await;
         let mut next = Box::pin(places.take(A, 1024));
         assert!(next.as_mut().now_or_never().is_none());
         assert!(has_to_go(&first) && !has_to_go(&honest) && !has_to_go(&second));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_peer_may_not_have_more_that_wait_than_its_share() {
         let places = Places::new(9 * 1024, 2);
         let [first, second] = [(); 2].map(|()| place(&places, A));
@@ -324,5 +359,18 @@ mod tests {
         assert!(has_to_go(&first) && !has_to_go(&second) && !has_to_go(&third) && !has_to_go(&other));
         drop((first, second, third, other));
         assert!(places.inner().idle.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_has_just_come_stays_until_its_request_can_be_there() {
+        let places = Places::new(1024, 9);
+        let only = place(&places, A);
+        let mut next = Box::pin(places.take(A, 1024));
+        assert!(next.as_mut().now_or_never().is_none() && !has_to_go(&only));
+        let told = timeout(2 * GRACE, only.has_to_go());
+        let (told, _) = tokio::join!(told, timeout(2 * GRACE, next.as_mut()));
+        assert!(told.is_ok());
+        drop(only);
+        assert!(next.now_or_never().is_some());
     }
 }

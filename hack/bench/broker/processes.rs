@@ -117,6 +117,8 @@ impl Broker {
                 ("VERTEX_INJECTOR_REGIONS", "us-east5"),
                 ("VERTEX_INJECTOR_METADATA_PORT", "0"),
                 ("VERTEX_INJECTOR_PROXY_PORT", "0"),
+                // Of the usual limit, a thousand streams at once would not all have a place.
+                ("VERTEX_INJECTOR_MEMORY_LIMIT", "1073741824"),
             ])
             .env("VERTEX_INJECTOR_NODE_METADATA_SERVER", tokens.address.to_string())
             // As in the image, which has one bundle.
