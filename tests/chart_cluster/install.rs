@@ -332,7 +332,7 @@ fn a_second_release_shares_nothing_with_the_first_and_leaves_nothing_behind() {
             .get(&[kinds, "--selector", "app.kubernetes.io/instance=second"]);
         all["items"].as_array().expect("items").len()
     };
-    assert_eq!(labelled(), 16);
+    assert_eq!(labelled(), 18);
     release
         .cluster
         .helm(&["uninstall", "second", "--namespace", "second-system"]);
