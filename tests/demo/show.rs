@@ -75,9 +75,11 @@ fn ctrl_c_in_the_middle_ends_it_and_nothing_stays() {
     }
     let place = Place::new("interrupted");
     // Through a terminal, which sends the signal to every process of the foreground, as a keyboard does.
-    let mut command = Command::new("script");
+    // Who starts the tests in the background may have it ignored.
+    let mut command = Command::new("env");
     let log = place.folder.join("typescript");
     command
+        .args(["--default-signal=INT", "script"])
         .args(["--quiet", "--return", "--flush", "--command", "make demo"])
         .arg(log);
     place.surround(&mut command);
