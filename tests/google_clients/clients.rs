@@ -1,5 +1,15 @@
 //! Clients beside Google's and Anthropic's SDKs: a file for each, with a test for each mode that `docs/clients.md` claims for it.
 
+/// A test for each of these modes, of the name that `docs/clients.md` has for it.
+macro_rules! answers_in {
+    ($($test:ident: $mode:ident),+) => {
+        $(#[test]
+        fn $test() {
+            answers(Mode::$mode);
+        })+
+    };
+}
+
 mod ai_sdk;
 mod claude_code;
 mod curl;
@@ -176,6 +186,14 @@ impl Ready {
             journal.iter().all(|entry| entry["service"] != "aiplatform"),
             "{journal:#?}"
         );
+    }
+}
+
+/// As [`Ready::refused`], where the machine could run it.
+#[track_caller]
+pub(crate) fn refused(ran: Option<(Ready, Ran)>, model: &str) {
+    if let Some((ready, ran)) = ran {
+        ready.refused(&ran, model);
     }
 }
 

@@ -96,17 +96,20 @@ fn every_threat_that_is_none_names_the_test_that_shows_it() {
 /// The tests in the files of a folder, each as `FILE::NAME`.
 fn tests_in(folder: &str) -> BTreeSet<String> {
     let function = Regex::new(r"#\[test\]\s+fn (\w+)").unwrap();
+    let several = Regex::new(r"(?m)^answers_in!\((.*)\);$").unwrap();
     let mut tests = BTreeSet::new();
     for entry in fs::read_dir(root().join(folder)).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "rs") {
             let file = path.file_stem().unwrap().to_string_lossy().into_owned();
             let text = fs::read_to_string(&path).unwrap();
-            tests.extend(
-                function
-                    .captures_iter(&text)
-                    .map(|found| format!("{file}::{}", &found[1])),
-            );
+            let names = function.captures_iter(&text).map(|found| found[1].to_owned());
+            let lists = several.captures_iter(&text).map(|found| found[1].to_owned());
+            let listed = lists.flat_map(|list| {
+                let names = list.split(", ").filter_map(|entry| entry.split(':').next());
+                names.map(str::to_owned).collect::<Vec<_>>()
+            });
+            tests.extend(names.chain(listed).map(|name| format!("{file}::{name}")));
         }
     }
     tests

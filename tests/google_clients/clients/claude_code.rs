@@ -26,25 +26,9 @@ fn answers(mode: Mode) {
     ready.answered("claude-of-code", &["streamRawPredict"]);
 }
 
-#[test]
-fn file() {
-    answers(Mode::File);
-}
-
-#[test]
-fn metadata() {
-    answers(Mode::Metadata);
-}
-
-#[test]
-fn proxy() {
-    answers(Mode::Proxy);
-}
+answers_in!(file: File, metadata: Metadata, proxy: Proxy);
 
 #[test]
 fn proxy_refuses_a_model() {
-    let Some((ready, ran)) = run(Mode::Proxy, &["--model", "claude-forbidden"]) else {
-        return;
-    };
-    ready.refused(&ran, "claude-forbidden");
+    refused(run(Mode::Proxy, &["--model", "claude-forbidden"]), "claude-forbidden");
 }

@@ -24,20 +24,9 @@ fn answers(mode: Mode) {
     }
 }
 
-#[test]
-fn metadata() {
-    answers(Mode::Metadata);
-}
-
-#[test]
-fn proxy() {
-    answers(Mode::Proxy);
-}
+answers_in!(metadata: Metadata, proxy: Proxy);
 
 #[test]
 fn proxy_refuses_a_model() {
-    let Some((ready, ran)) = run(Mode::Proxy, "claude-forbidden") else {
-        return;
-    };
-    ready.refused(&ran, "claude-forbidden");
+    refused(run(Mode::Proxy, "claude-forbidden"), "claude-forbidden");
 }

@@ -19,25 +19,9 @@ fn answers(mode: Mode) {
     ready.answered("gemini-of-cli", &["streamGenerateContent"]);
 }
 
-#[test]
-fn file() {
-    answers(Mode::File);
-}
-
-#[test]
-fn metadata() {
-    answers(Mode::Metadata);
-}
-
-#[test]
-fn proxy() {
-    answers(Mode::Proxy);
-}
+answers_in!(file: File, metadata: Metadata, proxy: Proxy);
 
 #[test]
 fn proxy_refuses_a_model() {
-    let Some((ready, ran)) = run(Mode::Proxy, &["--model", "gemini-forbidden"]) else {
-        return;
-    };
-    ready.refused(&ran, "gemini-forbidden");
+    refused(run(Mode::Proxy, &["--model", "gemini-forbidden"]), "gemini-forbidden");
 }

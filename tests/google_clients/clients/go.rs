@@ -67,8 +67,5 @@ fn proxy() {
 
 #[test]
 fn proxy_refuses_a_model() {
-    let Some((ready, ran)) = run(Mode::Proxy, &["gemini-forbidden"]) else {
-        return;
-    };
-    ready.refused(&ran, "gemini-forbidden");
+    refused(run(Mode::Proxy, &["gemini-forbidden"]), "gemini-forbidden");
 }

@@ -57,8 +57,5 @@ fn proxy() {
 
 #[test]
 fn proxy_refuses_a_model() {
-    let Some((ready, ran)) = run(Mode::Proxy, &["claude-forbidden"]) else {
-        return;
-    };
-    ready.refused(&ran, "claude-forbidden");
+    refused(run(Mode::Proxy, &["claude-forbidden"]), "claude-forbidden");
 }

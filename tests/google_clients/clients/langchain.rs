@@ -37,8 +37,8 @@ fn proxy() {
 
 #[test]
 fn proxy_refuses_a_model() {
-    let Some((ready, ran)) = run(Mode::Proxy, &["gemini-forbidden", "--explicit"]) else {
-        return;
-    };
-    ready.refused(&ran, "gemini-forbidden");
+    refused(
+        run(Mode::Proxy, &["gemini-forbidden", "--explicit"]),
+        "gemini-forbidden",
+    );
 }

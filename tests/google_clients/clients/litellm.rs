@@ -23,20 +23,7 @@ fn answers(mode: Mode) {
     }
 }
 
-#[test]
-fn file() {
-    answers(Mode::File);
-}
-
-#[test]
-fn metadata() {
-    answers(Mode::Metadata);
-}
-
-#[test]
-fn proxy() {
-    answers(Mode::Proxy);
-}
+answers_in!(file: File, metadata: Metadata, proxy: Proxy);
 
 #[test]
 fn proxy_refuses_a_model() {

@@ -36,12 +36,4 @@ fn answers(mode: Mode) {
     }
 }
 
-#[test]
-fn file() {
-    answers(Mode::File);
-}
-
-#[test]
-fn metadata() {
-    answers(Mode::Metadata);
-}
+answers_in!(file: File, metadata: Metadata);
