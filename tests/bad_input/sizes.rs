@@ -140,9 +140,17 @@ fn references_that_double_do_not_blow_up() {
 
 #[test]
 fn hostile_lengths_and_counts_do_not_blow_up() {
-    let dollars =
-        json!({"env": [{"name": "A", "value": "$(".repeat(1 << 20)}, {"name": "B", "value": "$".repeat(1 << 20)}]});
-    assert_eq!(decided(&agent(&dollars)).outcome, Outcome::Injected);
+    let dollars = |count: usize| {
+        let (a, b) = ("$(".repeat(count), "$".repeat(count));
+        agent(&json!({"env": [{"name": "A", "value": a}, {"name": "B", "value": b}]}))
+    };
+    assert_eq!(decided(&dollars(1 << 14)).outcome, Outcome::Injected);
+    let answer = answered(&dollars(1 << 20)).decision;
+    assert!(
+        answer.message.contains("dollar signs") && answer.outcome == Outcome::Denied,
+        "{}",
+        answer.message
+    );
 
     let env: Vec<Value> = (0..10_000)
         .map(|i| json!({"name": format!("V{i}"), "value": ""}))
