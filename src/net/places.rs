@@ -143,7 +143,7 @@ impl Inner {
     /// How many bytes the connection has that is told to go.
     fn tell_oldest_of(&mut self, peer: IpAddr) -> Option<usize> {
         let since = *self.idle.get(&peer)?.first_key_value()?.0;
-        let Idle { bytes, leave } = self.forget(peer, since)?;
+        let Idle { bytes, leave, .. } = self.forget(peer, since)?;
         leave.notify_one();
         Some(bytes)
     }
