@@ -268,7 +268,7 @@ mod tests {
     async fn a_connection_over_the_limit_takes_the_place_of_the_one_that_waited_longest() {
         let address = serving(2).await;
         let mut idle = Vec::new();
-        for _ in 0..10 {
+        for _ in 0..4 {
             let mut stream = TcpStream::connect(address).await.unwrap();
             stream.write_all(b"GET / HTTP/1.1\r\nHost: ").await.unwrap();
             idle.push(stream);
