@@ -67,6 +67,10 @@ fn loosened_containers_are_ways_around_wherever_they_are() {
             "{capabilities: {add: [CHOWN, SYS_PTRACE, CAP_SYS_ADMIN]}}",
             "securityContext.capabilities.add of container \"x\" has SYS_PTRACE, CAP_SYS_ADMIN",
         ),
+        (
+            "{capabilities: {add: ['secret words']}}",
+            "securityContext.capabilities.add of container \"x\" has something that is no name,",
+        ),
     ] {
         for list in [
             format!("containers: [{{name: agent, image: a}}, {{name: x, image: b, securityContext: {context}}}]"),

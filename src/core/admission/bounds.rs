@@ -25,6 +25,9 @@ const ESCAPED_DOLLAR: &[u8] = b"u0024";
 /// # Errors
 /// Says so, as the end of a sentence about the whole.
 pub(crate) fn check_entries(json: &[u8]) -> Result<(), String> {
+    if most_entries(json) <= MAX_ENTRIES {
+        return Ok(());
+    }
     let (mut entries, mut quoted, mut escaped) = (0_usize, false, false);
     for (i, byte) in json.iter().enumerate() {
         if escaped {
@@ -46,6 +49,16 @@ pub(crate) fn check_entries(json: &[u8]) -> Result<(), String> {
     Err(format!(
         "its lists, objects and dollar signs are {entries} entries together, and {MAX_ENTRIES} is the most"
     ))
+}
+
+/// What may be an entry, wherever it stands: of most pods that says enough, at a fraction of the time. In parts whose count is a byte,
+/// sixteen of which are counted at once.
+fn most_entries(json: &[u8]) -> usize {
+    let counts = json.chunks(usize::from(u8::MAX)).map(|part| {
+        let may_be = |byte: &u8| u8::from(matches!(byte, b',' | b'{' | b'[' | b'$' | b'\\'));
+        usize::from(part.iter().map(may_be).sum::<u8>())
+    });
+    counts.sum()
 }
 
 /// Refuses annotations of more bytes than the API server allows.
@@ -103,6 +116,8 @@ mod tests {
         assert!(check_entries(list("{}", MAX_ENTRIES / 2 + 1).as_bytes()).is_err());
         let text = format!(r#"{{"a":"\"{}\\"}}"#, ",{[".repeat(MAX_ENTRIES));
         assert_eq!(check_entries(text.as_bytes()), Ok(()));
+        let letters = format!(r#"{{"a":"{}"}}"#, "\\u0041".repeat(MAX_ENTRIES + 1));
+        assert_eq!(check_entries(letters.as_bytes()), Ok(()));
         for dollar in ["$", "\\u0024"] {
             let text = |count: usize| format!(r#"{{"a":"{}"}}"#, format!("{dollar}(A)").repeat(count));
             assert_eq!(check_entries(text(MAX_ENTRIES - 1).as_bytes()), Ok(()));
