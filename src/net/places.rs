@@ -143,6 +143,11 @@ impl Inner {
     /// How many bytes the connection has that is told to go.
     fn tell_oldest_of(&mut self, peer: IpAddr) -> Option<usize> {
         let since = *self.idle.get(&peer)?.first_key_value()?.0;
+        self.tell_one(peer, since)
+    }
+
+    /// Tells a connection to go; how many bytes it has.
+    fn tell_one(&mut self, peer: IpAddr, since: u64) -> Option<usize> {
         let Idle { bytes, leave, .. } = self.forget(peer, since)?;
         leave.notify_one();
         Some(bytes)
@@ -233,9 +238,8 @@ impl Drop for Open {
         *place.state() = State::Waits(since);
         // It has had its answer: where others want its place, it goes at once.
         if inner.wanted > 0 {
-            inner.wanted = inner.wanted.saturating_sub(place.bytes);
-            inner.forget(place.peer, since);
-            place.leave.notify_one();
+            let freed = inner.tell_one(place.peer, since).unwrap_or_default();
+            inner.wanted = inner.wanted.saturating_sub(freed);
         }
     }
 }

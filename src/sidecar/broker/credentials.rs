@@ -3,16 +3,20 @@
 //! The kinds are those of Google's client libraries (AIP-4110 to AIP-4117). An unusable file is an error that names the
 //! field, never its content.
 
+mod fields;
+mod subject;
+
+pub use fields::BadCredentials;
+pub use subject::Subject;
+
 use super::signing::SigningKey;
 use anyhow::{Context, bail};
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use fields::{File, is_email};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::fs::File as OpenFile;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use vertex_injector_core::contract::broker::{CREDENTIALS, Credential as Told};
 use vertex_injector_core::contract::proxy::Project;
 use vertex_injector_core::endpoint::Endpoint;
@@ -21,9 +25,6 @@ use zeroize::Zeroizing;
 
 /// Most bytes of a credential file.
 pub const MAX_FILE: usize = 64 * 1024;
-
-/// Most entries of `credential_source.headers`.
-const MAX_HEADERS: usize = 16;
 
 /// How deep an impersonated credential may nest.
 const MAX_DEPTH: usize = 4;
@@ -58,20 +59,6 @@ pub struct ExternalAccount {
     pub token_field: Option<String>,
     /// The service account to act as.
     pub impersonation: Option<Impersonation>,
-}
-
-/// `credential_source`.
-#[derive(Debug)]
-pub enum Subject {
-    /// A file, as the kubelet keeps one fresh.
-    File(PathBuf),
-    /// A service that is asked with GET, as CI platforms have one for their jobs.
-    Url {
-        /// Where it is asked.
-        url: Endpoint,
-        /// What is sent along: mostly a bearer token.
-        headers: Vec<(HeaderName, Secret)>,
-    },
 }
 
 /// `service_account`.
@@ -124,11 +111,6 @@ pub struct Impersonation {
 
 /// Lifetime of impersonated tokens unless the file says otherwise, in seconds: a stolen one is soon worth nothing.
 const IMPERSONATED_LIFETIME: u32 = 1800;
-
-/// Why a credential file cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct BadCredentials(String);
 
 /// A credential, and what its file says besides.
 #[derive(Debug)]
@@ -289,73 +271,6 @@ impl Credentials {
     }
 }
 
-impl Subject {
-    /// Whether what leads to it is a secret, too.
-    fn has_secrets(&self) -> bool {
-        match self {
-            Self::File(_) => false,
-            Self::Url { headers, .. } => !headers.is_empty(),
-        }
-    }
-
-    fn of(source: &File<'_>) -> Result<Self, BadCredentials> {
-        for other in ["environment_id", "executable", "certificate"] {
-            if source.fields.contains_key(other) {
-                return Err(source.bad(
-                    other,
-                    "is not supported: the subject token must come from credential_source.file or credential_source.url",
-                ));
-            }
-        }
-        let Some(url) = source.optional("url")? else {
-            return source.text("file").map(|path| Self::File(path.into()));
-        };
-        if source.fields.contains_key("file") {
-            return Err(source.bad("url", "stands beside file; give one of them"));
-        }
-        Ok(Self::Url {
-            url: Endpoint::with_query(url).map_err(|problem| source.bad("url", problem))?,
-            headers: headers(source)?,
-        })
-    }
-}
-
-/// `credential_source.headers`: no more than people write, and none that the client writes itself.
-fn headers(source: &File<'_>) -> Result<Vec<(HeaderName, Secret)>, BadCredentials> {
-    let own = [
-        HOST,
-        CONTENT_LENGTH,
-        TRANSFER_ENCODING,
-        CONNECTION,
-        UPGRADE,
-        TE,
-        TRAILER,
-        EXPECT,
-    ];
-    if matches!(source.fields.get("headers"), None | Some(Value::Null)) {
-        return Ok(Vec::new());
-    }
-    let object = source.object("headers")?;
-    if object.fields.len() > MAX_HEADERS {
-        return Err(source.bad("headers", "has more than 16 entries"));
-    }
-    let mut headers = Vec::new();
-    for field in object.fields.keys() {
-        // The key may be anything, a secret by mistake, too.
-        let name = HeaderName::from_bytes(field.as_bytes());
-        let name = name.map_err(|_| source.bad("headers", "has a key that is no header's name"))?;
-        if own.contains(&name) {
-            return Err(object.bad(field, "is a header that the client writes itself"));
-        }
-        let value = object
-            .optional(field)?
-            .filter(|value| HeaderValue::from_str(value).is_ok());
-        let value = value.ok_or_else(|| object.bad(field, "is not a string that a header can carry"))?;
-        headers.push((name, Secret::new(value)));
-    }
-    Ok(headers)
-}
-
 fn external_account(file: &File<'_>) -> Result<ExternalAccount, BadCredentials> {
     let source = file.object("credential_source")?;
     let token_field = match source.fields.get("format") {
@@ -433,65 +348,4 @@ fn read(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
         OpenFile::open(path)?.take(limit).read_to_end(&mut json)?;
     }
     Ok(json)
-}
-
-/// Access to the fields of a file by name.
-struct File<'f> {
-    fields: &'f Map<String, Value>,
-    /// The names of the objects around, each with a dot.
-    within: String,
-}
-
-impl<'f> File<'f> {
-    fn optional(&self, name: &str) -> Result<Option<&'f str>, BadCredentials> {
-        match self.fields.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(self.bad(name, "is not a string")),
-        }
-    }
-
-    fn text(&self, name: &str) -> Result<&'f str, BadCredentials> {
-        self.optional(name)?
-            .filter(|text| !text.is_empty())
-            .ok_or_else(|| self.bad(name, "is missing or empty"))
-    }
-
-    fn email(&self, name: &str) -> Result<&'f str, BadCredentials> {
-        let text = self.text(name)?;
-        if is_email(text) {
-            Ok(text)
-        } else {
-            Err(self.bad(name, "is not an e-mail address"))
-        }
-    }
-
-    fn object(&self, name: &str) -> Result<Self, BadCredentials> {
-        match self.fields.get(name) {
-            Some(Value::Object(fields)) => Ok(Self {
-                fields,
-                within: format!("{}{name}.", self.within),
-            }),
-            _ => Err(self.bad(name, "is missing or not an object")),
-        }
-    }
-
-    fn endpoint(&self, name: &str, default: Option<&str>) -> Result<Endpoint, BadCredentials> {
-        let url = match (self.optional(name)?, default) {
-            (Some(url), _) => url,
-            (None, Some(default)) => default,
-            (None, None) => return Err(self.bad(name, "is missing")),
-        };
-        Endpoint::parse(url).map_err(|problem| self.bad(name, problem))
-    }
-
-    fn bad(&self, name: &str, problem: &str) -> BadCredentials {
-        BadCredentials(format!("field {}{name} of the credential file {problem}", self.within))
-    }
-}
-
-/// Whether a text can stand in a URL's path as an account's name.
-fn is_email(text: &str) -> bool {
-    let known = |b: u8| b.is_ascii_alphanumeric() || b"@.-_+:".contains(&b);
-    text.contains('@') && text.len() <= 256 && text.bytes().all(known)
 }
