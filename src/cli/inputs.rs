@@ -209,11 +209,11 @@ impl Decided {
                 &format!("{}: {}: {verb} ({reason}): {message}", pod.place, pod.title()),
             );
         }
-        self.any_denied()
+        self.any_refused()
     }
 
     /// Whether any pod is denied, be it asked about or not; or warned about, where warnings are errors.
-    fn any_denied(&self) -> bool {
+    fn any_refused(&self) -> bool {
         self.pods.iter().any(|pod| pod.decision.outcome == Outcome::Denied) || self.warned()
     }
 
