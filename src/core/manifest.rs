@@ -19,5 +19,5 @@ mod yaml;
 pub use document::{Document, ManifestError, Place};
 pub use operator::operator;
 pub use parse::{documents, each, parse};
-pub use source::{MAX_FILES, MAX_INPUT_BYTES, read, read_stdin};
+pub use source::{MAX_FILES, MAX_INPUT_BYTES, manifests_in, read, read_stdin};
 pub use write::{Written, json, yaml};

@@ -1,12 +1,12 @@
 //! Whose certificates are trusted: the system's, and more, never fewer.
 
+use crate::watch_files::read_at_most;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tracing::warn;
@@ -78,12 +78,7 @@ impl Trust {
 }
 
 fn read(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let mut text = Vec::new();
-    let opened = File::open(file).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut text));
-    opened.map_err(|error| error.kind().to_string())?;
-    if text.len() as u64 > MAX_FILE {
-        return Err(format!("it has more than {MAX_FILE} bytes"));
-    }
+    let text = read_at_most(file, MAX_FILE).map_err(|error| error.root_cause().to_string())?;
     let found = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),

@@ -5,9 +5,6 @@ use super::policies::Current;
 use super::ready::Part;
 use crate::metrics::Metrics;
 use anyhow::{Context, ensure};
-use std::fs::{self, File};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,32 +13,19 @@ use vertex_injector_core::admission::{Compiler, Policy, PolicySet};
 use vertex_injector_core::manifest::policies::Policies;
 use vertex_injector_core::manifest::{self, Document, Place};
 use vertex_injector_core::operator::Operator;
+use vertex_injector_net::watch_files::{Files, Watched};
 
-/// How often the directory is looked at. By content, not by notification: a mounted ConfigMap is swapped by renaming a
-/// directory, which watches on the files miss.
+/// How often the directory is looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Most bytes of all files together: some 300,000 policies.
-const MAX_BYTES: u64 = 256 << 20;
-
 /// A directory of policies.
-pub(crate) struct PolicyDir {
-    source: Arc<Source>,
-    seen: u64,
-}
+pub(crate) struct PolicyDir(Watched<Source>);
 
 struct Source {
     directory: PathBuf,
     /// Where policies that name no namespace apply.
     namespace: String,
     operator: Arc<Operator>,
-}
-
-/// One look at the directory.
-struct Look {
-    seen: u64,
-    /// None: the content was `known`.
-    set: Option<anyhow::Result<PolicySet>>,
 }
 
 /// What the files come to, taken in one object after the other: all at once they would need many times the memory.
@@ -64,39 +48,39 @@ impl PolicyDir {
         namespace: String,
         operator: Arc<Operator>,
     ) -> anyhow::Result<(Self, PolicySet)> {
-        let source = Arc::new(Source {
+        let source = Source {
             directory,
             namespace,
             operator,
-        });
-        let Look { seen, set } = source.look(None);
-        let set = set.unwrap_or_else(|| Ok(PolicySet::default()));
-        let set = set.context("cannot use --policy-dir")?;
-        info!(directory = %source.directory.display(), policies = set.policies().count(), "loaded the policy directory");
-        Ok((Self { source, seen }, set))
+        };
+        let (watched, set) = Watched::open(source, INTERVAL).context("cannot use --policy-dir")?;
+        info!(
+            directory = watched.files().name(),
+            policies = set.policies().count(),
+            "loaded the policy directory"
+        );
+        Ok((Self(watched), set))
     }
 
     /// Follows the directory until the task is dropped. While it is broken, the last good policies stay.
     pub(crate) async fn follow(mut self, current: Arc<Current>, metrics: Arc<Metrics>, read: Part) {
         read.met();
         loop {
-            tokio::time::sleep(INTERVAL).await;
-            let (source, known) = (Arc::clone(&self.source), self.seen);
-            let Ok(Look { seen, set }) = tokio::task::spawn_blocking(move || source.look(Some(known))).await else {
-                continue;
-            };
-            self.seen = seen;
-            let directory = self.source.directory.display();
-            match set {
-                None => {}
-                Some(Ok(set)) => {
-                    info!(%directory, policies = set.policies().count(), "loaded the changed policy directory");
+            let changed = self.0.changed().await;
+            let directory = self.0.files().name();
+            match changed {
+                Ok(set) => {
+                    info!(
+                        directory,
+                        policies = set.policies().count(),
+                        "loaded the changed policy directory"
+                    );
                     current.publish(set, 0);
                 }
-                Some(Err(problem)) => {
+                Err(problem) => {
                     metrics.policy_reload_failures.inc();
                     error!(
-                        %directory,
+                        directory,
                         error = format!("{problem:#}"),
                         "the changed policy directory cannot be used; the last good policies stay"
                     );
@@ -107,13 +91,22 @@ impl PolicyDir {
 }
 
 impl Source {
-    fn look(&self, known: Option<u64>) -> Look {
-        // Most looks find nothing new; only then is anything parsed.
-        if let Some(known) = known
-            && hash_of(&self.each(|_, _| {})) == known
-        {
-            return Look { seen: known, set: None };
-        }
+    fn name(&self) -> String {
+        self.directory.display().to_string()
+    }
+}
+
+impl Files for Source {
+    type Content = PolicySet;
+
+    /// Some 300,000 policies.
+    const MAX_BYTES: u64 = 256 << 20;
+
+    fn paths(&self) -> anyhow::Result<Vec<PathBuf>> {
+        Ok(manifest::manifests_in(&self.directory)?)
+    }
+
+    fn load(&self, files: impl Iterator<Item = anyhow::Result<(PathBuf, Vec<u8>)>>) -> anyhow::Result<PolicySet> {
         let mut loading = Loading {
             source: self,
             compiler: Compiler::new(Arc::clone(&self.operator)),
@@ -121,39 +114,12 @@ impl Source {
             places: Vec::new(),
             problems: Vec::new(),
         };
-        let read = self.each(|path, text| loading.take(path, text));
-        Look {
-            seen: hash_of(&read),
-            set: Some(read.and_then(|_| loading.finish())),
+        for file in files {
+            let (path, bytes) = file?;
+            let text = String::from_utf8(bytes).with_context(|| path.display().to_string())?;
+            loading.take(&path, &text);
         }
-    }
-
-    /// Takes the `.yaml`, `.yml` and `.json` files one by one, in the order of their names; no hidden ones, no
-    /// subdirectories. The hash of their names and contents.
-    fn each(&self, mut take: impl FnMut(&Path, &str)) -> anyhow::Result<u64> {
-        let entries = fs::read_dir(&self.directory).with_context(|| self.directory.display().to_string())?;
-        let mut paths = Vec::new();
-        for entry in entries {
-            let path = entry.with_context(|| self.directory.display().to_string())?.path();
-            if is_manifest(&path) {
-                paths.push(path);
-            }
-            ensure!(
-                paths.len() <= manifest::MAX_FILES,
-                "more than {} manifests",
-                manifest::MAX_FILES
-            );
-        }
-        paths.sort();
-        let mut left = MAX_BYTES;
-        let mut hasher = DefaultHasher::new();
-        for path in paths {
-            let text = read(&path, left).with_context(|| path.display().to_string())?;
-            left -= text.len() as u64;
-            (&path, &text).hash(&mut hasher);
-            take(&path, &text);
-        }
-        Ok(hasher.finish())
+        loading.finish()
     }
 }
 
@@ -203,38 +169,5 @@ impl Loading<'_> {
     fn finish(self) -> anyhow::Result<PolicySet> {
         ensure!(self.problems.is_empty(), self.problems.join("\n"));
         Ok(self.set)
-    }
-}
-
-fn is_manifest(path: &Path) -> bool {
-    let hidden = path
-        .file_name()
-        .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-    let known = path
-        .extension()
-        .is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known));
-    known && !hidden && !path.is_dir()
-}
-
-fn read(path: &Path, limit: u64) -> anyhow::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(limit + 1).read_to_string(&mut text)?;
-    ensure!(
-        text.len() as u64 <= limit,
-        "all files together are larger than {} MiB",
-        MAX_BYTES >> 20
-    );
-    Ok(text)
-}
-
-/// The hash of the files or, when they cannot be read, of the reason.
-fn hash_of(read: &anyhow::Result<u64>) -> u64 {
-    match read {
-        Ok(hash) => *hash,
-        Err(error) => {
-            let mut hasher = DefaultHasher::new();
-            format!("{error:#}").hash(&mut hasher);
-            hasher.finish()
-        }
     }
 }

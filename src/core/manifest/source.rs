@@ -51,7 +51,11 @@ fn read_file(path: &Path) -> Result<Vec<Document>, ManifestError> {
     parse(&name, &text)
 }
 
-fn manifests_in(directory: &Path) -> Result<Vec<PathBuf>, ManifestError> {
+/// The `.yaml`, `.yml` and `.json` files of a directory in the order of their names; no hidden ones, no subdirectories.
+///
+/// # Errors
+/// When it cannot be read, or has more than [`MAX_FILES`].
+pub fn manifests_in(directory: &Path) -> Result<Vec<PathBuf>, ManifestError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).map_err(|error| unreadable(directory, &error))? {
         let path = entry.map_err(|error| unreadable(directory, &error))?.path();
