@@ -53,6 +53,10 @@ image: ## Build the container image (buildah, no registry) as an OCI archive bel
 image-load: ## Build the image and import it into the test node that runs here, or into CONTAINERD_ADDRESS
 	hack/image/load "$$(hack/image/build release | sed -n 's/^ARCHIVE=//p')"
 
+.PHONY: release
+release: ## Make everything that a release has (target/release-VERSION)
+	hack/release/build
+
 .PHONY: cluster
 cluster: ## Run a Kubernetes control plane for trying things out, until Ctrl-C
 	hack/kube/cluster control-plane
