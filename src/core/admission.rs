@@ -56,7 +56,7 @@ pub use decide::decide;
 pub use decision::{Change, Decision, Outcome, Reason, Unit, UnitState};
 pub use envelope::BadReview;
 pub use finding::{Class, Finding};
-pub use pod::Pod;
+pub use pod::{Owner, Pod};
 pub use policy::{Compiled, Policy, PolicyName, PolicyObject};
 pub use review::{Review, review};
 pub use sent::{NotSent, not_sent};

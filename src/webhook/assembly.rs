@@ -4,6 +4,7 @@ use super::admin::{self, Admin};
 use super::args::Args;
 use super::audiences;
 use super::certs::{Keeper, Places};
+use super::events;
 use super::gke::Reconciler;
 use super::kubernetes::Cluster;
 use super::live_list::LiveList;
@@ -189,7 +190,7 @@ impl Assembly {
                 tasks.spawn(named("self-made certificate", keeper.run()));
             }
         }
-        let live = match policies {
+        let (live, events) = match policies {
             PolicySource::Directory(dir, first) => {
                 current.publish(first, 0);
                 let part = readiness.part("policy directory", "starting");
@@ -197,7 +198,7 @@ impl Assembly {
                     "policy directory",
                     dir.follow(Arc::clone(&current), Arc::clone(&metrics), part),
                 ));
-                None
+                (None, None)
             }
             PolicySource::Cluster(client) => {
                 let status = Arc::new(Queue::default());
@@ -212,7 +213,10 @@ impl Assembly {
                 tasks.spawn(named("status of policies", status.write(client.clone())));
                 let gke = Reconciler::new(client.clone(), Arc::clone(&current), Arc::clone(&metrics));
                 tasks.spawn(named("GKE workload identity", gke.run()));
-                Some(LiveList::new(client, Arc::clone(&operator), Arc::clone(&metrics)))
+                let (events, writer) = events::channel(&metrics);
+                tasks.spawn(named("events", writer.write(client.clone())));
+                let live = LiveList::new(client, Arc::clone(&operator), Arc::clone(&metrics));
+                (Some(live), Some(events))
             }
         };
 
@@ -221,6 +225,7 @@ impl Assembly {
             admission: Admission {
                 policies: Arc::clone(&current),
                 live,
+                events,
                 metrics: Arc::clone(&metrics),
                 work: work.clone(),
             },

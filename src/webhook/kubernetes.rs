@@ -63,6 +63,23 @@ impl Cluster {
     }
 }
 
+/// Whether this is a name that Kubernetes allows for a namespace: a DNS label (RFC 1123).
+pub(crate) fn is_namespace(name: &str) -> bool {
+    name.len() <= 63 && !name.contains('.') && is_subdomain(name)
+}
+
+/// Whether this is a name that Kubernetes allows for most objects: a DNS subdomain (RFC 1123).
+pub(crate) fn is_subdomain(name: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_label = |label: &str| {
+        let bytes = label.as_bytes();
+        let ends = [bytes.first(), bytes.last()];
+        ends.iter().all(|end| end.copied().is_some_and(is_letter))
+            && bytes.iter().all(|byte| is_letter(*byte) || *byte == b'-')
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
 /// Configuration of every watch.
 pub(crate) fn watch_config() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_SECONDS)
@@ -209,5 +226,30 @@ impl Trouble {
         if self.known.take().is_some() {
             info!("no longer: {}", self.what);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_name_that_kubernetes_allows_reaches_a_url() {
+        assert!(is_namespace("team-a") && is_subdomain("agent-7.team-a"));
+        for name in [
+            "",
+            "..",
+            "a/b",
+            "a%2fb",
+            "A",
+            "a?watch=1",
+            "-a",
+            "a-",
+            "ä",
+            &"a".repeat(254),
+        ] {
+            assert!(!is_namespace(name) && !is_subdomain(name), "{name:?} was taken");
+        }
+        assert!(!is_namespace("a.b") && !is_namespace(&"a".repeat(64)));
     }
 }

@@ -1,9 +1,9 @@
 //! The admission server: everything around [`vertex_injector_core::admission::review`] and
 //! [`vertex_injector_core::validation::review`].
 //!
-//! The request path is `serve` and `connections` → `reviews`, `body` and `work` (bytes) → `mutate` or `validate` (answer), and
+//! The request path is `serve` → `reviews`, `body` and `work` (bytes) → `mutate` or `validate` (answer), and
 //! touches nothing but an immutable snapshot of the policies. Everything else runs beside it: `policy_watch` or `policy_dir` make the
-//! snapshots of `policies`, `certs` or `tls_files` the certificate of `tls`; `status` and `gke` tell the cluster.
+//! snapshots of `policies`, `certs` or `tls_files` the certificate of `tls`; `status`, `events` and `gke` tell the cluster.
 
 mod admin;
 mod args;
@@ -12,6 +12,7 @@ mod audiences;
 mod body;
 mod certs;
 mod decode;
+mod events;
 mod gke;
 mod kubernetes;
 mod listing;

@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt::{self, Write};
+use strum::VariantArray;
 use vertex_injector_core::admission::{Outcome, Reason};
 use vertex_injector_core::validation;
 use vertex_injector_net::metrics::{counted, measured};
@@ -36,6 +37,8 @@ pub struct Metrics {
     pub policy_reload_failures: Counter,
     /// Live lists because a review met a policy or namespace that the watch had not delivered.
     pub live_lists: Family<LiveListLabels, Counter>,
+    /// Events about pods that were refused or left alone.
+    pub events: Family<EventLabels, Counter>,
     /// When the served certificate expires, in seconds since 1970.
     pub certificate_expiry: Gauge,
     /// How often certificate files changed into something unusable; the earlier ones stayed.
@@ -99,7 +102,7 @@ pub struct PolicyLabels {
 }
 
 /// Whether a policy works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(VariantArray, Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PolicyState {
     /// Pods are served by it.
     Ready,
@@ -107,6 +110,8 @@ pub enum PolicyState {
     Unusable,
     /// The API server does not send its pods to the webhook.
     Unreachable,
+    /// Its namespace did not opt in.
+    NotOptedIn,
     /// It cannot be decoded, and is ignored.
     Unreadable,
 }
@@ -127,6 +132,24 @@ pub enum LiveList {
     Failed,
     /// Too many at once: not tried.
     Limited,
+}
+
+/// Labels of [`Metrics::events`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct EventLabels {
+    /// What became of it.
+    pub result: Event,
+}
+
+/// What became of an event.
+#[derive(VariantArray, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// The API server has it.
+    Written,
+    /// The API server did not take it.
+    Failed,
+    /// There were too many.
+    Dropped,
 }
 
 /// A label value that is written as the enum shows itself.
@@ -168,6 +191,11 @@ impl Metrics {
                 "live_lists",
                 "Live lists for reviews that met an unknown policy or namespace",
             ),
+            events: counted(
+                all,
+                "events",
+                "Events about pods that were refused or left alone, by what became of them",
+            ),
             certificate_expiry: measured(
                 all,
                 "certificate_expiry_timestamp",
@@ -196,13 +224,11 @@ impl Metrics {
             registry: Registry::default(),
         };
         // A state without a policy is 0, not absent: an alert on it must not depend on history.
-        for state in [
-            PolicyState::Ready,
-            PolicyState::Unusable,
-            PolicyState::Unreachable,
-            PolicyState::Unreadable,
-        ] {
-            metrics.policies.get_or_create(&PolicyLabels { state }).set(0);
+        for state in PolicyState::VARIANTS {
+            metrics.policies.get_or_create(&PolicyLabels { state: *state }).set(0);
+        }
+        for result in Event::VARIANTS {
+            metrics.events.get_or_create(&EventLabels { result: *result }).inc_by(0);
         }
         Self { registry, ..metrics }
     }
@@ -222,6 +248,11 @@ impl Metrics {
         };
         self.reviews.get_or_create(&labels).inc();
         self.review_seconds.observe(seconds);
+    }
+
+    /// Counts an event.
+    pub fn told(&self, result: Event) {
+        self.events.get_or_create(&EventLabels { result }).inc();
     }
 
     /// The OpenMetrics text.
@@ -267,6 +298,7 @@ impl EncodeLabelValue for PolicyState {
             Self::Ready => "ready",
             Self::Unusable => "unusable",
             Self::Unreachable => "unreachable",
+            Self::NotOptedIn => "not_opted_in",
             Self::Unreadable => "unreadable",
         })
     }
@@ -278,6 +310,16 @@ impl EncodeLabelValue for LiveList {
             Self::Done => "done",
             Self::Failed => "failed",
             Self::Limited => "limited",
+        })
+    }
+}
+
+impl EncodeLabelValue for Event {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        encoder.write_str(match self {
+            Self::Written => "written",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
         })
     }
 }

@@ -1,6 +1,7 @@
 //! `POST /mutate`: the review of a pod in, the answer out.
 
 use super::body::Content;
+use super::events::Events;
 use super::live_list::LiveList;
 use super::policies::Current;
 use super::refusal::{Refusal, guarded};
@@ -17,6 +18,8 @@ pub(crate) struct Admission {
     pub(crate) policies: Arc<Current>,
     /// None without a cluster.
     pub(crate) live: Option<LiveList>,
+    /// None without a cluster.
+    pub(crate) events: Option<Events>,
     pub(crate) work: Work,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -36,6 +39,9 @@ impl Admission {
             review = self.review(&body, fresh).await?;
         }
         self.show(&review, start);
+        if let Some(events) = &self.events {
+            events.tell(&review);
+        }
         Ok(review.response)
     }
 

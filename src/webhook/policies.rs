@@ -41,7 +41,12 @@ impl Current {
     /// Brings the metrics up to date. Not with every change: that would go through all policies because of one.
     pub(crate) fn count(&self) {
         let set = self.load();
-        for state in [PolicyState::Ready, PolicyState::Unusable, PolicyState::Unreachable] {
+        for state in [
+            PolicyState::Ready,
+            PolicyState::Unusable,
+            PolicyState::Unreachable,
+            PolicyState::NotOptedIn,
+        ] {
             self.gauge(
                 state,
                 set.policies()
@@ -66,8 +71,10 @@ impl Current {
 pub(crate) fn state(policy: &Policy, set: &PolicySet, operator: &Operator) -> PolicyState {
     if !policy.errors().0.is_empty() {
         PolicyState::Unusable
-    } else if policy.unreachable().is_some() || not_opted_in(policy, set, operator).is_some() {
+    } else if policy.unreachable().is_some() {
         PolicyState::Unreachable
+    } else if not_opted_in(policy, set, operator).is_some() {
+        PolicyState::NotOptedIn
     } else {
         PolicyState::Ready
     }

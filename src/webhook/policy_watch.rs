@@ -206,7 +206,10 @@ impl Watch {
         if changed {
             match verdict.state {
                 PolicyState::Ready => debug!(policy = %name, generation, "loaded a policy"),
-                PolicyState::Unusable | PolicyState::Unreachable | PolicyState::Unreadable => {
+                PolicyState::Unusable
+                | PolicyState::Unreachable
+                | PolicyState::NotOptedIn
+                | PolicyState::Unreadable => {
                     warn!(policy = %name, generation, problem = &*verdict.message, "a policy does not work");
                 }
             }

@@ -70,7 +70,6 @@ impl Verdict {
     /// The verdict on a policy that could be decoded, beside the namespaces of a set.
     pub(crate) fn of(policy: &Policy, set: &PolicySet, operator: &Operator) -> Self {
         let state = state(policy, set, operator);
-        let unreachable = || policy.unreachable().map(str::to_owned);
         let message = match state {
             PolicyState::Ready if policy.name().namespace.is_none() && operator.namespace_selector.is_some() => {
                 let first = "agent pods of namespaces that opted in are served by this policy".to_owned();
@@ -79,10 +78,8 @@ impl Verdict {
             }
             PolicyState::Ready if policy.notes().is_empty() => "agent pods are served by this policy".into(),
             PolicyState::Ready => policy.notes().join("\n").into(),
-            PolicyState::Unreachable => unreachable()
-                .or_else(|| not_opted_in(policy, set, operator))
-                .unwrap_or_default()
-                .into(),
+            PolicyState::Unreachable => policy.unreachable().unwrap_or_default().to_owned().into(),
+            PolicyState::NotOptedIn => not_opted_in(policy, set, operator).unwrap_or_default().into(),
             PolicyState::Unusable | PolicyState::Unreadable => {
                 let errors: Vec<_> = policy.errors().0.iter().map(ToString::to_string).collect();
                 errors.join("\n").into()
@@ -123,6 +120,7 @@ impl Verdict {
             PolicyState::Ready => "Accepted",
             PolicyState::Unusable => "Invalid",
             PolicyState::Unreachable => "Unreachable",
+            PolicyState::NotOptedIn => "NamespaceNotOptedIn",
             PolicyState::Unreadable => "Unreadable",
         }
     }

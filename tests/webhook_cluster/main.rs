@@ -3,6 +3,7 @@
 
 mod accounts;
 mod certificates;
+mod events;
 mod policies;
 mod replica;
 mod rights;

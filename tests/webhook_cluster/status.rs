@@ -49,7 +49,7 @@ async fn a_policy_whose_pods_are_never_sent_to_the_webhook_is_unreachable() {
     config.write_all(selectors.to_string().as_bytes()).unwrap();
     world.policy("agents", greeting("hello")).await;
     let replica = Replica::serving(&world, &["--config", config.path().to_str().unwrap()]).await;
-    let message = unreachable(&world).await;
+    let message = not_ready(&world, "Unreachable").await;
     assert!(
         message.contains("agentSelectors") && message.contains("spec.agents[0]"),
         "{message}"
@@ -74,16 +74,16 @@ async fn a_policy_whose_namespace_has_not_opted_in_says_that_nobody_is_served() 
     };
     label("vertex-injector.dev/injection-");
     let replica = Replica::serving(&world, &["--config", config.path().to_str().unwrap()]).await;
-    let message = unreachable(&world).await;
+    let message = not_ready(&world, "NamespaceNotOptedIn").await;
     assert!(
         message.contains("has not opted in") && message.ends_with("label it vertex-injector.dev/injection=enabled"),
         "{message}"
     );
-    let unreachable = r#"vertex_injector_policies{state="unreachable"}"#;
-    assert_eq!(replica.metric(unreachable).await, 1);
+    let not_opted_in = r#"vertex_injector_policies{state="not_opted_in"}"#;
+    assert_eq!(replica.metric(not_opted_in).await, 1);
     label("vertex-injector.dev/injection=enabled");
     eventually("ready", async || world.ready("agents").await.0 == "True").await;
-    assert_eq!(replica.metric(unreachable).await, 0);
+    assert_eq!(replica.metric(not_opted_in).await, 0);
     label("vertex-injector.dev/injection=no");
     eventually("not ready", async || world.ready("agents").await.0 == "False").await;
 }
@@ -124,9 +124,9 @@ async fn transition(world: &World) -> jiff::Timestamp {
 }
 
 /// The policy is not ready, because nobody is sent to it; says why.
-async fn unreachable(world: &World) -> String {
+async fn not_ready(world: &World, why: &str) -> String {
     let (status, reason, message) = world.ready("agents").await;
     let told = (status.as_str(), reason.as_str());
-    assert_eq!(told, ("False", "Unreachable"), "{message}");
+    assert_eq!(told, ("False", why), "{message}");
     message
 }

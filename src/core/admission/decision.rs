@@ -107,6 +107,13 @@ pub enum Reason {
     MalformedPod,
 }
 
+impl Reason {
+    /// The reason as a sentence, for people.
+    pub fn words(self) -> &'static str {
+        self.get_documentation().unwrap_or_default()
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
@@ -180,6 +187,15 @@ impl Decision {
     /// The pod is refused.
     pub fn denied(reason: Reason, message: impl Into<String>) -> Self {
         Self::new(Outcome::Denied, reason, message)
+    }
+
+    /// Whether who made the pod should hear of it: the pod is refused, or left alone although a policy selects it.
+    pub fn concerns_owner(&self) -> bool {
+        match self.outcome {
+            Outcome::Injected => false,
+            Outcome::Skipped => self.policy.is_some(),
+            Outcome::Denied => true,
+        }
     }
 
     pub(crate) fn new(outcome: Outcome, reason: Reason, message: impl Into<String>) -> Self {

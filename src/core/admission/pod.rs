@@ -8,10 +8,13 @@ use super::explain::explain;
 use super::object::{RawObject, only_from_objects};
 use super::security::SecurityContext;
 mod container;
+mod owner;
 mod volume;
 
 pub(super) use super::text::{Text, or_default};
 pub(super) use container::{Container, Env, EnvFrom, Mount, ObjectName, Quantity, ValueSource};
+pub use owner::Owner;
+pub(super) use owner::OwnerReference;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +55,9 @@ pub(super) struct Metadata<'a> {
     /// `annotations`; none and empty differ for a patch.
     #[serde(borrow, default)]
     pub(super) annotations: Option<BTreeMap<Text<'a>, Text<'a>>>,
+    /// `ownerReferences`.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub(super) owner_references: Vec<OwnerReference<'a>>,
 }
 
 /// What we read of `spec`.

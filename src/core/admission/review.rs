@@ -2,7 +2,7 @@
 
 use super::decision::{Decision, Outcome, Reason};
 use super::envelope::{self, Answer, Audit, BadReview, Denial, Request};
-use super::pod::Pod;
+use super::pod::{Owner, Pod};
 use super::{PolicySet, decide};
 
 /// A review that was answered.
@@ -16,6 +16,8 @@ pub struct Review {
     pub pod: String,
     /// Whether nothing will be stored.
     pub dry_run: bool,
+    /// Who made the pod, when the decision is [for it](Decision::concerns_owner).
+    pub owner: Option<Owner>,
     /// The decision that the response shows.
     pub decision: Decision,
     /// Whether a fresh list of policies or namespaces could change the decision: the policy or the namespace is
@@ -34,6 +36,7 @@ pub fn review(body: &[u8], policies: &PolicySet) -> Result<Review, BadReview> {
     let request = envelope::read(body)?;
     let mut pod_name = request.name.as_deref().unwrap_or_default().to_owned();
     let mut stale = false;
+    let mut owner = None;
     let decision = match pod(&request) {
         Ok(None) => Decision::skipped(Reason::NotSelected, "not the creation of a pod"),
         Err(problem) => Decision::denied(Reason::MalformedPod, problem),
@@ -44,6 +47,9 @@ pub fn review(body: &[u8], policies: &PolicySet) -> Result<Review, BadReview> {
             let decision = decide(&pod, &request.namespace, policies);
             stale = policies.misses_namespace(&request.namespace)
                 || matches!(decision.reason, Reason::NoPolicy | Reason::PolicyNotFound);
+            if decision.concerns_owner() {
+                owner = pod.owner();
+            }
             decision
         }
     };
@@ -53,6 +59,7 @@ pub fn review(body: &[u8], policies: &PolicySet) -> Result<Review, BadReview> {
         namespace: request.namespace.0.into_owned(),
         pod: pod_name,
         dry_run: request.dry_run,
+        owner,
         decision,
         stale,
     })
