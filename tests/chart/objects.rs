@@ -383,6 +383,7 @@ fn the_webhook_may_do_what_it_needs_and_nothing_more() {
     let policies = json!({"apiGroups": ["vertex-injector.dev"], "resources": ["injectionpolicies", "clusterinjectionpolicies"], "verbs": read});
     let status = json!({"apiGroups": ["vertex-injector.dev"], "resources": ["injectionpolicies/status", "clusterinjectionpolicies/status"], "verbs": ["patch"]});
     let namespaces = json!({"apiGroups": [""], "resources": ["namespaces"], "verbs": read});
+    let events = json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]});
     let accounts =
         json!({"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get", "list", "watch", "patch"]});
     let configuration = json!({
@@ -393,7 +394,7 @@ fn the_webhook_may_do_what_it_needs_and_nothing_more() {
     let own = objects(helm, &IMAGE);
     assert_eq!(
         object(&own, "ClusterRole", "injector")["rules"],
-        json!([policies, status, namespaces, configuration])
+        json!([policies, status, namespaces, events, configuration])
     );
     assert_eq!(
         object(&own, "Role", "injector")["rules"],

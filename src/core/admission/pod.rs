@@ -202,6 +202,11 @@ impl<'a> Pod<'a> {
         given.map_or("default", |name| name)
     }
 
+    /// Who made the pod.
+    pub(super) fn owner(&self) -> Option<Owner> {
+        Owner::among(&self.metadata.as_ref()?.owner_references)
+    }
+
     /// The name, or what it will begin with, or nothing.
     pub fn display_name(&self) -> String {
         let Some(metadata) = &self.metadata else {

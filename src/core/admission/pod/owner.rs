@@ -1,7 +1,7 @@
 //! Who made the pod.
 
-use super::{Pod, Text};
 use crate::admission::object::only_from_objects;
+use crate::admission::text::Text;
 use serde::Deserialize;
 
 /// One of `metadata.ownerReferences`.
@@ -40,16 +40,15 @@ pub struct Owner {
     pub uid: String,
 }
 
-impl Pod<'_> {
-    /// The owner that controls the pod, or the only one.
-    pub(in crate::admission) fn owner(&self) -> Option<Owner> {
-        let owners = self.metadata.as_ref()?.owner_references.as_slice();
+impl Owner {
+    /// The owner that controls the object, or the only one.
+    pub(in crate::admission) fn among(owners: &[OwnerReference<'_>]) -> Option<Self> {
         let controls = |owner: &&OwnerReference<'_>| owner.controller == Some(true);
         let owner = owners.iter().find(controls).or(match owners {
             [only] => Some(only),
             _ => None,
         })?;
-        Some(Owner {
+        Some(Self {
             api_version: owner.api_version.to_string(),
             kind: owner.kind.to_string(),
             name: owner.name.to_string(),
