@@ -1,9 +1,11 @@
 //! The command line: one variant per verb, and what its ending means for the shell.
 //!
 //! Results go to standard output, everything about them to standard error. Exit code 0: done; 1: a pod was denied, a
-//! policy is invalid or a sidecar is not ready; 2: the arguments or the input cannot be used. `exec` ends with its command's
-//! code. Nothing is written before all of it is known.
+//! policy is invalid, a sidecar is not ready, something of an installation is broken or something differs; 2: the arguments or the
+//! input cannot be used, or a cluster cannot be asked. `exec` ends with its command's code. Nothing is written before all of it is known.
 
+mod check;
+mod cluster;
 mod completions;
 mod crds;
 mod explain;
@@ -54,6 +56,8 @@ Examples:
     Explain(explain::Args),
     /// Check policies as the API server and the webhook do, all errors at once
     Validate(validate::Args),
+    /// Check an installation: what works, what does not, and what to do about it
+    Check(check::Args),
     /// Print the CustomResourceDefinitions of the policies
     Crds(crds::Args),
     /// Print a completion script for a shell
@@ -94,6 +98,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Verb::Inject(args) => inject::run(args),
         Verb::Explain(args) => explain::run(args),
         Verb::Validate(args) => validate::run(args),
+        Verb::Check(args) => check::run(args),
         Verb::Crds(args) => crds::run(args),
         Verb::Completions(args) => completions::run(&args, Cli::command()),
         Verb::Version => version(),

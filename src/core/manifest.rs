@@ -17,7 +17,7 @@ mod write;
 mod yaml;
 
 pub use document::{Document, ManifestError, Place};
-pub use operator::operator;
+pub use operator::{operator, operator_text};
 pub use parse::{documents, each, parse};
 pub use source::{MAX_FILES, MAX_INPUT_BYTES, manifests_in, read, read_stdin};
 pub use write::{Written, json, yaml};

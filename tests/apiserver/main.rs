@@ -8,6 +8,7 @@
 mod again;
 mod alike;
 mod brokers;
+mod check;
 mod difference;
 mod failure;
 mod guard;

@@ -4,8 +4,8 @@ use crate::check;
 use std::process::Command;
 
 const ABOUT: &str = "\
-What `--help` of each verb prints. Exit codes: 0, done; 1, a pod was denied, a policy is invalid or a sidecar is not ready; 2, the
-arguments or the input cannot be used.";
+What `--help` of each verb prints. Exit codes: 0, done; 1, a pod was denied, a policy is invalid, a sidecar is not ready,
+something is broken or something differs; 2, the arguments or the input cannot be used, or a cluster cannot be asked.";
 
 #[test]
 fn the_page_of_commands_is_what_help_prints() {

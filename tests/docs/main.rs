@@ -8,6 +8,7 @@ mod clients;
 mod commands;
 mod metrics;
 mod policy;
+mod problems;
 mod reasons;
 mod values;
 

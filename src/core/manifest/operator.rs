@@ -1,6 +1,7 @@
 //! The operator's settings, the file that `--config` names.
 
-use super::document::ManifestError;
+use super::document::{Document, ManifestError};
+use super::parse::parse;
 use super::source::read;
 use crate::admission::Operator;
 use std::path::Path;
@@ -10,7 +11,19 @@ use std::path::Path;
 /// # Errors
 /// When the file cannot be read, is no YAML, or has a field that does not exist or cannot be used.
 pub fn operator(path: &Path) -> Result<Operator, Vec<ManifestError>> {
-    let mut documents = read(path)?.into_iter();
+    of_documents(read(path)?)
+}
+
+/// The same of a text that is no file, as the ConfigMap of a release holds it; `input` names it in errors.
+///
+/// # Errors
+/// As for a file.
+pub fn operator_text(input: &str, text: &str) -> Result<Operator, Vec<ManifestError>> {
+    of_documents(parse(input, text).map_err(|error| vec![error])?)
+}
+
+fn of_documents(documents: Vec<Document>) -> Result<Operator, Vec<ManifestError>> {
+    let mut documents = documents.into_iter();
     let Some(document) = documents.next() else {
         return Ok(Operator::default());
     };
