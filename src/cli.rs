@@ -11,10 +11,12 @@ mod crds;
 mod explain;
 mod inject;
 mod inputs;
+mod man;
 mod terminal;
 mod validate;
 mod webhook;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -63,6 +65,8 @@ Examples:
     /// Print a completion script for a shell
     #[command(alias = "completion")]
     Completions(completions::Args),
+    /// Print the manual, or write a page for each verb
+    Man(man::Args),
     /// Print the version
     #[command(after_help = "\
 Examples:
@@ -77,12 +81,33 @@ impl Cli {
         let called = std::env::args_os().next().map(PathBuf::from);
         let name = called.as_deref().and_then(Path::file_stem);
         let plugin = name.is_some_and(|name| name == "kubectl-vertex_injector");
-        if !plugin {
-            return Self::parse();
-        }
-        let matches = Self::command().bin_name("kubectl vertex-injector").get_matches();
+        let command = || match plugin {
+            true => Self::command().bin_name("kubectl vertex-injector"),
+            false => Self::command(),
+        };
+        let matches = command().try_get_matches().unwrap_or_else(|error| match error.kind() {
+            ErrorKind::DisplayHelp => help(&error, command()),
+            _ => error.exit(),
+        });
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
+}
+
+/// Prints help as wide as the terminal is, but for examples: a line that is pasted has to be whole.
+fn help(narrow: &clap::Error, command: clap::Command) -> ! {
+    let examples = "\nExamples:\n";
+    let narrow = narrow.render().ansi().to_string();
+    let wide = command.term_width(0).try_get_matches().err();
+    let wide = wide.map(|error| error.render().ansi().to_string());
+    let wide = wide.as_deref().and_then(|text| text.split_once(examples));
+    let text = match (narrow.split_once(examples), wide) {
+        (Some((help, _)), Some((_, whole))) => format!("{help}{examples}{whole}"),
+        (None, _) | (Some(_), None) => narrow,
+    };
+    std::process::exit(match terminal::print(&text) {
+        Ok(()) => 0,
+        Err(_) => 2,
+    })
 }
 
 fn version() -> anyhow::Result<Ending> {
@@ -101,6 +126,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Verb::Check(args) => check::run(args),
         Verb::Crds(args) => crds::run(args),
         Verb::Completions(args) => completions::run(&args, Cli::command()),
+        Verb::Man(args) => man::run(args, Cli::command()),
         Verb::Version => version(),
     };
     exit_code(ending)

@@ -360,6 +360,7 @@ fn alerts_ask_for_metrics_that_exist() {
         .expect("rules")
     {
         let expression = rule["expr"].as_str().expect("an expression");
+        parses(expression);
         for value in label.find_iter(expression) {
             assert!(
                 served.contains(value.as_str()),
@@ -405,6 +406,8 @@ fn the_dashboard_asks_for_metrics_and_labels_that_exist() {
         .flat_map(|panel| panel["targets"].as_array().expect("queries"))
     {
         let query = target["expr"].as_str().expect("a query");
+        // Grafana puts a duration there.
+        parses(&query.replace("$__rate_interval", "5m"));
         let name = metric
             .find(query)
             .expect("a metric")
@@ -422,6 +425,14 @@ fn the_dashboard_asks_for_metrics_and_labels_that_exist() {
                 );
             }
         }
+    }
+}
+
+/// Whether Prometheus can read it.
+#[track_caller]
+fn parses(expression: &str) {
+    if let Err(error) = promql_parser::parser::parse(expression) {
+        panic!("{expression}: {error}");
     }
 }
 

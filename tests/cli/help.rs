@@ -25,6 +25,7 @@ pub(crate) fn verbs() -> Vec<String> {
         "validate",
         "crds",
         "completions",
+        "man",
     ] {
         assert!(verbs.iter().any(|known| known == verb), "{help}");
     }
@@ -137,4 +138,32 @@ fn the_webhook_refuses_flags_that_do_not_fit_before_it_opens_a_port() {
     );
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("--listen <ADDR:PORT>"), "{}", ran.stderr);
+}
+
+/// Of a help text without its line ends and indents.
+fn words(text: &str) -> Vec<&str> {
+    text.split_whitespace().collect()
+}
+
+#[test]
+fn help_is_as_wide_as_the_terminal_and_examples_can_be_pasted_from_the_narrowest() {
+    for verb in verbs() {
+        let [narrow, wide] = [40, 200].map(|columns| {
+            let ours = env!("CARGO_BIN_EXE_vertex-injector");
+            let shown = format!("stty rows 24 cols {columns} && {ours} {verb} --help");
+            let mut script = Command::new("script");
+            script.args(["--quiet", "--return", "--command", &shown, "/dev/null"]);
+            let shown = harness::process::run(script.env("TERM", "dumb").env("NO_COLOR", "1"), "", super::LIMIT);
+            shown.output().replace('\r', "")
+        });
+        let [(narrow, examples), (wide, whole)] =
+            [&narrow, &wide].map(|text| text.split_once("\nExamples:\n").expect("examples"));
+        assert_eq!(examples, whole, "{verb}");
+        assert_eq!(words(narrow), words(wide), "{verb}");
+        let longest = |text: &str| text.lines().map(|line| line.chars().count()).max();
+        if verb == "inject" {
+            assert_ne!(narrow, wide);
+        }
+        assert!(longest(narrow) <= longest(wide), "{verb}: {narrow}");
+    }
 }

@@ -7,6 +7,7 @@ mod explain;
 mod help;
 mod inject;
 mod inputs;
+mod man;
 mod people;
 mod real_manifests;
 mod tab;

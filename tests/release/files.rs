@@ -155,7 +155,7 @@ fn the_image_is_for_both_architectures_and_of_the_containerfiles_last_stage() {
 
 /// What a person finds in the archive of an architecture.
 #[test]
-fn an_archive_has_both_programs_and_the_license() {
+fn an_archive_has_both_programs_the_manual_and_the_license() {
     let Some(release) = shared() else { return };
     for arch in ["amd64", "arm64"] {
         let archive = file(release, &format!("linux-{arch}.tar.gz"));
@@ -170,7 +170,12 @@ fn an_archive_has_both_programs_and_the_license() {
                 .expect("the program");
             assert!(line.starts_with("-rwxr-xr-x 0/0 "), "{line}");
         }
-        assert!(listed.lines().any(|line| line.ends_with(" LICENSE")), "{listed}");
+        for file in ["LICENSE", "man/vertex-injector.1", "man/vertex-injector-inject.1"] {
+            assert!(
+                listed.lines().any(|line| line.ends_with(&format!(" {file}"))),
+                "{listed}"
+            );
+        }
     }
 }
 
