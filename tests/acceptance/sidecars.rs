@@ -243,6 +243,27 @@ fn an_endpoint_on_loopback_goes_past_the_pods_proxy() {
 }
 
 #[test]
+fn exceptions_of_which_nobody_can_look_at_each_are_refused_with_what_to_do() {
+    let with = |bytes: usize| {
+        let mut pod = pod(PLAIN);
+        let hosts = "a.b,".repeat(bytes / 4);
+        pod["spec"]["containers"][0]["env"] =
+            json!([{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}, {"name": "NO_PROXY", "value": hosts}]);
+        world(ONE).admit(&pod)
+    };
+    with(32 << 10).injected();
+    let refused = with((32 << 10) + 4).decision;
+    assert_eq!(refused.reason, Reason::Conflict);
+    assert!(
+        refused
+            .message
+            .contains("NO_PROXY of container \"agent\" has more than 32 KiB; name domains or networks"),
+        "{}",
+        refused.message
+    );
+}
+
+#[test]
 fn without_a_proxy_or_without_a_sidecar_the_exceptions_stay_as_they_are() {
     let mut without_proxy = pod(PLAIN);
     without_proxy["spec"]["containers"][0]["env"] = json!([{"name": "NO_PROXY", "value": ".svc"}]);
