@@ -17,7 +17,9 @@ mod gemini_cli;
 mod go;
 mod java;
 mod langchain;
+mod langchain_vertex;
 mod litellm;
+mod litellm_2025;
 mod opencode;
 
 use crate::brokered::{Brokered, PLACEHOLDER};

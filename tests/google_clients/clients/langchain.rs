@@ -1,4 +1,4 @@
-//! LangChain, with Gemini: `langchain-google-genai`. For Claude it has a package that installs 400 MB of other clients.
+//! LangChain, with Gemini: `langchain-google-genai`.
 
 use super::*;
 
