@@ -233,6 +233,9 @@ pub const CREDENTIAL_SOURCES: &[&str] = &[
     "VERTEXAI_CREDENTIALS",
 ];
 
+/// Those of them that gcloud and LiteLLM prefer to the file of a policy.
+pub const PREFERRED_CREDENTIALS: [&str; 2] = ["CLOUDSDK_AUTH_ACCESS_TOKEN_FILE", "VERTEXAI_CREDENTIALS"];
+
 /// Variables that say where the metadata server is. Each client reads one or two of them, so they go together.
 pub const METADATA_ADDRESSES: [&str; 3] = ["GCE_METADATA_HOST", "GCE_METADATA_IP", "GCE_METADATA_ROOT"];
 

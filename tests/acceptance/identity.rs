@@ -248,13 +248,41 @@ fn a_credential_file_of_the_pod_gives_way_to_gke_workload_identity_only_under_ov
 }
 
 #[test]
-fn gclouds_own_credential_file_would_win_over_gke_workload_identity_too() {
-    let own = agent_with("[{name: CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE, value: /creds/key.json}]");
-    let admission = world(GKE, &format!("{VERTEX}\n  conflicts: {{values: Override}}")).admit(&own);
-    admission
-        .injected()
-        .container("agent")
-        .lacks(&["CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE"]);
+fn other_credentials_of_the_pod_would_win_over_gke_workload_identity_too() {
+    for name in [
+        "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE",
+        "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE",
+        "VERTEXAI_CREDENTIALS",
+        "google_application_credentials",
+    ] {
+        let own = agent_with(&format!("[{{name: {name}, value: /creds/key.json}}]"));
+        let admission = world(GKE, &format!("{VERTEX}\n  conflicts: {{values: Override}}")).admit(&own);
+        admission.injected().container("agent").lacks(&[name]);
+        let denied = world(GKE, VERTEX).admit(&own).denied(Reason::Conflict).to_owned();
+        assert!(denied.contains(name), "{denied}");
+    }
+}
+
+#[test]
+fn what_clients_prefer_to_the_policys_file_stays_goes_or_denies_as_values_do() {
+    for name in ["CLOUDSDK_AUTH_ACCESS_TOKEN_FILE", "VERTEXAI_CREDENTIALS"] {
+        let own = agent_with(&format!("[{{name: {name}, value: /creds/key.json}}]"));
+        let under =
+            |rule: &str| world(&federation(""), &format!("{VERTEX}\n  conflicts: {{values: {rule}}}")).admit(&own);
+        let kept = under("Keep");
+        assert_eq!(kept.injected().container("agent").env(name), "/creds/key.json");
+        let warnings = kept.decision.warnings.join("\n");
+        assert!(warnings.contains(&format!("keeps its own {name}")), "{warnings}");
+        under("Override").injected().container("agent").lacks(&[name]);
+        let denied = under("Deny").denied(Reason::Conflict).to_owned();
+        assert!(denied.contains(name), "{denied}");
+    }
+    let same = agent_with(
+        "[{name: VERTEXAI_CREDENTIALS, value: /var/run/secrets/vertex-injector/application_default_credentials.json}]",
+    );
+    let admission = world(&federation(""), VERTEX).admit(&same);
+    admission.injected();
+    assert!(admission.decision.warnings.is_empty());
 }
 
 #[test]

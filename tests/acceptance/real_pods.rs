@@ -173,6 +173,43 @@ fn what_refers_to_a_variable_that_goes_is_named() {
 }
 
 #[test]
+fn probes_and_paths_that_refer_to_a_variable_that_goes_are_named() {
+    let word = "['$(ANTHROPIC_BASE_URL)', '$$(HOME)']";
+    for (of, then, more) in [
+        (
+            "livenessProbe",
+            "hold the text",
+            format!("livenessProbe: {{exec: {{command: {word}}}}}"),
+        ),
+        (
+            "readinessProbe",
+            "hold the text",
+            format!("readinessProbe: {{exec: {{command: {word}}}}}"),
+        ),
+        (
+            "startupProbe",
+            "hold the text",
+            format!("startupProbe: {{exec: {{command: {word}}}}}"),
+        ),
+        (
+            "volumeMounts[].subPathExpr",
+            "the container will not start",
+            "volumeMounts: [{name: w, mountPath: /w, subPathExpr: 'x/$(ANTHROPIC_BASE_URL)'}]".to_owned(),
+        ),
+    ] {
+        let env = "env: [{name: ANTHROPIC_BASE_URL, value: 'https://m.example'}]";
+        let spec = format!(
+            "{{containers: [{{name: agent, image: a, {env}, {more}}}], volumes: [{{name: w, emptyDir: {{}}}}]}}"
+        );
+        let admission = world("  access: Metadata").admit(&pod(&spec));
+        admission.injected();
+        let warnings = admission.decision.warnings.join("\n");
+        let said = format!("{of} of container agent refers to ANTHROPIC_BASE_URL, which is removed");
+        assert!(warnings.contains(&said) && warnings.contains(then), "{warnings}");
+    }
+}
+
+#[test]
 fn a_variable_that_others_refer_to_keeps_its_place_and_takes_the_value() {
     let kartograph = VERTEX.replace("[ClaudeCode]", "[ClaudeCode, Kartograph]");
     let world = World::serving(&format!("{EVERY}\n{kartograph}\n{IDENTITY}"));
@@ -277,6 +314,8 @@ fn a_pod_that_asks_for_windows_by_any_field_is_denied_and_one_that_may_get_it_is
     for field in [
         "os: {name: windows}".to_owned(),
         "nodeSelector: {beta.kubernetes.io/os: windows}".to_owned(),
+        "nodeSelector: {node.kubernetes.io/windows-build: '10.0.20348'}".to_owned(),
+        affinity(&["{matchExpressions: [{key: node.kubernetes.io/windows-build, operator: Exists}]}".to_owned()]),
         "securityContext: {windowsOptions: {runAsUserName: ContainerUser}}".to_owned(),
         "securityContext: {windowsOptions: {hostProcess: true}}".to_owned(),
         affinity(std::slice::from_ref(&windows)),
@@ -299,6 +338,7 @@ fn a_pod_that_asks_for_windows_by_any_field_is_denied_and_one_that_may_get_it_is
         affinity(&[linux]),
         "os: {name: linux}".to_owned(),
         affinity(&[term("operator: In, values: [linux, windows]")]),
+        affinity(&["{matchExpressions: [{key: node.kubernetes.io/windows-build, operator: DoesNotExist}]}".to_owned()]),
     ] {
         assert!(
             world("")

@@ -7,7 +7,7 @@ mod notes;
 mod volumes;
 
 pub(super) use container::ContainerDraft;
-pub(super) use container::references::Dangling;
+pub(super) use container::references::{Dangling, SUB_PATH};
 pub(super) use init_containers::InitContainers;
 pub(super) use notes::Notes;
 pub(super) use volumes::Volumes;

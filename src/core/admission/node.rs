@@ -9,6 +9,9 @@ const OS: [&str; 2] = ["kubernetes.io/os", "beta.kubernetes.io/os"];
 
 const WINDOWS: &str = "windows";
 
+/// A label that Windows nodes have, and no others.
+const BUILD: &str = "node.kubernetes.io/windows-build";
+
 /// Whether a pod is for Windows nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Windows {
@@ -34,7 +37,8 @@ pub(super) fn windows(pod: &Pod<'_>) -> Windows {
         let selector = spec.node_selector.as_ref();
         selector.and_then(|it| it.get(*os)).is_some_and(|os| &**os == WINDOWS)
     };
-    if OS.iter().any(is_windows) {
+    let build = spec.node_selector.as_ref().and_then(|it| it.get(BUILD));
+    if OS.iter().any(is_windows) || build.is_some() {
         return Windows::Certain("spec.nodeSelector");
     }
     // The API server takes these from pods for Windows only.
@@ -111,12 +115,14 @@ impl Term<'_> {
         self.match_expressions.iter().any(|expression| {
             let Expression { key, operator, values } = expression;
             let is = |os: &str| values.iter().any(|value| &**value == os);
-            OS.contains(&&**key)
-                && match &**operator {
-                    "In" => !values.is_empty() && values.iter().all(|value| &**value == WINDOWS),
-                    "NotIn" => is("linux") && !is(WINDOWS),
-                    _ => false,
-                }
+            match &**operator {
+                "NotIn" | "DoesNotExist" if &**key == BUILD => false,
+                _ if &**key == BUILD => true,
+                _ if !OS.contains(&&**key) => false,
+                "In" => !values.is_empty() && values.iter().all(|value| &**value == WINDOWS),
+                "NotIn" => is("linux") && !is(WINDOWS),
+                _ => false,
+            }
         })
     }
 }

@@ -4,7 +4,7 @@ mod broker;
 mod credentials;
 mod identity;
 
-use super::draft::{Dangling, Draft};
+use super::draft::{Dangling, Draft, SUB_PATH};
 use super::env::Environment;
 use super::finding::{Class, Finding};
 use super::guarded::Guarded;
@@ -109,8 +109,13 @@ fn note_dangling(draft: &mut Draft<'_>) {
             let container = target.name();
             draft.notes.warnings.push_with(|| {
                 let why = if late { "is set behind it now" } else { "is removed" };
+                let then = if of == SUB_PATH {
+                    "the container will not start".to_owned()
+                } else {
+                    format!("it will hold the text $({to})")
+                };
                 let text = format!(
-                    "{of} of container {container} refers to {to}, which {why}, so it will hold the text $({to}); give it a value of its own"
+                    "{of} of container {container} refers to {to}, which {why}, so {then}; give it a value of its own"
                 );
                 Finding::new(Class::Replaced, Some(container), of, text)
             });

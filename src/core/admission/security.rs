@@ -4,6 +4,7 @@ use super::object::only_from_objects;
 use super::text::{Text, or_default};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 /// What we read of a security context, of the pod or of a container.
 #[derive(Debug, Default, Deserialize)]
@@ -133,6 +134,18 @@ pub(super) struct Handler<'a> {
     /// `tcpSocket`.
     #[serde(borrow, default, deserialize_with = "or_default")]
     tcp_socket: Call<'a>,
+    /// `exec`.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    exec: Exec<'a>,
+}
+
+/// What we read of a program that the kubelet runs.
+#[derive(Debug, Default, Deserialize)]
+#[serde(remote = "Self")]
+struct Exec<'a> {
+    /// `command`, whole.
+    #[serde(borrow, default)]
+    command: Option<&'a RawValue>,
 }
 
 /// What we read of a call of the kubelet.
@@ -147,8 +160,15 @@ struct Call<'a> {
 impl Handler<'_> {
     /// Whether the kubelet connects to another host than the pod.
     pub(super) fn names_host(&self) -> bool {
-        let Self { http_get, tcp_socket } = self;
+        let Self {
+            http_get, tcp_socket, ..
+        } = self;
         [http_get, tcp_socket].iter().any(|call| !call.host.is_empty())
+    }
+
+    /// The command that it runs, whole.
+    pub(super) fn command(&self) -> Option<&RawValue> {
+        self.exec.command
     }
 }
 
@@ -161,5 +181,6 @@ only_from_objects!(
     Sysctl<'a>,
     Lifecycle<'a>,
     Handler<'a>,
+    Exec<'a>,
     Call<'a>
 );

@@ -104,6 +104,24 @@ pub(super) fn plan_variable(
     }
 }
 
+/// Plans that a variable of the pod goes unless it is this entry: it would win over the policy's identity.
+pub(super) fn plan_removal(
+    target: &mut ContainerDraft<'_>,
+    name: &str,
+    entry: &Value,
+    on_value: OnValue,
+    notes: &mut Notes,
+) {
+    if !is_foreign(target, name, entry) {
+        return;
+    }
+    match on_value {
+        OnValue::Keep => note_kept(target, &[name], "identity", Rule::of_values(on_value), notes),
+        OnValue::Deny => deny_differing(target, &[name], "identity", Rule::of_values(on_value), notes),
+        OnValue::Override => target.remove_env(name),
+    }
+}
+
 /// Whether the pod itself gives a variable another value than this entry.
 pub(super) fn is_foreign(target: &ContainerDraft<'_>, name: &str, entry: &Value) -> bool {
     !target.is_previous(name) && target.environment.known(name).is_some() && !target.holds(name, entry)

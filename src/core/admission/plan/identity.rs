@@ -10,7 +10,7 @@ use crate::admission::ports::PlacedBroker;
 use crate::admission::recognise::OPENSHELL_USER_ENVIRONMENT;
 use crate::admission::settings::{self, Route};
 use crate::api::OnValue;
-use crate::clients::{CREDENTIALS, GCLOUD_CREDENTIALS, METADATA_FENCES};
+use crate::clients::{CREDENTIAL_SOURCES, CREDENTIALS, GCLOUD_CREDENTIALS, METADATA_FENCES, PREFERRED_CREDENTIALS};
 use crate::names;
 use crate::policy::{Access, Compiled, CredentialFile, Google, Kind, Vertex, render};
 
@@ -123,6 +123,15 @@ fn plan_file(draft: &mut Draft<'_>, policy: &Compiled, file: &CredentialFile) {
         target.set_env(CREDENTIALS, render::literal(CREDENTIALS, path), notes);
         let gcloud = render::literal(GCLOUD_CREDENTIALS, path);
         settings::plan_variable(target, GCLOUD_CREDENTIALS, gcloud, policy.conflicts.values, notes);
+        for name in PREFERRED_CREDENTIALS {
+            settings::plan_removal(
+                target,
+                name,
+                &render::literal(name, path),
+                policy.conflicts.values,
+                notes,
+            );
+        }
     });
 }
 
@@ -166,8 +175,7 @@ fn replace_own_files<'p>(
 fn remove_fences(target: &mut ContainerDraft<'_>, on_value: OnValue, notes: &mut Notes) {
     target.remove_env(CREDENTIALS);
     let name = target.name();
-    // gcloud reads no other variable for a file.
-    for fence in METADATA_FENCES.iter().copied().chain([GCLOUD_CREDENTIALS]) {
+    for &fence in METADATA_FENCES.iter().chain(CREDENTIAL_SOURCES) {
         if target.environment.known(fence).is_none() || target.is_previous(fence) {
             continue;
         }

@@ -70,23 +70,47 @@ impl ContainerDraft<'_> {
                 }
             }
         }
-        let Container { command, args, .. } = self.chosen.container;
-        for (field, raw) in [("command", command), ("args", args)] {
+        let is_lost = |variable: &&str| lost.contains(variable) && !added.contains(variable);
+        let Container {
+            command,
+            args,
+            liveness_probe,
+            readiness_probe,
+            startup_probe,
+            volume_mounts,
+            ..
+        } = self.chosen.container;
+        for (field, raw) in [
+            ("command", *command),
+            ("args", *args),
+            ("livenessProbe", liveness_probe.command()),
+            ("readinessProbe", readiness_probe.command()),
+            ("startupProbe", startup_probe.command()),
+        ] {
             let words: Vec<String> =
                 raw.map_or_else(Vec::new, |raw| serde_json::from_str(raw.get()).unwrap_or_default());
-            let to = words.iter().flat_map(|word| references(word));
-            let to = to.filter(|variable| lost.contains(variable) && !added.contains(variable));
+            let to = words.iter().flat_map(|word| references(word)).filter(is_lost);
             for to in to.collect::<BTreeSet<_>>() {
                 let (of, late) = (field, false);
                 tell(Dangling { of, to, late });
             }
         }
+        let mounts = volume_mounts.iter().flatten().enumerate();
+        let kept = mounts.filter(|(i, _)| self.keeps_mount(*i));
+        let paths = kept.filter_map(|(_, mount)| mount.sub_path_expr.as_deref());
+        for to in paths.flat_map(references).filter(is_lost).collect::<BTreeSet<_>>() {
+            let (of, late) = (SUB_PATH, false);
+            tell(Dangling { of, to, late });
+        }
     }
 }
 
+/// The field of a mount without which the kubelet does not start a container.
+pub(in crate::admission) const SUB_PATH: &str = "volumeMounts[].subPathExpr";
+
 /// A reference that the kubelet will not resolve any more.
 pub(in crate::admission) struct Dangling<'d> {
-    /// The variable that has it, or `command` or `args`.
+    /// The variable that has it, or the field.
     pub(in crate::admission) of: &'d str,
     /// The variable that it is to.
     pub(in crate::admission) to: &'d str,
