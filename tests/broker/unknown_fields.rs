@@ -131,6 +131,11 @@ fn what_is_not_known_is_judged_by_its_names_before_it_is_refused_or_passes() {
                 Feature::CachedContent,
             ),
             (
+                Publisher::Anthropic,
+                claude("later", &json!({"type": "later", "file_id": "file_1"})),
+                Feature::FileSources,
+            ),
+            (
                 Publisher::Google,
                 gemini("later", &json!({"output_uri_prefix": "gs://a"})),
                 Feature::FileSources,
@@ -206,6 +211,24 @@ fn what_the_operator_or_the_policy_lets_pass_is_counted() {
             assert_eq!(judged(publisher, &body, rules).expect("it passes"), 1, "{body}");
         }
     }
+    // What code execution put out is history, and tools that run at the agent are nobody's business.
+    for later in [
+        json!({"type": "code_execution_output", "file_id": "file_1"}),
+        json!({"type": "bash_code_execution_output", "file_id": "file_1"}),
+        json!({"more_tools": [{"name": "f", "input_schema": {"type": "object"}}]}),
+        json!({"more_tools": ["web_search_20250305"]}),
+    ] {
+        let executing = Rules {
+            unknown: Unknown::Allow,
+            ..rules(&[Feature::CodeExecution])
+        };
+        judged(Publisher::Anthropic, &claude("later", &later), &executing).expect("it passes");
+    }
+    let server = claude(
+        "later",
+        &json!({"more_tools": [{"type": "later_20300101", "name": "f"}]}),
+    );
+    judged(Publisher::Anthropic, &server, &allow).expect_err("a tool that may run anywhere");
     let two = json!({"messages": [], "time_travel": 1, "later": 1});
     assert_eq!(judged(Publisher::Anthropic, &two, &allow).expect("it passes"), 2);
     is_unknown(Publisher::Anthropic, &two, "");
