@@ -4,14 +4,17 @@
 //! policy is invalid, a sidecar is not ready, something of an installation is broken or something differs; 2: the arguments or the
 //! input cannot be used, or a cluster cannot be asked. `exec` ends with its command's code. Nothing is written before all of it is known.
 
+mod audit;
 mod check;
 mod cluster;
 mod completions;
 mod crds;
+mod diff;
 mod explain;
 mod inject;
 mod inputs;
 mod man;
+mod report;
 mod terminal;
 mod validate;
 mod webhook;
@@ -60,6 +63,10 @@ Examples:
     Validate(validate::Args),
     /// Check an installation: what works, what does not, and what to do about it
     Check(check::Args),
+    /// List running agents whose injection is not what today's policies say
+    Audit(audit::Args),
+    /// Show what new or changed policies would do to running agents and to manifests
+    Diff(diff::Args),
     /// Print the CustomResourceDefinitions of the policies
     Crds(crds::Args),
     /// Print a completion script for a shell
@@ -124,6 +131,8 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Verb::Explain(args) => explain::run(args),
         Verb::Validate(args) => validate::run(args),
         Verb::Check(args) => check::run(args),
+        Verb::Audit(args) => audit::run(args),
+        Verb::Diff(args) => diff::run(args),
         Verb::Crds(args) => crds::run(args),
         Verb::Completions(args) => completions::run(&args, Cli::command()),
         Verb::Man(args) => man::run(args, Cli::command()),

@@ -1,15 +1,16 @@
 //! `check`: whether an installation works, a line for each thing that was looked at.
 
+mod pod;
+
 use super::cluster::{self, Connection};
-use super::terminal::{self, clean};
-use anstyle::{AnsiColor, Style};
+use super::report::{Format, ending, print};
+use super::terminal;
 use clap::builder::PossibleValue;
 use std::cell::Cell;
-use std::fmt::Write;
 use strum::VariantArray;
 use vertex_injector_operate::WhichRelease;
-use vertex_injector_operate::finding::{Finding, Level, Part};
-use vertex_injector_operate::installation::{Report, check};
+use vertex_injector_operate::finding::Part;
+use vertex_injector_operate::installation::check;
 use vertex_injector_sidecar::Ending;
 
 /// Check an installation: what works, what does not, and what to do about it
@@ -34,6 +35,9 @@ Examples:
   vertex-injector check --context production --release vertex-injector \\
     -n vertex-injector
 
+  # One pod
+  vertex-injector check pod agent-7d9f -n agents
+
   # Without rights on pods of other namespaces
   vertex-injector check --only api-server,definitions,webhooks,guards
 
@@ -41,6 +45,9 @@ Examples:
   vertex-injector check -o json |
     jq '.findings[] | select(.level == \"broken\")'")]
 pub(super) struct Args {
+    #[command(subcommand)]
+    narrower: Option<Narrower>,
+
     #[command(flatten)]
     connection: Connection,
 
@@ -74,12 +81,10 @@ pub(super) struct Args {
     colours: terminal::Colours,
 }
 
-#[derive(clap::ValueEnum, Clone, Copy, Debug)]
-enum Format {
-    /// For people
-    Text,
-    /// {version, release, findings: [{part, level, problem, object, found, remedy}]}
-    Json,
+#[derive(clap::Subcommand, Debug)]
+enum Narrower {
+    /// Explain one pod: what was injected, what has changed since, and whether it is whole and runs
+    Pod(pod::Args),
 }
 
 /// A part that was chosen.
@@ -108,13 +113,9 @@ impl clap::ValueEnum for Chosen {
     }
 }
 
-const BOLD: Style = Style::new().bold();
-
-/// Most lines of one problem that people are shown.
-const MAX_LINES: usize = 20;
-
 pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
     let Args {
+        narrower,
         connection,
         release,
         namespace,
@@ -123,6 +124,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
         strict,
         colours,
     } = args;
+    if let Some(Narrower::Pod(args)) = narrower {
+        return pod::run(args);
+    }
     colours.choose();
     let parts: Vec<Part> = match only.as_slice() {
         [] => Part::VARIANTS.to_vec(),
@@ -139,73 +143,4 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
     })?;
     print(&report, output)?;
     Ok(ending(&report, strict))
-}
-
-/// What a report means for the shell.
-fn ending(report: &Report, strict: bool) -> Ending {
-    if report.has(Level::Broken) || (strict && report.has(Level::Warning)) {
-        Ending::Refused
-    } else if report.has(Level::Unknown) {
-        Ending::Code(2)
-    } else {
-        Ending::Done
-    }
-}
-
-fn print(report: &Report, output: Format) -> anyhow::Result<()> {
-    match output {
-        Format::Text => terminal::print(&words(&report.findings)?)?,
-        Format::Json => terminal::print_data(&(serde_json::to_string_pretty(report)? + "\n"))?,
-    }
-    Ok(())
-}
-
-fn words(findings: &[Finding]) -> Result<String, std::fmt::Error> {
-    let mut text = String::new();
-    for of_part in findings.chunk_by(|a, b| a.part == b.part) {
-        if let Some(first) = of_part.first() {
-            writeln!(text, "{BOLD}{}{BOLD:#}", first.part.name())?;
-        }
-        for same in of_part.chunk_by(|a, b| a.problem == b.problem && a.level == b.level) {
-            for finding in same.iter().take(MAX_LINES) {
-                line(&mut text, finding)?;
-            }
-            if let Some(more @ 1..) = same.len().checked_sub(MAX_LINES) {
-                writeln!(text, "  … and {more} more of the same (-o json lists all)")?;
-            }
-        }
-    }
-    let count = |level: Level| findings.iter().filter(|finding| finding.level == level).count();
-    writeln!(
-        text,
-        "{} fine, {} to know, {} not looked at, {} broken",
-        count(Level::Fine),
-        count(Level::Warning),
-        count(Level::Unknown),
-        count(Level::Broken)
-    )?;
-    Ok(text)
-}
-
-fn line(text: &mut String, finding: &Finding) -> std::fmt::Result {
-    let Finding {
-        part: _,
-        level,
-        problem,
-        object,
-        found,
-        remedy,
-    } = finding;
-    let colour = match level {
-        Level::Fine => AnsiColor::Green,
-        Level::Warning | Level::Unknown => AnsiColor::Yellow,
-        Level::Broken => AnsiColor::Red,
-    }
-    .on_default();
-    let object = clean(&object.to_string());
-    writeln!(text, "  {colour}{}{colour:#} {object}: {}", level.sign(), clean(found))?;
-    if let Some(problem) = problem {
-        writeln!(text, "      {problem}: {}", clean(remedy))?;
-    }
-    Ok(())
 }

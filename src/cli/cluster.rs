@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval_at};
-use vertex_injector_operate::{Cluster, WhichCluster};
+use vertex_injector_operate::{Cluster, WhichCluster, WhichRelease};
 
 /// After how long somebody who waits is told for what.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -31,6 +31,27 @@ impl Connection {
             context: self.context.as_deref(),
         };
         Cluster::connect(which).await
+    }
+}
+
+/// Which release, for verbs whose --namespace is another one.
+#[derive(clap::Args, Debug)]
+pub(super) struct Release {
+    /// The release, where there are several
+    #[arg(long, value_name = "NAME")]
+    release: Option<String>,
+
+    /// The namespace of the release
+    #[arg(long, value_name = "NAMESPACE")]
+    release_namespace: Option<String>,
+}
+
+impl Release {
+    pub(super) fn which(&self) -> WhichRelease<'_> {
+        WhichRelease {
+            release: self.release.as_deref(),
+            namespace: self.release_namespace.as_deref(),
+        }
     }
 }
 

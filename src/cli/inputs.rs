@@ -405,7 +405,7 @@ impl Objects {
 }
 
 /// Without a cluster, a namespace counts as opted in; a Namespace among the manifests speaks for itself.
-fn opted_in<'a>(mut known: Namespaces, namespaces: impl Iterator<Item = &'a String>) -> Namespaces {
+pub(super) fn opted_in<'a>(mut known: Namespaces, namespaces: impl Iterator<Item = &'a String>) -> Namespaces {
     for namespace in namespaces {
         known.entry(namespace.clone()).or_insert_with(|| {
             BTreeMap::from([

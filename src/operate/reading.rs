@@ -6,7 +6,7 @@ use crate::cluster::{Cluster, Listed, Look, MAX_OBJECTS};
 use crate::release::{Release, Trace, releases};
 use crate::standing::{self, Standing};
 use crate::world::World;
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use futures::{StreamExt, stream};
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
@@ -124,6 +124,30 @@ pub(crate) async fn settings(cluster: &Cluster, release: &Release) -> Settings {
         .get::<ConfigMap>(Some(&release.namespace), &release.objects)
         .await;
     webhooks::settings(release, &found)
+}
+
+/// The settings of the release, for a verb that needs them.
+///
+/// # Errors
+/// When they cannot be had.
+pub async fn operator(cluster: &Cluster, which: Which<'_>) -> anyhow::Result<Operator> {
+    let release = match release(cluster, which).await? {
+        Look::Seen(Some(release)) => release,
+        Look::Seen(None) => {
+            bail!("no release of the chart was found; say --release and --release-namespace, or --config FILE")
+        }
+        Look::Unseen(why) => {
+            bail!("cannot look for the release: {why}; say --release and --release-namespace, or --config FILE")
+        }
+    };
+    match settings(cluster, &release).await {
+        Settings::Known(operator) => Ok(*operator),
+        Settings::Unknown(finding) => Err(anyhow!(
+            "the operator's settings, {}: {}; say --config FILE",
+            finding.object,
+            finding.found
+        )),
+    }
 }
 
 /// Policies and namespaces. The first of several reasons, when one of them cannot be seen.

@@ -90,6 +90,18 @@ impl World {
         }
     }
 
+    /// These policies and namespaces, from files.
+    pub fn of(objects: &[PolicyObject], namespaces: Namespaces, operator: Operator) -> Self {
+        let none = Self {
+            set: PolicySet::default(),
+            policies: Vec::new(),
+            unreadable: Vec::new(),
+            operator,
+            namespaces,
+        };
+        none.with(objects)
+    }
+
     /// The same with other policies in the place of those of their names.
     #[must_use]
     pub fn with(&self, changed: &[PolicyObject]) -> Self {

@@ -7,6 +7,7 @@
 
 mod again;
 mod alike;
+mod audit;
 mod brokers;
 mod check;
 mod difference;

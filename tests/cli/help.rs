@@ -23,6 +23,9 @@ pub(crate) fn verbs() -> Vec<String> {
         "inject",
         "explain",
         "validate",
+        "check",
+        "audit",
+        "diff",
         "crds",
         "completions",
         "man",
@@ -85,7 +88,7 @@ fn the_flags_of_every_example_exist() {
 
 #[test]
 fn the_exit_codes_are_written_where_scripts_depend_on_them() {
-    for verb in ["inject", "explain", "validate"] {
+    for verb in ["inject", "explain", "validate", "check", "audit", "diff"] {
         let help = run(&[verb, "--help"]).output();
         assert!(
             help.contains("Exit codes:\n  0  ") && help.contains("\n  1  ") && help.contains("\n  2  "),

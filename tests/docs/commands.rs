@@ -10,18 +10,29 @@ something is broken or something differs; 2, the arguments or the input cannot b
 #[test]
 fn the_page_of_commands_is_what_help_prints() {
     let top = help(&[]);
-    let verbs = top.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let verbs = verbs
-        .take_while(|line| !line.is_empty())
-        .filter_map(|line| line.split_whitespace().next());
     let mut body = format!("```\n{}\n```\n", top.trim_end());
     let mut count = 0;
-    for verb in verbs.filter(|verb| *verb != "help") {
-        body.push_str(&format!("\n## {verb}\n\n```\n{}\n```\n", help(&[verb]).trim_end()));
+    for verb in commands(&top) {
+        let own = help(&[verb]);
+        body.push_str(&format!("\n## {verb}\n\n```\n{}\n```\n", own.trim_end()));
         count += 1;
+        for narrower in commands(&own) {
+            let help = help(&[verb, narrower]);
+            body.push_str(&format!("\n### {verb} {narrower}\n\n```\n{}\n```\n", help.trim_end()));
+        }
     }
     assert!(count > 5);
     check("commands.md", "Commands", ABOUT, &body);
+}
+
+/// The verbs that a help lists.
+fn commands(help: &str) -> impl Iterator<Item = &str> {
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let lines = lines.take_while(|line| !line.is_empty());
+    let verbs = lines
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next());
+    verbs.filter(|verb| *verb != "help")
 }
 
 fn help(verb: &[&str]) -> String {

@@ -52,6 +52,34 @@ impl Agent {
         }
     }
 
+    /// What today's policies would change.
+    pub fn changes(&self) -> &[String] {
+        match &self.standing {
+            Standing::Outdated { changes, .. } => changes,
+            Standing::Current { .. }
+            | Standing::NotInjected { .. }
+            | Standing::Orphaned { .. }
+            | Standing::Refused { .. }
+            | Standing::LeftAlone { .. } => &[],
+        }
+    }
+
+    /// Without the changes.
+    pub fn summary(&self) -> String {
+        match &self.standing {
+            Standing::Outdated { policy, changes } => {
+                let by = self.injected_by.as_deref().unwrap_or("nobody");
+                let count = super::count(changes.len(), "thing", "things");
+                format!("was injected by {by}; {policy} would change {count}")
+            }
+            Standing::Current { .. }
+            | Standing::NotInjected { .. }
+            | Standing::Orphaned { .. }
+            | Standing::Refused { .. }
+            | Standing::LeftAlone { .. } => self.words(),
+        }
+    }
+
     /// The same in words.
     pub fn words(&self) -> String {
         let by = self.injected_by.as_deref().unwrap_or("nobody");

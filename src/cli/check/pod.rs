@@ -1,0 +1,87 @@
+//! `check pod`: one pod that runs.
+
+use crate::cli::cluster::{self, Connection, Release};
+use crate::cli::inputs::read_operator;
+use crate::cli::report::{Format, ending, print};
+use crate::cli::terminal;
+use std::cell::Cell;
+use std::path::PathBuf;
+use vertex_injector_operate::check::VERSION;
+use vertex_injector_operate::installation::Report;
+use vertex_injector_operate::{audit, pod};
+use vertex_injector_sidecar::Ending;
+
+/// Explain one pod: what was injected, what has changed since, and whether it is whole and runs
+///
+/// By which policy and generation it was injected, what today's policies say of it, decided by the same code as the webhook's about
+/// the pod as it is, whether something of the injection is missing, and how it is with the containers that were injected.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Exit codes:
+  0  it is as today's policies say, or only worth a warning
+  1  something of it is broken; with --strict, or worth a warning
+  2  the arguments cannot be used, or the pod cannot be looked at
+
+Examples:
+  # Why has this pod not what the policy says?
+  vertex-injector check pod agent-7d9f -n agents")]
+pub(super) struct Args {
+    /// Its name
+    name: String,
+
+    /// Its namespace [default: that of the context]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+
+    #[command(flatten)]
+    connection: Connection,
+
+    #[command(flatten)]
+    release: Release,
+
+    /// The operator's settings from a file instead of the release's
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Format of the result
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+
+    /// Warnings count as broken
+    #[arg(long)]
+    strict: bool,
+
+    #[command(flatten)]
+    colours: terminal::Colours,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
+    let Args {
+        name,
+        namespace,
+        connection,
+        release,
+        config,
+        output,
+        strict,
+        colours,
+    } = args;
+    colours.choose();
+    let findings = cluster::run(&Cell::new("the pod"), async {
+        let cluster = connection.connect().await?;
+        let operator = match &config {
+            Some(path) => read_operator(Some(path))?,
+            None => audit::operator(&cluster, release.which()).await?,
+        };
+        let world = audit::world(&cluster, operator).await?;
+        let namespace = namespace.as_deref().unwrap_or(&cluster.namespace);
+        pod::explain(&cluster, &world, namespace, name.strip_prefix("pod/").unwrap_or(&name)).await
+    })?;
+    let report = Report {
+        version: VERSION,
+        release: None,
+        findings,
+    };
+    print(&report, output)?;
+    Ok(ending(&report, strict))
+}
