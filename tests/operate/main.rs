@@ -5,4 +5,5 @@
 mod breakages;
 mod installations;
 mod objects;
+mod pods;
 mod policies;
