@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 
+use harness::process::repository;
 use regex::Regex;
 use serde_json::{Value, json};
 use support::golden::Case;
@@ -227,7 +229,7 @@ fn the_command_line_decides_and_injects_as_the_webhook_does_behind_the_api_serve
     // As they are stored, with their generation.
     let stored = world.cluster.get(&["clusterinjectionpolicies"]);
     fs::write(&policies, stored.to_string()).expect("the policies");
-    let path = |path: &std::path::Path| path.to_str().expect("UTF-8").to_owned();
+    let path = |path: &Path| path.to_str().expect("UTF-8").to_owned();
     let (policies, operator) = (path(&policies), path(&operator));
     let files = ["--policy", &policies, "--config", &operator];
 
@@ -248,29 +250,54 @@ fn the_command_line_decides_and_injects_as_the_webhook_does_behind_the_api_serve
     }
 }
 
-#[test]
-fn the_golden_cases_are_decided_alike_behind_the_api_server() {
-    let Some(world) = world() else { return };
-    let proxy = Proxy::start(world);
-    // With settings of their own the operator's would have to change, and a policy of the cluster would serve all others.
-    let cases: Vec<Case> = { Case::all().into_iter() }
-        .filter(|case| !case.directory.join("config.yaml").exists())
-        .collect();
+/// Policies of one namespace, and the object that they are for.
+struct Input {
+    policies: Vec<Value>,
+    object: Value,
+}
+
+impl Input {
+    /// `None` when a policy of the cluster is among them, which would serve all others.
+    fn of(policies: Vec<Value>, object: Value) -> Option<Self> {
+        let of_namespace = policies.iter().all(|policy| policy["kind"] == "InjectionPolicy");
+        of_namespace.then_some(Self { policies, object })
+    }
+
+    fn of_case(case: &Case) -> Option<Self> {
+        Self::of(read(&case.directory.join("policy.yaml")), case.object())
+    }
+
+    /// A stream of one policy and one object.
+    fn of_stream(file: &Path) -> Option<Self> {
+        let mut documents = read(file);
+        let object = documents.pop()?;
+        Self::of(documents, object)
+    }
+}
+
+/// Compares inputs under the operator's settings in a file, which the webhook has, each in a namespace of its own whose name begins
+/// with these letters. How often each outcome was; at most some of the policies cannot be written.
+#[track_caller]
+fn compare_inputs(
+    (world, proxy): (&World, &Proxy),
+    inputs: Vec<Input>,
+    prefix: &str,
+    unwritten: usize,
+) -> BTreeMap<String, usize> {
     let (mut others, mut policies, mut objects) = (Vec::new(), Vec::new(), Vec::new());
-    for (index, case) in cases.iter().enumerate() {
-        let namespace = format!("case-{index}");
-        let documents = read(&case.directory.join("policy.yaml"));
-        if documents.iter().any(|document| document["kind"] != "InjectionPolicy") {
-            continue;
-        }
-        for mut policy in documents {
+    for (index, input) in inputs.into_iter().enumerate() {
+        let namespace = format!("{prefix}-{index}");
+        for mut policy in input.policies {
             policy["metadata"]["namespace"] = namespace.clone().into();
             policies.push(policy);
         }
-        let mut object = case.object();
+        let mut object = input.object;
         object["metadata"]["namespace"] = namespace.clone().into();
         let spec = object.pointer("/spec/template/spec").unwrap_or(&object["spec"]);
-        let account = spec["serviceAccountName"].as_str().unwrap_or("default").to_owned();
+        let account = ["serviceAccountName", "serviceAccount"]
+            .iter()
+            .find_map(|key| spec[*key].as_str());
+        let account = account.unwrap_or("default").to_owned();
         for (namespace, label) in [(namespace.clone(), "enabled"), (format!("{namespace}-plain"), "no")] {
             others.push(json!({
                 "apiVersion": "v1", "kind": "Namespace",
@@ -290,13 +317,13 @@ fn the_golden_cases_are_decided_alike_behind_the_api_server() {
     let written = world
         .cluster
         .try_kubectl_stdin(&["create", "--filename", "-"], &list(&policies));
-    let is_of_case = |object: &Value| key(object).0.starts_with("case-");
+    let is_of_ours = |object: &Value| key(object).0.starts_with(&format!("{prefix}-"));
     let stored = world.cluster.get(&["--all-namespaces", "injectionpolicies"]);
     let stored: Vec<Value> = { stored["items"].as_array().into_iter().flatten() }
-        .filter(|it| is_of_case(it))
+        .filter(|it| is_of_ours(it))
         .cloned()
         .collect();
-    assert!(policies.len() - stored.len() <= 6, "{}", written.stderr);
+    assert!(policies.len() - stored.len() <= unwritten, "{}", written.stderr);
     let known = [
         "wait",
         "--for=jsonpath={.status.observedGeneration}=1",
@@ -310,22 +337,85 @@ fn the_golden_cases_are_decided_alike_behind_the_api_server() {
             .kubectl(&[&known[..], &["--namespace", &key(policy).0]].concat());
     }
     objects.retain(|object| stored.iter().any(|policy| key(policy).0 == key(object).0));
-    let (file, operator) = (world.folder().join("cases.json"), world.folder().join("operator.yaml"));
+    let file = world.folder().join(format!("{prefix}.json"));
     fs::write(&file, list(&stored)).expect("the policies");
+    let operator = world.folder().join("operator.yaml");
     let files = [
         "--policy",
         file.to_str().expect("UTF-8"),
         "--config",
         operator.to_str().expect("UTF-8"),
     ];
+    compare(world, proxy, &objects, &files)
+}
 
-    let outcomes = compare(world, &proxy, &objects, &files);
+/// Starts the webhook anew with settings laid over the chart's.
+#[track_caller]
+fn restart_under(world: &World, chart: &Value, settings: &Value) {
+    let mut operator = chart.clone();
+    for (field, value) in settings.as_object().expect("an object") {
+        operator[field] = value.clone();
+    }
+    world.kill_webhook();
+    fs::write(world.folder().join("operator.yaml"), operator.to_string()).expect("the settings");
+    world.start_webhook();
+}
 
-    assert!(objects.len() > 40, "{}", objects.len());
+#[test]
+fn the_golden_cases_are_decided_alike_behind_the_api_server() {
+    let Some(world) = world() else { return };
+    let proxy = Proxy::start(world);
+    let plain = Case::all();
+    let plain = plain.iter().filter(|case| !case.directory.join("config.yaml").exists());
+
+    let outcomes = compare_inputs((world, &proxy), plain.filter_map(Input::of_case).collect(), "case", 6);
+
+    assert!(outcomes.values().sum::<usize>() > 40, "{outcomes:?}");
     assert!(
         ["injected", "skipped", "denied"]
             .iter()
             .all(|outcome| outcomes.contains_key(*outcome)),
         "{outcomes:?}"
     );
+}
+
+#[test]
+fn golden_cases_with_an_operators_settings_and_single_inputs_are_decided_alike_behind_the_api_server() {
+    let Some(world) = World::start_or_explain() else {
+        return;
+    };
+    let proxy = Proxy::start(&world);
+    let chart = read(&world.folder().join("operator.yaml")).remove(0);
+    let mut groups: BTreeMap<String, Vec<Input>> = BTreeMap::new();
+    for case in Case::all() {
+        let settings = case.directory.join("config.yaml");
+        if settings.exists() {
+            let group = groups.entry(read(&settings).remove(0).to_string()).or_default();
+            group.extend(Input::of_case(&case));
+        }
+    }
+    let folder = repository().join("tests/apiserver/inputs");
+    let settings = read(&folder.join("operator.yaml")).remove(0).to_string();
+    let files = fs::read_dir(&folder)
+        .expect("the inputs")
+        .map(|entry| entry.expect("a file").path());
+    let files = files.filter(|file| !file.ends_with("operator.yaml"));
+    groups.insert(settings, files.filter_map(|file| Input::of_stream(&file)).collect());
+
+    // Cases whose policies are the cluster's.
+    groups.retain(|_, inputs| !inputs.is_empty());
+
+    let mut all: BTreeMap<String, usize> = BTreeMap::new();
+    for (number, (settings, inputs)) in groups.into_iter().enumerate() {
+        let settings: Value = serde_json::from_str(&settings).expect("JSON");
+        restart_under(&world, &chart, &settings);
+        let outcomes = compare_inputs((&world, &proxy), inputs, &format!("set{number}"), 2);
+        for (outcome, times) in outcomes {
+            *all.entry(outcome).or_default() += times;
+        }
+    }
+
+    for (outcome, least) in [("injected", 25), ("skipped", 1), ("denied", 10), ("NotSent", 1)] {
+        assert!(all.get(outcome).is_some_and(|times| *times >= least), "{all:?}");
+    }
 }
