@@ -3,6 +3,7 @@
 use super::process::Broker;
 use super::vertex::{GEMINI, MODELS, Vertex, call};
 use serde_json::Value;
+use vertex_injector_sidecar::broker::proxy::rules::with_suffix;
 
 /// The message of a refusal, which is no list of all forms.
 #[track_caller]
@@ -11,6 +12,25 @@ fn refused(broker: &Broker, target: &str, body: &str) -> String {
     assert!(matches!(answer.status, 400 | 403), "{target}: {answer:?}");
     let body: Value = serde_json::from_str(&answer.body).expect("JSON");
     body["error"]["message"].as_str().expect("a message").to_owned()
+}
+
+#[test]
+fn only_a_models_name_with_something_behind_it_is_repeated() {
+    let told = |name: &str| with_suffix(name).map(|refusal| refusal.message);
+    assert!(told("claude-x[1m]").is_some_and(|words| words.contains("name claude-x;")));
+    assert!(told("claude-x[fast]").is_some_and(|words| words.ends_with("name claude-x")));
+    for name in [
+        "claude-x",
+        "claude-x[]",
+        "[1m]",
+        "a b[1m]",
+        "a/b[1m]",
+        "claude-x[1 m]",
+        "claude-x[1m",
+        "claude-x1m]",
+    ] {
+        assert_eq!(told(name), None, "{name}");
+    }
 }
 
 #[test]

@@ -180,6 +180,40 @@ fn what_is_not_known_is_judged_by_its_names_before_it_is_refused_or_passes() {
 }
 
 #[test]
+fn what_a_member_asks_for_is_known_by_its_name_in_each_spelling_and_wherever_it_stands() {
+    let allow = Rules {
+        unknown: Unknown::Allow,
+        ..rules(&[])
+    };
+    for (names, feature) in [
+        (["cachedContent", "cached_content", "thread"], Feature::CachedContent),
+        (["codeExecution", "code_execution", "container"], Feature::CodeExecution),
+        (["googleMaps", "google_maps", "google-maps"], Feature::GoogleMaps),
+        (["mcpServers", "mcp_server", "mcpServer"], Feature::McpServers),
+        (["retrieval", "fileSearch", "vertex_ai_search"], Feature::Retrieval),
+        (
+            ["vertexRagStore", "external_api", "vertex_rag_store"],
+            Feature::Retrieval,
+        ),
+        (["urlContext", "url_context", "URLContext"], Feature::WebFetch),
+        (
+            ["googleSearch", "google_search_retrieval", "enterpriseWebSearch"],
+            Feature::WebSearch,
+        ),
+    ] {
+        for name in names {
+            for body in [
+                gemini("tools", &json!([{name: {}}])),
+                gemini("later", &json!({"deep": [{name: {"x": 1}}]})),
+            ] {
+                let refusal = judged(Publisher::Google, &body, &allow).expect_err("a refusal");
+                assert_eq!(refusal.feature, Some(feature), "{body}: {}", refusal.message);
+            }
+        }
+    }
+}
+
+#[test]
 fn what_the_operator_or_the_policy_lets_pass_is_counted() {
     let known = Rules {
         unknown: Unknown::Deny {
