@@ -3,7 +3,7 @@
 //! The webhook and the command line are two callers of the same functions: [`review`] takes an AdmissionReview,
 //! [`decide`] a pod. Both end in one [`Decision`], which everything else (response, log, metrics, `explain`) only shows.
 //!
-//! Read in this order: `envelope` and `review` (bytes in and out), `pod` (the lean view) and `bounds` (how much of it), `set` and
+//! Read in this order: `envelope` and `review` (bytes in and out), `pod` (the lean view) and `bounds` (how much of it), `stored`, `set` and
 //! `policy` (which policy), `decide` (the whole), `select` and `agent` (which containers), `earlier` (what an injection before
 //! wrote), `node` (on which nodes), `sent` (whether the webhook is asked at all), `recognise` and `gate` (what is left alone),
 //! `ports` (where ours listen), `plan` with `settings` and `sidecar` (the units), `injected_container` (what our containers have
@@ -47,6 +47,7 @@ mod sent;
 mod set;
 mod settings;
 mod sidecar;
+mod stored;
 mod text;
 
 pub use crate::operator::{AgentSelector, Operator};

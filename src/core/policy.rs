@@ -24,7 +24,7 @@ mod text;
 mod vertex;
 mod volumes;
 
-use crate::api::{Conflicts, FieldErrors, Isolation, McpFormat, OnValue, OpenShell, PolicySpec, Selector};
+use crate::api::{Agent, Conflicts, FieldErrors, Isolation, McpFormat, OnValue, OpenShell, PolicySpec, Selector};
 use crate::operator::Operator;
 use errors::{Checked, Errors};
 use identity::Identity;
@@ -59,10 +59,21 @@ pub struct Compilation {
 /// A policy that nobody can be served by. It selects all the same: its pods are denied with the errors.
 #[derive(Debug)]
 pub struct Unusable {
+    /// Whose mistake it is.
+    pub cause: Cause,
     /// Everything that is wrong with it.
     pub errors: FieldErrors,
     /// Which pods it selects.
     pub pods: Vec<Pods>,
+}
+
+/// Why a policy cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// It says what cannot be.
+    Invalid,
+    /// It says what this version does not know: a newer one, or its definitions, let it in.
+    Newer,
 }
 
 /// A policy in the form that works.
@@ -116,6 +127,7 @@ pub fn compile(spec: &PolicySpec, namespaces: Option<&Selector>, operator: &Oper
     let mut notes = Vec::new();
     let compiled = parts(spec, namespaces, operator, &mut notes, &mut errors);
     let result = errors.conclude(compiled).map_err(|errors| Unusable {
+        cause: Cause::Invalid,
         errors,
         pods: Pods::of(spec),
     });
@@ -123,6 +135,24 @@ pub fn compile(spec: &PolicySpec, namespaces: Option<&Selector>, operator: &Oper
         result,
         notes,
         unreachable: reach::unreachable(spec, operator),
+    }
+}
+
+/// What becomes of a policy that this version does not know all of. What is not understood may restrict, so its pods are denied:
+/// those of its `agents`, or all where these are not understood.
+pub fn newer(errors: FieldErrors, agents: Option<Vec<Agent>>) -> Compilation {
+    let spec = PolicySpec {
+        agents: agents.unwrap_or_else(|| vec![Agent::default()]),
+        ..PolicySpec::default()
+    };
+    Compilation {
+        result: Err(Unusable {
+            cause: Cause::Newer,
+            errors,
+            pods: Pods::of(&spec),
+        }),
+        notes: Vec::new(),
+        unreachable: None,
     }
 }
 

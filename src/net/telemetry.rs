@@ -22,10 +22,10 @@ pub enum LogFormat {
 }
 
 /// The variable of [`Logging::log_format`].
-const LOG_FORMAT: &str = "VERTEX_INJECTOR_LOG_FORMAT";
+pub const LOG_FORMAT: &str = "VERTEX_INJECTOR_LOG_FORMAT";
 
 /// The variable of [`Logging::log`].
-const LOG: &str = "VERTEX_INJECTOR_LOG";
+pub const LOG: &str = "VERTEX_INJECTOR_LOG";
 
 /// What is logged, and how.
 #[derive(clap::Args, Debug, Clone)]

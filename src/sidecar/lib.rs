@@ -8,6 +8,7 @@ mod ending;
 pub mod exec;
 mod flags;
 mod probe;
+mod variables;
 mod verbs;
 
 pub use ending::{Ending, exit_code};

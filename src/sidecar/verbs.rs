@@ -1,7 +1,7 @@
 //! The verbs that run in pods.
 
 use crate::ending::Ending;
-use crate::{broker, copy, exec, probe};
+use crate::{broker, copy, exec, probe, variables};
 use clap::Subcommand;
 use vertex_injector_core::contract::broker::VERB;
 
@@ -105,10 +105,17 @@ impl Verb {
     /// # Errors
     /// When its arguments, or the files that they name, cannot be used.
     pub fn run(self) -> anyhow::Result<Ending> {
+        let names = || std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         match self {
-            Self::Broker(args) => broker::run(args).map(|()| Ending::Done),
+            Self::Broker(args) => {
+                variables::check(names())?;
+                broker::run(args).map(|()| Ending::Done)
+            }
             Self::Probe(args) => Ok(probe::run(&args)),
-            Self::Exec(args) => exec::run(args).map(Ending::Code),
+            Self::Exec(args) => {
+                variables::check(names())?;
+                exec::run(args).map(Ending::Code)
+            }
             Self::Copy(args) => copy::run(&args),
         }
     }

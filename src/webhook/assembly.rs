@@ -192,7 +192,7 @@ impl Assembly {
         }
         let (live, events) = match policies {
             PolicySource::Directory(dir, first) => {
-                current.publish(first, 0);
+                current.publish(first);
                 let part = readiness.part("policy directory", "starting");
                 tasks.spawn(named(
                     "policy directory",

@@ -1,18 +1,18 @@
-//! A policy as the API server sends it. One that this version cannot read must not stop a list or a watch, so every object
-//! is decoded by itself, as kube's `DeserializeGuard` does; unlike there, the error names the field.
+//! A policy as the API server sends it. One that this version cannot read must not stop a list or a watch, so every object is read
+//! by itself.
 
+use kube::Resource;
 use kube::api::DynamicObject;
-use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-/// Decodes a policy.
-///
-/// # Errors
-/// The field that this version does not understand, and why.
-pub(crate) fn decode<T: DeserializeOwned>(mut object: DynamicObject) -> Result<T, String> {
+/// The whole object with its `apiVersion` and `kind`, which lists may leave out, and without what is of no use here.
+pub(crate) fn whole<T: Resource<DynamicType = ()>>(mut object: DynamicObject) -> Value {
     object.metadata.managed_fields = None;
-    let value = serde_json::to_value(object).map_err(|error| error.to_string())?;
-    serde_path_to_error::deserialize(value).map_err(|error| match error.path().to_string().as_str() {
-        "" | "." => error.inner().to_string(),
-        path => format!("{path}: {}", error.inner()),
-    })
+    // Names, labels and JSON: nothing that cannot be written.
+    let mut value = serde_json::to_value(object).unwrap_or_default();
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("apiVersion".to_owned(), T::api_version(&()).into());
+        fields.insert("kind".to_owned(), T::kind(&()).into());
+    }
+    value
 }

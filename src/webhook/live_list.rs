@@ -4,21 +4,20 @@
 //! could be denied although its policy exists. What a pod's author can cause with it is bounded: one list at a time
 //! for a namespace, its answer used for a second, few lists at once, each short and small.
 
-use super::decode::decode;
+use super::decode::whole;
 use super::kubernetes::{explain, is_namespace};
 use crate::metrics::{LiveList as Outcome, LiveListLabels, Metrics};
 use anyhow::{anyhow, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{ApiResource, DynamicObject, ListParams};
-use kube::{Api, Client};
-use serde::de::DeserializeOwned;
+use kube::{Api, Client, Resource};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, timeout};
 use tracing::warn;
-use vertex_injector_core::admission::{Namespaces, Policy, PolicyObject, PolicySet};
+use vertex_injector_core::admission::{Namespaces, Policy, PolicySet};
 use vertex_injector_core::api::{ClusterInjectionPolicy, InjectionPolicy};
 use vertex_injector_core::operator::Operator;
 
@@ -115,8 +114,8 @@ impl LiveList {
         let cluster_policies = Api::all_with(self.client.clone(), &resource);
         let namespaces = Api::<Namespace>::all(self.client.clone());
         let (mut policies, cluster_policies, labels) = tokio::try_join!(
-            self.list(&policies, PolicyObject::Namespaced),
-            self.list(&cluster_policies, PolicyObject::Cluster),
+            self.list::<InjectionPolicy>(&policies),
+            self.list::<ClusterInjectionPolicy>(&cluster_policies),
             async {
                 namespaces
                     .get_metadata_opt(namespace)
@@ -129,19 +128,14 @@ impl LiveList {
         Ok(PolicySet::new(policies, &labels.into_iter().collect::<Namespaces>()))
     }
 
-    /// Policies that cannot be read are left to the watch, which reports them.
-    async fn list<T: DeserializeOwned>(
-        &self,
-        api: &Api<DynamicObject>,
-        kind: impl Fn(T) -> PolicyObject,
-    ) -> anyhow::Result<Vec<Arc<Policy>>> {
+    async fn list<T: Resource<DynamicType = ()>>(&self, api: &Api<DynamicObject>) -> anyhow::Result<Vec<Arc<Policy>>> {
         let list = api.list(&ListParams::default().limit(MAX_POLICIES)).await;
         let list = list.map_err(|error| anyhow!(explain(&error)))?;
         let more = list.metadata.continue_.is_some_and(|token| !token.is_empty());
         ensure!(!more, "there are more than {MAX_POLICIES} policies");
-        let policies = list.items.into_iter().filter_map(|object| decode(object).ok());
+        let policies = list.items.into_iter().map(whole::<T>);
         Ok(policies
-            .map(|policy| Arc::new(Policy::compile(&kind(policy), &self.operator)))
+            .map(|policy| Arc::new(Policy::stored(&policy, &self.operator)))
             .collect())
     }
 

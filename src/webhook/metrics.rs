@@ -112,7 +112,7 @@ pub enum PolicyState {
     Unreachable,
     /// Its namespace did not opt in.
     NotOptedIn,
-    /// It cannot be decoded, and is ignored.
+    /// It says what this version does not know; pods that it selects are denied.
     Unreadable,
 }
 

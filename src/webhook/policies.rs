@@ -3,9 +3,11 @@
 use crate::metrics::{Metrics, PolicyLabels, PolicyState};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
+use strum::VariantArray;
 use tokio::sync::watch;
 use vertex_injector_core::admission::{Policy, PolicySet};
 use vertex_injector_core::operator::Operator;
+use vertex_injector_core::policy::Cause;
 
 /// The snapshot, and who waits for the next one.
 pub(crate) struct Current {
@@ -31,28 +33,20 @@ impl Current {
         self.set.load_full()
     }
 
-    /// Replaces them. `unreadable` is how many policies exist that the set cannot hold; they are only counted.
-    pub(crate) fn publish(&self, set: PolicySet, unreadable: usize) {
+    /// Replaces them.
+    pub(crate) fn publish(&self, set: PolicySet) {
         self.set.store(Arc::new(set));
-        self.gauge(PolicyState::Unreadable, unreadable);
         self.changes.send_replace(());
     }
 
     /// Brings the metrics up to date. Not with every change: that would go through all policies because of one.
     pub(crate) fn count(&self) {
         let set = self.load();
-        for state in [
-            PolicyState::Ready,
-            PolicyState::Unusable,
-            PolicyState::Unreachable,
-            PolicyState::NotOptedIn,
-        ] {
-            self.gauge(
-                state,
-                set.policies()
-                    .filter(|policy| self::state(policy, &set, &self.operator) == state)
-                    .count(),
-            );
+        for state in PolicyState::VARIANTS {
+            let of_it = |policy: &&Arc<Policy>| self::state(policy, &set, &self.operator) == *state;
+            let count = i64::try_from(set.policies().filter(of_it).count()).unwrap_or(i64::MAX);
+            let labels = PolicyLabels { state: *state };
+            self.metrics.policies.get_or_create(&labels).set(count);
         }
     }
 
@@ -60,23 +54,16 @@ impl Current {
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
-
-    fn gauge(&self, state: PolicyState, count: usize) {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        self.metrics.policies.get_or_create(&PolicyLabels { state }).set(count);
-    }
 }
 
 /// Whether a policy works, beside the namespaces of a set.
 pub(crate) fn state(policy: &Policy, set: &PolicySet, operator: &Operator) -> PolicyState {
-    if !policy.errors().0.is_empty() {
-        PolicyState::Unusable
-    } else if policy.unreachable().is_some() {
-        PolicyState::Unreachable
-    } else if not_opted_in(policy, set, operator).is_some() {
-        PolicyState::NotOptedIn
-    } else {
-        PolicyState::Ready
+    match policy.cause() {
+        Some(Cause::Invalid) => PolicyState::Unusable,
+        Some(Cause::Newer) => PolicyState::Unreadable,
+        None if policy.unreachable().is_some() => PolicyState::Unreachable,
+        None if not_opted_in(policy, set, operator).is_some() => PolicyState::NotOptedIn,
+        None => PolicyState::Ready,
     }
 }
 

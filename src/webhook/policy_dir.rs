@@ -75,7 +75,7 @@ impl PolicyDir {
                         policies = set.policies().count(),
                         "loaded the changed policy directory"
                     );
-                    current.publish(set, 0);
+                    current.publish(set);
                 }
                 Err(problem) => {
                     metrics.policy_reload_failures.inc();

@@ -1,6 +1,6 @@
 //! Watches of policies and namespaces that keep [`Current`] current.
 
-use super::decode::decode;
+use super::decode::whole;
 use super::kubernetes::{Pause, Trouble, explain_watch, watch_config};
 use super::listing::{Change, Listing};
 use super::policies::Current;
@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{ApiResource, DynamicObject, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::{HashMap, HashSet};
@@ -20,7 +20,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 use tracing::{debug, info, warn};
-use vertex_injector_core::admission::{Compiler, PolicyName, PolicyObject, PolicySet};
+use vertex_injector_core::admission::{Compiler, PolicyName, PolicySet};
 use vertex_injector_core::api::{ClusterInjectionPolicy, InjectionPolicy, PolicyStatus};
 use vertex_injector_core::operator::Operator;
 
@@ -37,8 +37,6 @@ pub(crate) struct Watch {
     set: PolicySet,
     /// What is shown of policies whose namespaces are not known yet, so that nobody is told what may not be true.
     early: HashMap<PolicyName, Option<PolicyStatus>>,
-    /// Policies that cannot be decoded, with their generations.
-    unreadable: HashMap<PolicyName, i64>,
     policies: Source<PolicyName>,
     cluster_policies: Source<PolicyName>,
     namespaces: Source<String>,
@@ -76,7 +74,6 @@ impl Watch {
             operator,
             set: PolicySet::default(),
             early: HashMap::new(),
-            unreadable: HashMap::new(),
             policies: Source::new("injectionpolicies.vertex-injector.dev", &part),
             cluster_policies: Source::new("clusterinjectionpolicies.vertex-injector.dev", &part),
             namespaces: Source::new("namespaces", &part),
@@ -100,7 +97,7 @@ impl Watch {
                 .into_iter()
                 .fold(false, |changed, event| self.take(event) | changed);
             if changed {
-                self.current.publish(self.set.clone(), self.unreadable.len());
+                self.current.publish(self.set.clone());
                 if !listed {
                     info!(
                         policies = self.set.policies().count(),
@@ -116,14 +113,14 @@ impl Watch {
     fn take(&mut self, event: Seen) -> bool {
         let changed = match event {
             Seen::Policy(event) => {
-                let known = || names(&self.set, &self.unreadable, |name| name.namespace.is_some());
+                let known = || names(&self.set, |name| name.namespace.is_some());
                 let change = self.policies.take(event, name, known);
-                self.take_policy(change, PolicyObject::Namespaced)
+                self.take_policy::<InjectionPolicy>(change)
             }
             Seen::ClusterPolicy(event) => {
-                let known = || names(&self.set, &self.unreadable, |name| name.namespace.is_none());
+                let known = || names(&self.set, |name| name.namespace.is_none());
                 let change = self.cluster_policies.take(event, name, known);
-                self.take_policy(change, PolicyObject::Cluster)
+                self.take_policy::<ClusterInjectionPolicy>(change)
             }
             Seen::Namespace(event) => {
                 let known = || self.set.namespaces().map(str::to_owned).collect();
@@ -139,14 +136,10 @@ impl Watch {
         policies && self.namespaces.listing.complete()
     }
 
-    fn take_policy<T: DeserializeOwned>(
-        &mut self,
-        change: Change<PolicyName, DynamicObject>,
-        kind: impl FnOnce(T) -> PolicyObject,
-    ) -> bool {
+    fn take_policy<T: Resource<DynamicType = ()>>(&mut self, change: Change<PolicyName, DynamicObject>) -> bool {
         match change {
             Change::Nothing => false,
-            Change::Put(name, object) => self.read(&name, object, kind),
+            Change::Put(name, object) => self.read::<T>(&name, object),
             Change::Remove(name) => self.forget(&name),
             Change::Listed(gone) => {
                 for name in &gone {
@@ -179,30 +172,15 @@ impl Watch {
     }
 
     /// Reads a policy and tells its author. Whether that changes the snapshot: not when only status or metadata changed.
-    fn read<T: DeserializeOwned>(
-        &mut self,
-        name: &PolicyName,
-        object: DynamicObject,
-        kind: impl FnOnce(T) -> PolicyObject,
-    ) -> bool {
+    fn read<T: Resource<DynamicType = ()>>(&mut self, name: &PolicyName, object: DynamicObject) -> bool {
         let shown = object
             .data
             .get("status")
             .and_then(|status| PolicyStatus::deserialize(status).ok());
         let generation = object.metadata.generation.unwrap_or_default();
-        let (verdict, changed) = match decode(object) {
-            Ok(policy) => {
-                let policy = self.compiler.policy(&kind(policy));
-                let verdict = Verdict::of(&policy, &self.set, &self.operator);
-                let was_unreadable = self.unreadable.remove(name).is_some();
-                (verdict, self.set.put(policy) || was_unreadable)
-            }
-            Err(problem) => {
-                let before = self.unreadable.insert(name.clone(), generation);
-                let verdict = Verdict::unreadable(&problem);
-                (verdict, self.set.remove(name) || before != Some(generation))
-            }
-        };
+        let policy = self.compiler.stored(&whole::<T>(object));
+        let verdict = Verdict::of(&policy, &self.set, &self.operator);
+        let changed = self.set.put(policy);
         if changed {
             match verdict.state {
                 PolicyState::Ready => debug!(policy = %name, generation, "loaded a policy"),
@@ -241,8 +219,7 @@ impl Watch {
     fn forget(&mut self, name: &PolicyName) -> bool {
         self.status.forget(name);
         self.early.remove(name);
-        let was_unreadable = self.unreadable.remove(name).is_some();
-        self.set.remove(name) || was_unreadable
+        self.set.remove(name)
     }
 }
 
@@ -284,21 +261,16 @@ impl<K: Eq + Hash> Source<K> {
     }
 }
 
-/// The names of the known policies of one kind, readable or not.
-fn names(
-    set: &PolicySet,
-    unreadable: &HashMap<PolicyName, i64>,
-    of_kind: impl Fn(&PolicyName) -> bool,
-) -> HashSet<PolicyName> {
-    let readable = set.policies().map(|policy| policy.name());
-    let all = readable.chain(unreadable.keys());
+/// The names of the known policies of one kind.
+fn names(set: &PolicySet, of_kind: impl Fn(&PolicyName) -> bool) -> HashSet<PolicyName> {
+    let all = set.policies().map(|policy| policy.name());
     all.filter(|name| of_kind(name)).cloned().collect()
 }
 
 /// A watch that goes on after every failure.
 fn follow<K>(api: Api<K>) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
 where
-    K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     watcher(api, watch_config()).backoff(Pause::default())
 }

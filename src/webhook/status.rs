@@ -23,6 +23,10 @@ use vertex_injector_core::operator::Operator;
 /// Type of the only condition.
 const READY: &str = "Ready";
 
+/// What is said before the fields that this version does not know.
+const NEWER: &str = "this version of vertex-injector does not know all that the policy says, and refuses the pods that it selects; \
+                     upgrade vertex-injector, or leave this out:";
+
 /// Most characters of its message; the API server allows eight times as many.
 const MAX_MESSAGE: usize = 4096;
 
@@ -67,9 +71,13 @@ struct Task {
 }
 
 impl Verdict {
-    /// The verdict on a policy that could be decoded, beside the namespaces of a set.
+    /// The verdict on a policy, beside the namespaces of a set.
     pub(crate) fn of(policy: &Policy, set: &PolicySet, operator: &Operator) -> Self {
         let state = state(policy, set, operator);
+        let errors = || {
+            let errors: Vec<_> = policy.errors().0.iter().map(ToString::to_string).collect();
+            errors.join("\n")
+        };
         let message = match state {
             PolicyState::Ready if policy.name().namespace.is_none() && operator.namespace_selector.is_some() => {
                 let first = "agent pods of namespaces that opted in are served by this policy".to_owned();
@@ -80,20 +88,10 @@ impl Verdict {
             PolicyState::Ready => policy.notes().join("\n").into(),
             PolicyState::Unreachable => policy.unreachable().unwrap_or_default().to_owned().into(),
             PolicyState::NotOptedIn => not_opted_in(policy, set, operator).unwrap_or_default().into(),
-            PolicyState::Unusable | PolicyState::Unreadable => {
-                let errors: Vec<_> = policy.errors().0.iter().map(ToString::to_string).collect();
-                errors.join("\n").into()
-            }
+            PolicyState::Unusable => errors().into(),
+            PolicyState::Unreadable => format!("{NEWER}\n{}", errors()).into(),
         };
         Self { state, message }
-    }
-
-    /// The verdict on a policy that this version does not understand.
-    pub(crate) fn unreadable(problem: &str) -> Self {
-        Self {
-            state: PolicyState::Unreadable,
-            message: format!("this version of vertex-injector cannot read the policy and ignores it: {problem}").into(),
-        }
     }
 
     fn condition(&self, generation: i64, since: Option<(String, Time)>) -> Condition {

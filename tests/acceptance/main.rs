@@ -29,3 +29,4 @@ mod settings;
 mod sidecars;
 mod skips;
 mod trust;
+mod versions;

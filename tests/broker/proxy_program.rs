@@ -49,6 +49,33 @@ fn flags_that_are_missing_wrong_or_of_the_other_mode_are_said_before_anything_li
 }
 
 #[test]
+fn a_variable_of_a_newer_injector_is_refused_and_those_of_a_service_of_our_name_are_not_read() {
+    let told = [
+        ("VERTEX_INJECTOR_MODE", "proxy"),
+        ("VERTEX_INJECTOR_PROJECT", "my-project"),
+        ("VERTEX_INJECTOR_NODE_METADATA_SERVER", "127.0.0.1:1"),
+        ("VERTEX_INJECTOR_REGIONS", "us-east5"),
+    ];
+    let output = run(&["broker"], &[&told[..], &[("VERTEX_INJECTOR_BUDGET", "100")]].concat());
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(
+        error.contains("VERTEX_INJECTOR_BUDGET") && error.contains("broker.image"),
+        "{error}"
+    );
+    assert!(!error.contains("100"), "{error}");
+    let links = [
+        ("VERTEX_INJECTOR_METADATA_PORT", "0"),
+        ("VERTEX_INJECTOR_PROXY_PORT", "0"),
+        ("VERTEX_INJECTOR_SERVICE_HOST", "10.0.0.1"),
+        ("VERTEX_INJECTOR_PORT", "tcp://10.0.0.1:443"),
+        ("VERTEX_INJECTOR_PORT_443_TCP_PROTO", "tcp"),
+    ];
+    let broker = super::process::Broker::start(&[], &[&told[..], &links].concat());
+    assert_eq!(broker.startup["mode"], "proxy");
+}
+
+#[test]
 fn help_explains_both_modes_with_examples() {
     let help = text(&run(&["broker", "--help"], &[]).stdout);
     for words in [

@@ -3,6 +3,7 @@
 
 mod mistakes;
 mod values;
+mod versions;
 
 use proptest::prelude::*;
 use vertex_injector_core::contract::broker::{Broker, Mode};

@@ -8,4 +8,5 @@ mod policies;
 mod replica;
 mod rights;
 mod status;
+mod versions;
 mod world;

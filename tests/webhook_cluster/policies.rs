@@ -105,6 +105,15 @@ async fn one_object_that_cannot_be_decoded_does_not_stop_the_watch() {
         ready["reason"] == "Unreadable" && message.contains("spec.agents[0].podSelector.matchLabels")
     })
     .await;
+    // Whom it selects is not known: whoever is served by no policy before it is refused.
+    let response = async |namespace: &str, labels: serde_json::Value| {
+        let mut pod = agent();
+        pod["metadata"]["namespace"] = namespace.into();
+        pod["metadata"]["labels"] = labels;
+        replica.review(&world.authority().await.unwrap(), pod).await
+    };
+    assert_eq!(response(TEAM, json!({"app": "other"})).await["allowed"], false);
+    assert_eq!(response("elsewhere", json!({"app": "other"})).await["allowed"], true);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,9 +3,11 @@
 
 use super::policy::{Compiled, Policy, PolicyObject};
 use super::set::Labels;
+use super::stored;
 use crate::names::NAMESPACE_NAME;
 use crate::operator::Operator;
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -35,6 +37,14 @@ impl Compiler {
             PolicyObject::Cluster(policy) => self.policies.get(&(&policy.spec, "cluster"), compile),
         };
         Arc::new(Policy::new(object, compiled))
+    }
+
+    /// The same for an object as the API server has it, with `apiVersion` and `kind`.
+    pub fn stored(&mut self, object: &Value) -> Arc<Policy> {
+        match stored::read(object) {
+            Ok(policy) => self.policy(&policy),
+            Err(newer) => Arc::new(newer),
+        }
     }
 
     /// The labels of a namespace.

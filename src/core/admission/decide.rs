@@ -12,7 +12,7 @@ use super::set::PolicySet;
 use super::{node, plan, recognise};
 use crate::api::OpenShell;
 use crate::names;
-use crate::policy::Unusable;
+use crate::policy::{Cause, Unusable};
 
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
@@ -112,14 +112,18 @@ fn serve(pod: &Pod<'_>, namespace: &str, policy: &Policy, selecting: Selecting<'
     let name = policy.name();
     let (compiled, kind) = match selecting {
         Ok(selected) => selected,
-        Err(Unusable { errors, .. }) => {
+        Err(Unusable { cause, errors, .. }) => {
             let problems: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
+            let problems = join(&problems, "; ");
+            let problem = match cause {
+                Cause::Invalid => format!("and is invalid: {problems}; correct the policy"),
+                Cause::Newer => format!(
+                    "and this version of vertex-injector does not know all that it says: {problems}; upgrade vertex-injector, or leave that out of the policy"
+                ),
+            };
             return Decision::denied(
                 Reason::PolicyUnusable,
-                format!(
-                    "policy {name} selects this pod and is invalid: {}; correct the policy",
-                    join(&problems, "; ")
-                ),
+                format!("policy {name} selects this pod {problem}"),
             );
         }
     };

@@ -3,7 +3,7 @@
 use crate::api::{ClusterInjectionPolicy, FieldErrors, InjectionPolicy, Selector};
 use crate::names;
 use crate::operator::Operator;
-use crate::policy::{self, Compilation, GkeBinding, Kind, Unusable};
+use crate::policy::{self, Cause, Compilation, GkeBinding, Kind, Unusable};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,8 +31,8 @@ pub struct PolicyName {
 /// A policy in use. An unusable one is kept, because a pod that it selects is denied with its name.
 #[derive(Debug)]
 pub struct Policy {
-    name: PolicyName,
-    generation: i64,
+    pub(super) name: PolicyName,
+    pub(super) generation: i64,
     pub(super) compiled: Arc<Compiled>,
 }
 
@@ -41,8 +41,8 @@ pub struct Policy {
 pub struct Compiled {
     pub(super) overridable: bool,
     pub(super) priority: i32,
-    namespaces: Option<Selector>,
-    compilation: Compilation,
+    pub(super) namespaces: Option<Selector>,
+    pub(super) compilation: Compilation,
 }
 
 /// A policy that selects a pod: with what this kind of pods gets, or unusable.
@@ -99,9 +99,13 @@ impl Policy {
         format!("{}@{}", self.name, self.generation)
     }
 
-    /// Whether the other is the same, generation and all; only one compiled together with it can be.
+    /// Whether the other is the same, generation and all; only one compiled together with it can be, or another reading of the
+    /// same that this version does not know.
     pub fn is_same(&self, other: &Self) -> bool {
-        (&self.name, self.generation) == (&other.name, other.generation) && Arc::ptr_eq(&self.compiled, &other.compiled)
+        let (mine, theirs) = (self.cause(), other.cause());
+        (&self.name, self.generation) == (&other.name, other.generation)
+            && (Arc::ptr_eq(&self.compiled, &other.compiled)
+                || mine == Some(Cause::Newer) && mine == theirs && self.errors() == other.errors())
     }
 
     /// Whether it serves a namespace with these labels.
@@ -152,6 +156,11 @@ impl Compiled {
             Ok(_) => NONE,
             Err(unusable) => &unusable.errors,
         }
+    }
+
+    /// Why it does not work, if so.
+    pub fn cause(&self) -> Option<Cause> {
+        self.compilation.result.as_ref().err().map(|unusable| unusable.cause)
     }
 
     /// Why no pod will ever reach it, if so.

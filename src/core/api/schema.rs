@@ -6,6 +6,7 @@
 mod definitions;
 mod node;
 mod shown;
+mod unknown;
 mod walk;
 
 use super::FieldErrors;
@@ -17,6 +18,16 @@ pub(crate) use shown::type_name;
 
 /// Most errors that are reported of one policy.
 pub const MAX_ERRORS: usize = 50;
+
+/// The fields of an object's spec that this version does not know, by their paths.
+pub(crate) fn unknown_fields(object: &Value) -> Vec<String> {
+    let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
+    let spec = { definitions::of(kind).ok() }.and_then(|node| node.properties.get("spec"));
+    match (spec, object.get("spec")) {
+        (Some(node), Some(value)) => unknown::fields(node, value, MAX_ERRORS),
+        (None | Some(_), _) => Vec::new(),
+    }
+}
 
 /// Checks a policy object (whole, with `apiVersion`, `kind`, `metadata`, `spec`) as the API server does, and collects
 /// every error with its path, at most [`MAX_ERRORS`].

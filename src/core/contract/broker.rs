@@ -52,6 +52,29 @@ pub const MEMORY_LIMIT: Setting = Setting::variable("memory-limit", "VERTEX_INJE
 /// [`Broker::metrics`].
 pub const METRICS_LISTEN: Setting = Setting::variable("metrics-listen", "VERTEX_INJECTOR_METRICS_LISTEN");
 
+/// All of them.
+pub const SETTINGS: [Setting; 19] = [
+    MODE,
+    CREDENTIALS,
+    CREDENTIALS_JSON,
+    NODE_METADATA_SERVER,
+    PROJECT,
+    PROJECT_NUMBER,
+    ID_TOKEN_AUDIENCES,
+    PUBLISHERS,
+    MODELS,
+    REGIONS,
+    METHODS,
+    ALLOW,
+    UNKNOWN_FIELDS,
+    KNOWN_FIELDS,
+    VERTEX_ENDPOINT,
+    METADATA_PORT,
+    PROXY_PORT,
+    MEMORY_LIMIT,
+    METRICS_LISTEN,
+];
+
 /// Port of the metadata server unless another is chosen.
 pub const DEFAULT_METADATA_PORT: u16 = 8470;
 
