@@ -54,6 +54,11 @@ impl<'p> Plain<'p> {
         self.behind(directory).and_then(|rest| rest.strip_prefix('/')) == Some(name)
     }
 
+    /// Whether its last parts are these, which begin with a slash.
+    pub fn ends_in(&self, parts: &str) -> bool {
+        self.0.ends_with(parts)
+    }
+
     /// How many directories it leads through.
     pub fn depth(&self) -> usize {
         self.0.bytes().filter(|byte| *byte == b'/').count()

@@ -207,6 +207,35 @@ fn a_credential_file_that_cannot_be_taken_away_is_a_way_around() {
 }
 
 #[test]
+fn a_secret_where_googles_clients_look_before_they_ask_the_broker_is_a_way_around() {
+    let with = |path: &str, config: &str, volume: &str| {
+        format!(
+            "{{containers: [{{name: agent, image: a, env: [{{name: CLOUDSDK_CONFIG, value: {config}}}], volumeMounts: [{{name: v, mountPath: {path}, subPath: x}}]}}],
+               volumes: [{{name: v, {volume}}}]}}"
+        )
+    };
+    let (secret, said) = (
+        "secret: {secretName: s}",
+        "before they ask the broker, in volume \"v\" at /",
+    );
+    let projected = "projected: {sources: [{secret: {name: s}}]}";
+    for (path, config) in [
+        ("/root/.config/gcloud", "''"),
+        ("/home/me//.config/gcloud/", "/elsewhere"),
+        ("/root/.config/gcloud/application_default_credentials.json", "''"),
+        ("/gcloud", "/gcloud"),
+        ("/gcloud/application_default_credentials.json", "/gcloud/."),
+    ] {
+        exposed(&federation(), &with(path, config, secret), said);
+        exposed(&federation(), &with(path, config, projected), said);
+        isolated(&federation(), &with(path, config, "emptyDir: {}"));
+        isolated(&federation(), &with(path, config, "configMap: {name: c}"));
+    }
+    isolated(&federation(), &with("/root/.config/gcloud/logs", "''", secret));
+    isolated(&federation(), &with("/workspace", "''", secret));
+}
+
+#[test]
 fn on_gke_every_pod_is_told_that_the_node_answers_all_of_it() {
     let admission = Case::named("broker-gke-best-effort").admit();
     let selector = &admission.injected().pod()["spec"]["nodeSelector"];

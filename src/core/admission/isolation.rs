@@ -125,7 +125,7 @@ fn note_volume(users: &Users<'_, '_>, volume: &ResultingVolume<'_>, thing: &Thin
 /// Ways around a broker that are not what it keeps.
 fn note_other_ways(resulting: Resulting<'_, '_>, broker: &Broker, found: &mut Findings) {
     found.extend(resulting.with_own_credential_file().map(|(name, why)| {
-        let text = format!("container {name:?} has a credential file of its own ({CREDENTIALS}) {why}");
+        let text = format!("container {name:?} has a credential file of its own {why}");
         Finding::exposure(Some(name), CREDENTIALS, text)
     }));
     match broker.held {

@@ -56,8 +56,13 @@ pub(super) fn plan_broker(
     for target in &mut draft.containers {
         let notes = &mut draft.notes;
         match credentials::unmount_own(target, &draft.volumes, broker.held.key()) {
-            OwnFile::Absent => {}
-            OwnFile::Left(why) => target.left_credential_file = Some(why),
+            OwnFile::Absent => {
+                target.left_credential_file =
+                    credentials::in_directory_of_gcloud(target, &draft.volumes).map(|place| {
+                        format!("where Google's clients look before they ask the broker, {place}; remove the mount")
+                    });
+            }
+            OwnFile::Left(why) => target.left_credential_file = Some(format!("({CREDENTIALS}) {why}")),
             OwnFile::Unmounted(volume) => unmounted.push(volume),
         }
         for name in CREDENTIAL_SOURCES.iter().chain(METADATA_FENCES) {

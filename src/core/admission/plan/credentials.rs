@@ -74,6 +74,32 @@ pub(super) fn unmount_own<'p>(
     OwnFile::Unmounted(&mount.name)
 }
 
+/// The Secret's volume that is mounted where Google's clients look for a credential file before they ask a metadata server: in
+/// gcloud's directory (`CLOUDSDK_CONFIG`, else `~/.config/gcloud`).
+pub(super) fn in_directory_of_gcloud(target: &ContainerDraft<'_>, volumes: &Volumes<'_>) -> Option<String> {
+    const USUAL: &str = "/.config/gcloud";
+    let given = match target.environment.known("CLOUDSDK_CONFIG") {
+        Some(Known::Text(path)) => Plain::of(path),
+        Some(Known::Opaque { .. }) | None => None,
+    };
+    let file = names::CREDENTIAL_FILE;
+    let leads_there = |at: &Plain<'_>| {
+        let given = given
+            .as_ref()
+            .is_some_and(|given| at == given || at.is_file_in(given, file));
+        given || at.ends_in(USUAL) || at.ends_in(&format!("{USUAL}/{file}"))
+    };
+    let own = |mount: &Mount<'_>| !mount.name.starts_with(names::NAME_PREFIX);
+    let mut mounts = target.own_mounts().filter(|(mount, at)| own(mount) && leads_there(at));
+    let (mount, _) = mounts.find(|(mount, _)| {
+        let volume = volumes.content(&mount.name).unwrap_or_default();
+        let sources = volume.pointer("/projected/sources").and_then(Value::as_array);
+        let has_secret = |source: &Value| source.get("secret").is_some_and(Value::is_object);
+        has_secret(&volume) || sources.is_some_and(|sources| sources.iter().any(has_secret))
+    })?;
+    Some(format!("in volume {:?} at {}", &*mount.name, &*mount.mount_path))
+}
+
 /// Removes a volume with its last mount: never only one of the two. One that the policy itself wants stays.
 pub(super) fn remove_unmounted(draft: &mut Draft<'_>, volume: &str, policy: &PolicyVolumes) {
     let used = select::all(draft.pod).any(|(place, container)| {
