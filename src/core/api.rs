@@ -64,7 +64,19 @@ pub use volumes::{
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].status"
     ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].reason"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Priority", type_ = "integer", json_path = ".spec.priority", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.vertex) || has(self.identity)")
@@ -106,7 +118,9 @@ pub struct PolicySpec {
     pub identity: Option<Identity>,
 
     /// How credentials reach the agent.
+    // The API server fills it in, so that `kubectl get` shows it.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "File"))]
     pub access: Access,
 
     /// Whether a pod is denied whose agent could get around what keeps a credential from it.
@@ -189,13 +203,26 @@ pub struct PolicySpec {
     doc = "What agent pods of the selected namespaces receive, and which pods are agents.",
     printcolumn(name = "Project", type_ = "string", json_path = ".spec.vertex.project"),
     printcolumn(name = "Region", type_ = "string", json_path = ".spec.vertex.region"),
+    printcolumn(name = "Access", type_ = "string", json_path = ".spec.access"),
     printcolumn(name = "Overridable", type_ = "boolean", json_path = ".spec.overridable"),
     printcolumn(
         name = "Ready",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].status"
     ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].reason"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Priority", type_ = "integer", json_path = ".spec.priority", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterPolicySpec {

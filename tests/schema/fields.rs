@@ -51,3 +51,54 @@ fn used(value: &Value, path: &str, all: &mut BTreeSet<String>) {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
+
+#[test]
+fn kubectl_explain_has_a_sentence_for_every_field() {
+    for crd in crds() {
+        let crd = serde_json::to_value(crd).unwrap();
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        let mut silent = Vec::new();
+        undescribed(schema, "", &mut silent);
+        assert!(silent.is_empty(), "no description: {silent:#?}");
+    }
+}
+
+/// The paths of fields that a schema says nothing about.
+fn undescribed(schema: &Value, path: &str, all: &mut Vec<String>) {
+    for below in ["items", "additionalProperties"] {
+        if let Some(items) = schema.get(below) {
+            undescribed(items, path, all);
+        }
+    }
+    for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        if schema["description"].as_str().is_none_or(str::is_empty) {
+            all.push(path.clone());
+        }
+        undescribed(schema, &path, all);
+    }
+}
+
+/// What `kubectl get` answers: how agents get there, whether they are served, and if not, why.
+#[test]
+fn kubectl_get_shows_the_access_and_the_reason_and_wide_the_rest() {
+    for crd in crds() {
+        let crd = serde_json::to_value(crd).unwrap();
+        let version = &crd["spec"]["versions"][0];
+        let columns = version["additionalPrinterColumns"].as_array().unwrap();
+        let names = |wide: bool| -> Vec<&str> {
+            let shown = columns.iter().filter(|column| (column["priority"] == 1) == wide);
+            shown.map(|column| column["name"].as_str().unwrap()).collect()
+        };
+        let ours = names(false);
+        let first = ours.iter().filter(|name| **name != "Overridable").copied();
+        assert_eq!(
+            first.collect::<Vec<_>>(),
+            ["Project", "Region", "Access", "Ready", "Reason", "Age"]
+        );
+        assert_eq!(names(true), ["Priority", "Message"]);
+        // Whoever writes no access sees what it is.
+        let access = &version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["access"];
+        assert_eq!(access["default"], "File");
+    }
+}

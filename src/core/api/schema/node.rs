@@ -41,6 +41,9 @@ pub(super) struct Node {
     _description: IgnoredAny,
     #[serde(rename = "title")]
     _title: IgnoredAny,
+    // What is read fills it in by itself.
+    #[serde(rename = "default")]
+    _default: IgnoredAny,
     #[serde(rename = "x-kubernetes-validations")]
     _rules: IgnoredAny,
 }
