@@ -93,6 +93,26 @@ fn every_threat_that_is_none_names_the_test_that_shows_it() {
     assert!(count > 20);
 }
 
+#[test]
+fn every_feature_that_is_there_names_the_test_that_shows_it() {
+    let features = fs::read_to_string(root().join("docs/features.md")).unwrap();
+    let mut count = 0;
+    for line in features.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        if !cells[2].starts_with("yes") {
+            continue;
+        }
+        let tests = quoted(cells[3]);
+        assert!(!tests.is_empty(), "{line}");
+        for test in tests {
+            let text = fs::read_to_string(root().join(&test)).unwrap();
+            assert!(text.contains("#[test]"), "{line}");
+        }
+        count += 1;
+    }
+    assert!(count > 20);
+}
+
 /// The tests in the files of a folder, each as `FILE::NAME`.
 fn tests_in(folder: &str) -> BTreeSet<String> {
     let function = Regex::new(r"#\[test\]\s+fn (\w+)").unwrap();
