@@ -9,6 +9,7 @@
 mod authors;
 mod elsewhere;
 mod guard;
+mod hook;
 mod install;
 mod judge;
 mod life;

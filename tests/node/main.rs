@@ -6,6 +6,7 @@
 
 mod agent;
 mod broker;
+mod chart_test;
 mod container;
 mod credentials;
 mod disruption;
