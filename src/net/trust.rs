@@ -61,20 +61,25 @@ impl Trust {
 
     /// All of them as PEM.
     pub fn pem(&self) -> String {
-        let mut pem = String::new();
-        for certificate in &self.0 {
-            let text = BASE64_STANDARD.encode(certificate);
-            pem.push_str("-----BEGIN CERTIFICATE-----\n");
-            for (i, character) in text.chars().enumerate() {
-                if i > 0 && i % LINE == 0 {
-                    pem.push('\n');
-                }
-                pem.push(character);
-            }
-            pem.push_str("\n-----END CERTIFICATE-----\n");
-        }
-        pem
+        pem(&self.0)
     }
+}
+
+/// Certificates as PEM.
+pub fn pem<'a>(certificates: impl IntoIterator<Item = &'a CertificateDer<'static>>) -> String {
+    let mut pem = String::new();
+    for certificate in certificates {
+        let text = BASE64_STANDARD.encode(certificate);
+        pem.push_str("-----BEGIN CERTIFICATE-----\n");
+        for (i, character) in text.chars().enumerate() {
+            if i > 0 && i % LINE == 0 {
+                pem.push('\n');
+            }
+            pem.push(character);
+        }
+        pem.push_str("\n-----END CERTIFICATE-----\n");
+    }
+    pem
 }
 
 fn read(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

@@ -1,5 +1,7 @@
 //! The flags of `vertex-injector webhook`.
 
+use super::certs::Lifetime;
+use super::clock::Clock;
 use rustls_pki_types::ServerName;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -72,7 +74,7 @@ pub struct Args {
     #[arg(long, env = "VERTEX_INJECTOR_CLIENT_CA_FILE", value_name = "FILE")]
     pub client_ca_file: Option<PathBuf>,
 
-    /// The Secret in which the self-made certificate authority and certificate are kept, shared by all replicas
+    /// The Secret in which the self-made certificate is kept, shared by all replicas
     #[arg(
         long,
         env = "VERTEX_INJECTOR_TLS_SECRET",
@@ -80,6 +82,42 @@ pub struct Args {
         default_value = "vertex-injector-tls"
     )]
     pub tls_secret: String,
+
+    /// The Secret in which its authorities are kept, and the key of the newest
+    #[arg(
+        long,
+        env = "VERTEX_INJECTOR_CA_SECRET",
+        value_name = "NAME",
+        default_value = "vertex-injector-ca"
+    )]
+    pub ca_secret: String,
+
+    /// How long a self-made certificate authority is good; it stops signing when what it signs could outlive it
+    #[arg(
+        long,
+        env = "VERTEX_INJECTOR_CA_LIFETIME",
+        value_name = "TIME",
+        default_value = "365d"
+    )]
+    pub ca_lifetime: Lifetime,
+
+    /// How long a self-made certificate is good; at most half of --ca-lifetime. It is renewed after half of its life
+    #[arg(
+        long,
+        env = "VERTEX_INJECTOR_CERTIFICATE_LIFETIME",
+        value_name = "TIME",
+        default_value = "30d"
+    )]
+    pub certificate_lifetime: Lifetime,
+
+    /// How long a new authority stands in every caBundle before it signs what is served: the time in which every API server
+    /// learns of it
+    #[arg(long, env = "VERTEX_INJECTOR_CA_SETTLE", value_name = "TIME", default_value = "10m")]
+    pub ca_settle: Lifetime,
+
+    /// The time of day.
+    #[arg(skip)]
+    pub clock: Clock,
 
     /// A DNS name or IP address by which the API server calls us, for the self-made certificate; may be repeated
     /// [default: vertex-injector.NAMESPACE.svc]

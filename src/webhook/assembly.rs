@@ -3,7 +3,7 @@
 use super::admin::{self, Admin};
 use super::args::Args;
 use super::audiences;
-use super::certs::{Keeper, Places};
+use super::certs::{Keeper, Places, Plan};
 use super::events;
 use super::gke::Reconciler;
 use super::kubernetes::Cluster;
@@ -61,6 +61,8 @@ struct Assembly {
     args: Args,
     operator: Arc<Operator>,
     certificate: CertificateSource,
+    /// When self-made certificates are renewed.
+    plan: Plan,
     /// Who may call, if not everybody.
     clients: Option<Arc<RootCertStore>>,
     policies: PolicySource,
@@ -96,6 +98,7 @@ impl Assembly {
     /// # Errors
     /// At the first thing that cannot be used.
     async fn read(args: Args) -> anyhow::Result<Self> {
+        let plan = Plan::new(args.ca_lifetime, args.certificate_lifetime, args.ca_settle)?;
         let mut operator = match &args.config {
             Some(path) => manifest::operator(path).map_err(|errors| {
                 let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
@@ -137,6 +140,7 @@ impl Assembly {
         Ok(Self {
             operator,
             certificate,
+            plan,
             clients,
             policies,
             namespace: namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()),
@@ -153,6 +157,7 @@ impl Assembly {
             args,
             operator,
             certificate,
+            plan,
             clients,
             policies,
             namespace,
@@ -184,9 +189,10 @@ impl Assembly {
                     names: names(args.tls_san, &namespace)?,
                     namespace,
                     secret: args.tls_secret,
+                    authority_secret: args.ca_secret,
                     configuration: args.webhook_configuration,
                 };
-                let keeper = Keeper::new(client, places, Arc::clone(&hot), waiting);
+                let keeper = Keeper::new(client, places, (plan, args.clock), Arc::clone(&hot), waiting);
                 tasks.spawn(named("self-made certificate", keeper.run()));
             }
         }

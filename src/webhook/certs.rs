@@ -1,58 +1,81 @@
-//! Self-made certificates, for clusters without cert-manager: one Secret that all replicas share, and the `caBundle`
-//! of both webhook configurations, kept whatever a `helm upgrade` or a person does to either.
+//! Self-made certificates, for clusters without cert-manager: two Secrets that all replicas share, one with authorities and the key
+//! of the newest, one with what is served, and the `caBundle` of both webhook configurations, kept whatever a `helm upgrade` or a
+//! person does to any of them. What is done next [`decision`] says.
 
-mod bundle;
+mod authority;
+mod bundles;
+mod decision;
+mod lifetimes;
 
+use super::clock::Clock;
 use super::kubernetes::{CallError, Pause, Trouble, call, watch_config};
 use super::ready::Part;
 use super::tls::HotCert;
 use anyhow::{Context, anyhow, bail};
-use bundle::{Bundle, Due};
+use authority::{Authorities, Id, Pair};
+use bundles::{Bundles, Configuration};
+use decision::{Sight, Step};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{ObjectMeta, PartialObjectMeta, Patch, PatchParams, PostParams};
-use kube::core::ClusterResourceScope;
+use kube::api::{ObjectMeta, PartialObjectMeta, PostParams};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Event, watcher};
 use kube::{Api, Client};
 use rustls_pki_types::ServerName;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tracing::info;
 use vertex_injector_core::names::FIELD_MANAGER;
 
-/// How often everything is checked although nothing changed. By the wall clock in the end, because a certificate's
-/// lifetime is.
+pub(crate) use lifetimes::{Lifetime, Plan};
+
+/// How often everything is checked although nothing changed.
 const CHECK_INTERVAL: Duration = Duration::from_mins(5);
+
+/// How often the clock is looked at meanwhile, which may have jumped.
+const TICK: Duration = Duration::from_millis(500);
 
 /// Pause after a check, so that two programs that both insist on their `caBundle` do not occupy the API server.
 const CHECK_PAUSE: Duration = Duration::from_millis(200);
 
-/// How often to read a Secret again that another replica was faster to write.
-const ATTEMPTS: usize = 5;
+/// Most steps of one check. A whole rotation takes six.
+const STEPS: usize = 20;
 
 /// Where the certificates are, and for which names.
 #[derive(Debug, Clone)]
 pub(crate) struct Places {
     pub(crate) namespace: String,
+    /// The Secret with what is served.
     pub(crate) secret: String,
+    /// The Secret with authorities, and the key of the newest.
+    pub(crate) authority_secret: String,
     /// Of the MutatingWebhookConfiguration and of the ValidatingWebhookConfiguration.
     pub(crate) configuration: String,
     pub(crate) names: Vec<ServerName<'static>>,
 }
 
-/// Keeps Secret, served certificate and `caBundle` in agreement.
+/// Keeps Secrets, served certificate and `caBundle` in agreement.
 pub(crate) struct Keeper {
     client: Client,
     places: Places,
+    plan: Plan,
+    clock: Clock,
     hot: Arc<HotCert>,
+    ready: Parts,
+    served: Option<Pair>,
+    /// Since when everybody has trusted the same.
+    agreed: Option<(Agreement, Instant)>,
+}
+
+/// What it takes to be ready.
+struct Parts {
     served: Part,
     /// For reviews of pods.
     trusted: Part,
@@ -60,212 +83,333 @@ pub(crate) struct Keeper {
     trusted_with_policies: Part,
 }
 
-/// A kind of webhook configuration, as far as certificates go.
-trait Configuration:
-    kube::Resource<DynamicType = (), Scope = ClusterResourceScope> + Clone + Debug + DeserializeOwned
-{
-    /// Its webhooks, each with its name and what the API server trusts.
-    fn webhooks(&self) -> Vec<(&str, Option<&ByteString>)>;
-
-    /// Notes that the API server does not trust us at this moment.
-    fn distrusted(trusted: &Part, why: String);
+/// What everybody trusts; `caBundle`s by the generations of their configurations, so that a change and its undoing are seen.
+#[derive(Debug, PartialEq, Eq)]
+struct Agreement {
+    authorities: Vec<Id>,
+    generations: Vec<Option<i64>>,
 }
 
-impl Configuration for MutatingWebhookConfiguration {
-    fn webhooks(&self) -> Vec<(&str, Option<&ByteString>)> {
-        let all = self.webhooks.iter().flatten();
-        all.map(|webhook| (&*webhook.name, webhook.client_config.ca_bundle.as_ref()))
-            .collect()
-    }
-
-    /// A pod would be refused.
-    fn distrusted(trusted: &Part, why: String) {
-        trusted.missing(why);
-    }
+/// Everything that was read for one step.
+struct Seen {
+    mutating: Read,
+    validating: Read,
+    authorities: Stored<Authorities>,
+    pair: Stored<Pair>,
 }
 
-impl Configuration for ValidatingWebhookConfiguration {
-    fn webhooks(&self) -> Vec<(&str, Option<&ByteString>)> {
-        let all = self.webhooks.iter().flatten();
-        all.map(|webhook| (&*webhook.name, webhook.client_config.ca_bundle.as_ref()))
-            .collect()
-    }
+type Read = Result<Option<Bundles>, CallError>;
 
-    /// A policy would be stored unseen, which is no reason to refuse pods: an installation must be whole to become ready,
-    /// and need not be so to stay it.
-    fn distrusted(trusted: &Part, why: String) {
-        trusted.still_missing(why);
-    }
+/// A Secret as it was read, and what it holds.
+struct Stored<T> {
+    secret: Option<Secret>,
+    content: Option<T>,
 }
 
 impl Keeper {
     /// Nothing read yet. `part` adds a part to the readiness.
-    pub(crate) fn new(client: Client, places: Places, hot: Arc<HotCert>, part: impl Fn(&'static str) -> Part) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        places: Places,
+        (plan, clock): (Plan, Clock),
+        hot: Arc<HotCert>,
+        part: impl Fn(&'static str) -> Part,
+    ) -> Self {
         Self {
             client,
             places,
+            plan,
+            clock,
             hot,
-            served: part("certificate"),
-            trusted: part("caBundle"),
-            trusted_with_policies: part("caBundle for policies"),
+            ready: Parts {
+                served: part("certificate"),
+                trusted: part("caBundle"),
+                trusted_with_policies: part("caBundle for policies"),
+            },
+            served: None,
+            agreed: None,
         }
     }
 
     /// Keeps them until the task is dropped.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         let mut trouble = Trouble::with("cannot keep the certificate");
         let mut pauses = Pause::default();
         let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(self.client.clone(), &self.places.namespace);
         let mutating = Api::<PartialObjectMeta<MutatingWebhookConfiguration>>::all(self.client.clone());
         let validating = Api::<PartialObjectMeta<ValidatingWebhookConfiguration>>::all(self.client.clone());
         let mut changes = stream::select_all([
-            changes(secrets, &self.places.secret),
+            changes(secrets.clone(), &self.places.secret),
+            changes(secrets, &self.places.authority_secret),
             changes(mutating, &self.places.configuration),
             changes(validating, &self.places.configuration),
         ]);
         loop {
-            let next = match self.check().await {
-                Ok(()) => {
+            let checked = self.check().await;
+            let (longest, until) = match checked {
+                Ok(until) => {
                     trouble.over();
-                    CHECK_INTERVAL
+                    (CHECK_INTERVAL, until)
                 }
                 Err(error) => {
                     trouble.met(&format!("{error:#}"));
-                    pauses.next().unwrap_or(CHECK_INTERVAL)
+                    (pauses.next().unwrap_or(CHECK_INTERVAL), None)
                 }
             };
             sleep(CHECK_PAUSE).await;
             // Either way the next check reads everything anew, so it does not matter what changed.
-            let _ = timeout(next, changes.next()).await;
-        }
-    }
-
-    async fn check(&self) -> anyhow::Result<()> {
-        let secret = format!("Secret {}/{}", self.places.namespace, self.places.secret);
-        let bundle = self.bundle().await.with_context(|| secret.clone());
-        let bundle = bundle.inspect_err(|error| {
-            self.served.still_missing(format!("{error:#}"));
-            self.trusted.still_missing("waiting for the certificate");
-            self.trusted_with_policies.still_missing("waiting for the certificate");
-        })?;
-        self.hot.serve(&bundle.certificate(&secret)?);
-        self.served.met();
-        let ca = bundle.ca_bundle();
-        let pods = self.trust::<MutatingWebhookConfiguration>(ca, &self.trusted).await;
-        let policies = self
-            .trust::<ValidatingWebhookConfiguration>(ca, &self.trusted_with_policies)
-            .await;
-        pods.and(policies)
-    }
-
-    /// The certificates of the Secret, made or renewed first if they are due.
-    async fn bundle(&self) -> anyhow::Result<Bundle> {
-        let api = Api::<Secret>::namespaced(self.client.clone(), &self.places.namespace);
-        for _ in 0..ATTEMPTS {
-            let secret = call(api.get_opt(&self.places.secret)).await?;
-            let known = match &secret {
-                Some(Secret { data: Some(data), .. }) => Bundle::from_data(data).context(
-                    "delete it, name another one with --tls-secret, or give its files with --tls-cert-file and --tls-key-file",
-                )?,
-                _ => None,
-            };
-            let (names, now) = (&self.places.names, jiff::Timestamp::now().as_second());
-            let (bundle, why) = match known {
-                None => (Bundle::make(names, now)?, "there was none".to_owned()),
-                Some(bundle) => match bundle.due(names, now) {
-                    Due::Nothing => return Ok(bundle),
-                    Due::Leaf(why) => (bundle.renew(names, now)?, why),
-                    Due::Authority(why) => (Bundle::make(names, now)?, why),
-                },
-            };
-            match self.store(&api, secret, &bundle).await {
-                Ok(()) => {
-                    info!(secret = self.places.secret, why, "made a certificate");
-                    return Ok(bundle);
-                }
-                // Another replica was faster: its certificates are as good as ours.
-                Err(error) if error.is_conflict() => {}
-                Err(error) => return Err(error.into()),
+            tokio::select! {
+                _ = changes.next() => {}
+                () = self.due(Instant::now() + longest, until) => {}
             }
         }
-        bail!("others change it all the time")
     }
 
-    /// Writes the Secret as it was read, or not at all.
-    async fn store(&self, api: &Api<Secret>, known: Option<Secret>, bundle: &Bundle) -> Result<(), CallError> {
+    /// Waits until this moment, or this time of day, or until all is settled.
+    async fn due(&self, end: Instant, until: Option<i64>) {
+        let settles = self.agreed.as_ref().map(|(_, since)| *since + self.plan.settle);
+        let end = settles.filter(|at| *at > Instant::now()).map_or(end, |at| end.min(at));
+        while Instant::now() < end && until.is_none_or(|until| self.clock.now() < until) {
+            sleep(TICK.min(end - Instant::now())).await;
+        }
+    }
+
+    /// Does whatever there is to do; when the next thing is due.
+    async fn check(&mut self) -> anyhow::Result<Option<i64>> {
+        for _ in 0..STEPS {
+            let seen = self.look().await?;
+            let sight = self.sight(&seen);
+            let step = sight.next(self.plan.lifetimes);
+            self.tell(&seen);
+            if let Step::Wait { until } = step {
+                seen.mutating.as_ref().map_err(|error| anyhow!("{error}"))?;
+                seen.validating.as_ref().map_err(|error| anyhow!("{error}"))?;
+                return Ok(until);
+            }
+            match self.take(step, seen, sight.now).await {
+                Ok(()) => {}
+                // Another replica was faster: what it wrote is as good as ours.
+                Err(error) if error.downcast_ref().is_some_and(CallError::is_conflict) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        bail!("others change the certificates all the time")
+    }
+
+    /// Reads everything. Bundles come first: what we know of authorities is then newer than the bundle that we write over.
+    async fn look(&self) -> anyhow::Result<Seen> {
+        let (client, name) = (&self.client, &self.places.configuration);
+        let mutating = Bundles::read::<MutatingWebhookConfiguration>(client, name).await;
+        let validating = Bundles::read::<ValidatingWebhookConfiguration>(client, name).await;
+        let read = async {
+            let pair = self.read(&self.places.secret, "--tls-secret", Pair::from_data).await?;
+            let name = &self.places.authority_secret;
+            let authorities = self.read(name, "--ca-secret", Authorities::from_data).await?;
+            anyhow::Ok((pair, authorities))
+        };
+        let (pair, authorities) = read.await.inspect_err(|error| {
+            self.ready.served.still_missing(format!("{error:#}"));
+            self.ready.trusted.still_missing("waiting for the certificate");
+            self.ready
+                .trusted_with_policies
+                .still_missing("waiting for the certificate");
+        })?;
+        Ok(Seen {
+            mutating,
+            validating,
+            authorities,
+            pair,
+        })
+    }
+
+    async fn read<T>(
+        &self,
+        name: &str,
+        flag: &str,
+        parse: impl Fn(&BTreeMap<String, ByteString>) -> anyhow::Result<Option<T>>,
+    ) -> anyhow::Result<Stored<T>> {
+        let place = || format!("Secret {}/{name}", self.places.namespace);
+        let secret = call(self.secrets().get_opt(name)).await.with_context(place)?;
+        let content = match secret.as_ref().and_then(|secret| secret.data.as_ref()) {
+            None => None,
+            Some(data) => parse(data)
+                .with_context(|| {
+                    format!(
+                        "delete it, name another one with {flag}, or give files with --tls-cert-file and --tls-key-file"
+                    )
+                })
+                .with_context(place)?,
+        };
+        Ok(Stored { secret, content })
+    }
+
+    fn sight(&mut self, seen: &Seen) -> Sight<Id> {
+        let (authorities, pair) = (seen.authorities.content.as_ref(), seen.pair.content.as_ref());
+        let known = authorities.map(Authorities::facts).unwrap_or_default();
+        let configurations = [&seen.mutating, &seen.validating];
+        let present = configurations.map(|read| read.as_ref().ok().and_then(Option::as_ref));
+        let bundles: Vec<Vec<Id>> = present.iter().flatten().flat_map(|bundles| bundles.trusted()).collect();
+        let agreement = Agreement {
+            authorities: known.iter().map(|authority| authority.id.clone()).collect(),
+            generations: present
+                .map(|bundles| bundles.and_then(|bundles| bundles.generation))
+                .into(),
+        };
+        let agree = configurations.iter().all(|read| read.is_ok())
+            && bundles.iter().all(|bundle| *bundle == agreement.authorities);
+        self.agreed = match self.agreed.take() {
+            _ if !agree => None,
+            Some((before, since)) if before == agreement => Some((before, since)),
+            Some(_) | None => Some((agreement, Instant::now())),
+        };
+        Sight {
+            now: self.clock.now(),
+            signs: authorities.is_some_and(Authorities::can_sign),
+            authorities: known,
+            stored: pair.and_then(|pair| pair.facts(&self.places.names)),
+            remembered: pair.map(Pair::authorities).unwrap_or_default(),
+            served: self.served.as_ref().and_then(|pair| pair.facts(&self.places.names)),
+            serves_stored: self.served.as_ref() == pair,
+            bundles,
+            settled: self
+                .agreed
+                .as_ref()
+                .is_some_and(|(_, since)| since.elapsed() >= self.plan.settle),
+        }
+    }
+
+    /// Does one step. Whatever somebody else has changed meanwhile is left alone.
+    async fn take(&mut self, step: Step<Id>, seen: Seen, now: i64) -> anyhow::Result<()> {
+        let lifetimes = self.plan.lifetimes;
+        let (authorities, pair) = (seen.authorities.content, seen.pair.content);
+        match step {
+            Step::MakeAuthority { keep, why } => {
+                let made = Authorities::make(keep, now, lifetimes)?;
+                let name = &self.places.authority_secret;
+                self.store(name, seen.authorities.secret, made.to_data()).await?;
+                info!(secret = name, why, "made a certificate authority");
+            }
+            Step::Trust(ids) => {
+                let authorities = authorities.context("there is no authority")?.trusting(ids);
+                let name = &self.places.authority_secret;
+                self.store(name, seen.authorities.secret, authorities.to_data()).await?;
+            }
+            Step::Announce => {
+                let authorities = authorities.context("there is no authority")?;
+                let pods = self
+                    .announce::<MutatingWebhookConfiguration>(&seen.mutating, &authorities)
+                    .await;
+                let policies = self
+                    .announce::<ValidatingWebhookConfiguration>(&seen.validating, &authorities)
+                    .await;
+                pods.and(policies)?;
+            }
+            Step::Serve => {
+                let pair = pair.context("there is no certificate")?;
+                let place = format!("Secret {}/{}", self.places.namespace, self.places.secret);
+                self.hot.serve(&pair.certificate(&place)?);
+                self.served = Some(pair);
+            }
+            Step::MakeCertificate { why } => {
+                let authorities = authorities.context("there is no authority")?;
+                let made = authorities.sign(&self.places.names, pair.as_ref(), now, lifetimes)?;
+                self.store(&self.places.secret, seen.pair.secret, made.to_data())
+                    .await?;
+                info!(secret = self.places.secret, why, "made a certificate");
+            }
+            Step::Wait { .. } => {}
+        }
+        Ok(())
+    }
+
+    async fn announce<C: Configuration>(&self, read: &Read, authorities: &Authorities) -> anyhow::Result<()> {
+        let Ok(Some(bundles)) = read else { return Ok(()) };
+        let name = &self.places.configuration;
+        let written = bundles
+            .write::<C>(&self.client, name, authorities.ids(), &authorities.pem())
+            .await;
+        written.with_context(|| format!("{} {name}", C::kind(&())))
+    }
+
+    /// Says what keeps API servers from calling us.
+    fn tell(&self, seen: &Seen) {
+        let Some(served) = self.served.as_ref().and_then(|pair| pair.facts(&self.places.names)) else {
+            return;
+        };
+        self.ready.served.met();
+        let told = |kind: &str, read: &Read, part: &Part, refuses: bool| {
+            let place = format!("{kind} {}", self.places.configuration);
+            let why = match read {
+                // While the API server is away, nobody knows better than what was true last.
+                Err(error) => return part.still_missing(format!("{place}: {error}")),
+                Ok(None) => "it does not exist: install the chart, or name another one with --webhook-configuration",
+                Ok(Some(bundles)) => {
+                    let trusted = bundles.trusted();
+                    if trusted.is_empty() {
+                        "it has no webhooks"
+                    } else if trusted.iter().any(|bundle| !bundle.contains(&served.authority.id)) {
+                        "its caBundle does not have the authority of our certificate"
+                    } else {
+                        return part.met();
+                    }
+                }
+            };
+            if refuses {
+                part.missing(format!("{place}: {why}"));
+            } else {
+                part.still_missing(format!("{place}: {why}"));
+            }
+        };
+        // A pod would be refused.
+        told(
+            "MutatingWebhookConfiguration",
+            &seen.mutating,
+            &self.ready.trusted,
+            true,
+        );
+        // A policy would be stored unseen, which is no reason to refuse pods: an installation must be whole to become ready, and
+        // need not be so to stay it.
+        let policies = &self.ready.trusted_with_policies;
+        told("ValidatingWebhookConfiguration", &seen.validating, policies, false);
+    }
+
+    fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), &self.places.namespace)
+    }
+
+    /// Writes a Secret as it was read, or not at all.
+    async fn store(
+        &self,
+        name: &str,
+        known: Option<Secret>,
+        data: BTreeMap<String, ByteString>,
+    ) -> Result<(), CallError> {
         let params = PostParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PostParams::default()
         };
+        let secrets = self.secrets();
         match known {
             Some(secret) => {
                 let secret = Secret {
-                    data: Some(bundle.to_data()),
+                    data: Some(data),
                     ..secret
                 };
-                call(api.replace(&self.places.secret, &params, &secret)).await?;
+                call(secrets.replace(name, &params, &secret)).await?;
             }
             None => {
                 let secret = Secret {
                     metadata: ObjectMeta {
-                        name: Some(self.places.secret.clone()),
+                        name: Some(name.to_owned()),
                         labels: Some([("app.kubernetes.io/managed-by".to_owned(), FIELD_MANAGER.to_owned())].into()),
                         ..ObjectMeta::default()
                     },
-                    data: Some(bundle.to_data()),
+                    data: Some(data),
                     ..Secret::default()
                 };
-                call(api.create(&params, &secret)).await?;
+                call(secrets.create(&params, &secret)).await?;
             }
         }
-        Ok(())
-    }
-
-    /// Writes `ca` into every webhook of a configuration that has another one.
-    async fn trust<C: Configuration>(&self, ca: &[u8], trusted: &Part) -> anyhow::Result<()> {
-        let configuration = format!("{} {}", C::kind(&()), self.places.configuration);
-        // While the API server is away, nobody knows better than what was true last.
-        self.write_ca::<C>(ca, |why| C::distrusted(trusted, format!("{configuration}: {why}")))
-            .await
-            .context(configuration.clone())
-            .inspect_err(|error| trusted.still_missing(format!("{error:#}")))?;
-        trusted.met();
-        Ok(())
-    }
-
-    /// `distrusted` is told why when the API server does not trust us at this moment.
-    async fn write_ca<C: Configuration>(&self, ca: &[u8], distrusted: impl Fn(&str)) -> anyhow::Result<()> {
-        let refuse = |why: &'static str| {
-            distrusted(why);
-            Err(anyhow!(why))
-        };
-        let api = Api::<C>::all(self.client.clone());
-        let Some(known) = call(api.get_opt(&self.places.configuration)).await? else {
-            return refuse("it does not exist: install the chart, or name another one with --webhook-configuration");
-        };
-        let webhooks = known.webhooks();
-        if webhooks.is_empty() {
-            return refuse("it has no webhooks");
-        }
-        let wanted = ByteString(ca.to_vec());
-        let mut operations = Vec::new();
-        for (i, (name, _)) in webhooks.iter().enumerate().filter(|(_, (_, ca))| *ca != Some(&wanted)) {
-            // Not a server-side apply: that would create an entry which a `helm upgrade` removes at this moment.
-            operations.push(json!({"op": "test", "path": format!("/webhooks/{i}/name"), "value": name}));
-            let path = format!("/webhooks/{i}/clientConfig/caBundle");
-            operations.push(json!({"op": "add", "path": path, "value": wanted}));
-        }
-        if operations.is_empty() {
-            return Ok(());
-        }
-        distrusted("its caBundle is not that of the Secret");
-        let patch = Patch::Json::<()>(serde_json::from_value(operations.into())?);
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        call(api.patch(&self.places.configuration, &params, &patch)).await?;
-        info!(kind = %C::kind(&()), configuration = self.places.configuration, "wrote the caBundle");
         Ok(())
     }
 }

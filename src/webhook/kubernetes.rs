@@ -97,9 +97,9 @@ pub(crate) enum CallError {
 }
 
 impl CallError {
-    /// Whether the API server answered that somebody else was faster.
+    /// Whether the API server answered that somebody else was faster; of a JSON patch, that a test of it failed.
     pub(crate) fn is_conflict(&self) -> bool {
-        self.code() == Some(409)
+        matches!(self.code(), Some(409 | 422))
     }
 
     /// Whether the API server answered at all.

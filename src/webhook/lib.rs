@@ -11,6 +11,7 @@ mod assembly;
 mod audiences;
 mod body;
 mod certs;
+mod clock;
 mod decode;
 mod events;
 mod gke;
@@ -40,6 +41,7 @@ use tracing::info;
 use vertex_injector_net::telemetry;
 
 pub use args::Args;
+pub use clock::Clock;
 pub use webhook::{Addresses, Webhook};
 
 /// Serves until SIGTERM or SIGINT, then drains; a second signal ends it at once.

@@ -408,7 +408,7 @@ fn the_webhook_may_do_what_it_needs_and_nothing_more() {
         object(&own, "Role", "injector")["rules"],
         json!([
             {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
-            {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["test-vertex-injector-tls"],
+            {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["test-vertex-injector-tls", "test-vertex-injector-ca"],
              "verbs": ["get", "list", "watch", "update"]},
         ])
     );

@@ -162,6 +162,8 @@ fn the_webhooks_account_can_do_its_work_and_nothing_else() {
         ("create", "secrets", OWN, true),
         ("get update", "secrets/injector-vertex-injector-tls", OWN, true),
         ("delete", "secrets/injector-vertex-injector-tls", OWN, false),
+        ("get update", "secrets/injector-vertex-injector-ca", OWN, true),
+        ("delete", "secrets/injector-vertex-injector-ca", OWN, false),
         ("get list watch update", "secrets", OWN, false),
         ("get list watch create", "secrets", "default", false),
         ("get", "secrets/injector-vertex-injector-tls", "default", false),
@@ -191,6 +193,7 @@ fn the_webhooks_account_can_do_its_work_and_nothing_else() {
         ("mutatingwebhookconfigurations", "injector-vertex-injector", "default"),
         ("validatingwebhookconfigurations", "injector-vertex-injector", "default"),
         ("secrets", "injector-vertex-injector-tls", OWN),
+        ("secrets", "injector-vertex-injector-ca", OWN),
     ] {
         let list = ["--as", ACCOUNT, "--namespace", namespace, "get", kind];
         release
@@ -332,7 +335,7 @@ fn a_second_release_shares_nothing_with_the_first_and_leaves_nothing_behind() {
             .get(&[kinds, "--selector", "app.kubernetes.io/instance=second"]);
         all["items"].as_array().expect("items").len()
     };
-    assert_eq!(labelled(), 18);
+    assert_eq!(labelled(), 20);
     release
         .cluster
         .helm(&["uninstall", "second", "--namespace", "second-system"]);

@@ -7,6 +7,7 @@ mod events;
 mod policies;
 mod replica;
 mod rights;
+mod rotation;
 mod status;
 mod versions;
 mod world;

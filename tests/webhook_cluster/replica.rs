@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
-use vertex_injector_webhook::{Addresses, Args, Webhook};
+use vertex_injector_webhook::{Addresses, Args, Clock, Webhook};
 
 /// Stopped when it is dropped.
 pub(crate) struct Replica {
@@ -39,7 +39,11 @@ impl Replica {
 
     pub(crate) async fn with(kubeconfig: &Path, more: &[&str]) -> Self {
         let kubeconfig = kubeconfig.to_str().unwrap();
-        let own = [
+        Self::of(Flags::parse_from([&Self::flags(kubeconfig), more].concat()).args).await
+    }
+
+    fn flags(kubeconfig: &str) -> [&str; 9] {
+        [
             "webhook",
             "--listen=127.0.0.1:0",
             "--admin-listen=127.0.0.1:0",
@@ -49,10 +53,19 @@ impl Replica {
             SYSTEM,
             "--kubeconfig",
             kubeconfig,
-        ];
-        let webhook = Webhook::bind(Flags::parse_from([&own, more].concat()).args)
-            .await
-            .unwrap();
+        ]
+    }
+
+    /// The same, by a clock of its own.
+    pub(crate) async fn with_clock(world: &World, more: &[&str], clock: Clock) -> Self {
+        let kubeconfig = world.cluster.kubeconfig().to_str().unwrap();
+        let mut args = Flags::parse_from([&Self::flags(kubeconfig), more].concat()).args;
+        args.clock = clock;
+        Self::of(args).await
+    }
+
+    async fn of(args: Args) -> Self {
+        let webhook = Webhook::bind(args).await.unwrap();
         let addresses = webhook.addresses();
         let (stop, stopped) = oneshot::channel::<()>();
         tokio::spawn(webhook.run(async {
@@ -118,11 +131,19 @@ impl Replica {
         serde_json::from_str::<Value>(&body).unwrap()["response"].take()
     }
 
+    /// The same, if the handshake succeeds.
+    pub(crate) async fn try_review(&self, authority: &str, pod: Value) -> io::Result<()> {
+        drop(self.handshake(authority).await?);
+        let response = self.review(authority, pod).await;
+        assert_eq!(response["allowed"], true, "{response}");
+        Ok(())
+    }
+
     async fn handshake(&self, authority: &str) -> io::Result<impl AsyncRead + AsyncWrite + Unpin + Send + use<>> {
         let mut roots = RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap())
-            .unwrap();
+        for authority in CertificateDer::pem_slice_iter(authority.as_bytes()) {
+            roots.add(authority.unwrap()).unwrap();
+        }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

@@ -157,9 +157,15 @@ impl World {
         Api::namespaced(self.client.clone(), SYSTEM)
     }
 
-    /// The authority in the Secret, as PEM.
+    /// What was trusted when the served certificate was signed, as PEM.
     pub(crate) async fn authority(&self) -> Option<String> {
         let secret = self.secrets().get_opt("vertex-injector-tls").await.unwrap()?;
+        Some(String::from_utf8(secret.data.unwrap()["ca.crt"].0.clone()).unwrap())
+    }
+
+    /// All that are trusted, the newest first, as PEM.
+    pub(crate) async fn authorities(&self) -> Option<String> {
+        let secret = self.secrets().get_opt("vertex-injector-ca").await.unwrap()?;
         Some(String::from_utf8(secret.data.unwrap()["ca.crt"].0.clone()).unwrap())
     }
 

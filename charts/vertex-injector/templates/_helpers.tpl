@@ -55,9 +55,14 @@ annotations:
 {{- default (ternary (include "vertex-injector.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name }}
 {{- end }}
 
-{{- /* The Secret in which the webhook keeps its own CA and certificate. */ -}}
+{{- /* The Secret in which the webhook keeps its own certificate. */ -}}
 {{- define "vertex-injector.tlsSecretName" -}}
 {{ include "vertex-injector.fullname" . }}-tls
+{{- end }}
+
+{{- /* The Secret of its CAs, with the key of the newest. */ -}}
+{{- define "vertex-injector.caSecretName" -}}
+{{ include "vertex-injector.fullname" . }}-ca
 {{- end }}
 
 {{- define "vertex-injector.selfSigned" -}}
