@@ -6,9 +6,10 @@ mod authority;
 mod bundles;
 mod decision;
 mod lifetimes;
+mod secrets;
 
 use super::clock::Clock;
-use super::kubernetes::{CallError, Pause, Trouble, call, watch_config};
+use super::kubernetes::{CallError, Pause, Trouble, watch_config};
 use super::ready::Part;
 use super::tls::HotCert;
 use anyhow::{Context, anyhow, bail};
@@ -17,22 +18,20 @@ use bundles::{Bundles, Configuration};
 use decision::{Sight, Step};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{ObjectMeta, PartialObjectMeta, PostParams};
+use kube::api::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Event, watcher};
 use kube::{Api, Client};
 use rustls_pki_types::ServerName;
+use secrets::{Secrets, Stored};
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tracing::info;
-use vertex_injector_core::names::FIELD_MANAGER;
 
 pub(crate) use lifetimes::{Lifetime, Plan};
 
@@ -99,12 +98,6 @@ struct Seen {
 }
 
 type Read = Result<Option<Bundles>, CallError>;
-
-/// A Secret as it was read, and what it holds.
-struct Stored<T> {
-    secret: Option<Secret>,
-    content: Option<T>,
-}
 
 impl Keeper {
     /// Nothing read yet. `part` adds a part to the readiness.
@@ -176,20 +169,29 @@ impl Keeper {
 
     /// Does whatever there is to do; when the next thing is due.
     async fn check(&mut self) -> anyhow::Result<Option<i64>> {
+        let mut unannounced = None;
         for _ in 0..STEPS {
             let seen = self.look().await?;
-            let sight = self.sight(&seen);
+            let mut sight = self.sight(&seen);
+            if unannounced.is_some() {
+                // Whoever does not need that bundle is served all the same.
+                sight.bundles.clear();
+                sight.settled = false;
+            }
             let step = sight.next(self.plan.lifetimes);
             self.tell(&seen);
             if let Step::Wait { until } = step {
-                seen.mutating.as_ref().map_err(|error| anyhow!("{error}"))?;
-                seen.validating.as_ref().map_err(|error| anyhow!("{error}"))?;
-                return Ok(until);
+                for read in [&seen.mutating, &seen.validating] {
+                    read.as_ref().map_err(|error| anyhow!("{error}"))?;
+                }
+                return unannounced.map_or(Ok(until), Err);
             }
+            let announces = step == Step::Announce;
             match self.take(step, seen, sight.now).await {
                 Ok(()) => {}
                 // Another replica was faster: what it wrote is as good as ours.
                 Err(error) if error.downcast_ref().is_some_and(CallError::is_conflict) => {}
+                Err(error) if announces => unannounced = Some(error),
                 Err(error) => return Err(error),
             }
         }
@@ -201,10 +203,13 @@ impl Keeper {
         let (client, name) = (&self.client, &self.places.configuration);
         let mutating = Bundles::read::<MutatingWebhookConfiguration>(client, name).await;
         let validating = Bundles::read::<ValidatingWebhookConfiguration>(client, name).await;
+        let secrets = self.secrets();
         let read = async {
-            let pair = self.read(&self.places.secret, "--tls-secret", Pair::from_data).await?;
+            let pair = secrets
+                .read(&self.places.secret, "--tls-secret", Pair::from_data)
+                .await?;
             let name = &self.places.authority_secret;
-            let authorities = self.read(name, "--ca-secret", Authorities::from_data).await?;
+            let authorities = secrets.read(name, "--ca-secret", Authorities::from_data).await?;
             anyhow::Ok((pair, authorities))
         };
         let (pair, authorities) = read.await.inspect_err(|error| {
@@ -220,27 +225,6 @@ impl Keeper {
             authorities,
             pair,
         })
-    }
-
-    async fn read<T>(
-        &self,
-        name: &str,
-        flag: &str,
-        parse: impl Fn(&BTreeMap<String, ByteString>) -> anyhow::Result<Option<T>>,
-    ) -> anyhow::Result<Stored<T>> {
-        let place = || format!("Secret {}/{name}", self.places.namespace);
-        let secret = call(self.secrets().get_opt(name)).await.with_context(place)?;
-        let content = match secret.as_ref().and_then(|secret| secret.data.as_ref()) {
-            None => None,
-            Some(data) => parse(data)
-                .with_context(|| {
-                    format!(
-                        "delete it, name another one with {flag}, or give files with --tls-cert-file and --tls-key-file"
-                    )
-                })
-                .with_context(place)?,
-        };
-        Ok(Stored { secret, content })
     }
 
     fn sight(&mut self, seen: &Seen) -> Sight<Id> {
@@ -286,13 +270,17 @@ impl Keeper {
             Step::MakeAuthority { keep, why } => {
                 let made = Authorities::make(keep, now, lifetimes)?;
                 let name = &self.places.authority_secret;
-                self.store(name, seen.authorities.secret, made.to_data()).await?;
+                self.secrets()
+                    .write(name, seen.authorities.secret, made.to_data())
+                    .await?;
                 info!(secret = name, why, "made a certificate authority");
             }
             Step::Trust(ids) => {
                 let authorities = authorities.context("there is no authority")?.trusting(ids);
                 let name = &self.places.authority_secret;
-                self.store(name, seen.authorities.secret, authorities.to_data()).await?;
+                self.secrets()
+                    .write(name, seen.authorities.secret, authorities.to_data())
+                    .await?;
             }
             Step::Announce => {
                 let authorities = authorities.context("there is no authority")?;
@@ -313,7 +301,8 @@ impl Keeper {
             Step::MakeCertificate { why } => {
                 let authorities = authorities.context("there is no authority")?;
                 let made = authorities.sign(&self.places.names, pair.as_ref(), now, lifetimes)?;
-                self.store(&self.places.secret, seen.pair.secret, made.to_data())
+                self.secrets()
+                    .write(&self.places.secret, seen.pair.secret, made.to_data())
                     .await?;
                 info!(secret = self.places.secret, why, "made a certificate");
             }
@@ -373,44 +362,8 @@ impl Keeper {
         told("ValidatingWebhookConfiguration", &seen.validating, policies, false);
     }
 
-    fn secrets(&self) -> Api<Secret> {
-        Api::namespaced(self.client.clone(), &self.places.namespace)
-    }
-
-    /// Writes a Secret as it was read, or not at all.
-    async fn store(
-        &self,
-        name: &str,
-        known: Option<Secret>,
-        data: BTreeMap<String, ByteString>,
-    ) -> Result<(), CallError> {
-        let params = PostParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
-        };
-        let secrets = self.secrets();
-        match known {
-            Some(secret) => {
-                let secret = Secret {
-                    data: Some(data),
-                    ..secret
-                };
-                call(secrets.replace(name, &params, &secret)).await?;
-            }
-            None => {
-                let secret = Secret {
-                    metadata: ObjectMeta {
-                        name: Some(name.to_owned()),
-                        labels: Some([("app.kubernetes.io/managed-by".to_owned(), FIELD_MANAGER.to_owned())].into()),
-                        ..ObjectMeta::default()
-                    },
-                    data: Some(data),
-                    ..Secret::default()
-                };
-                call(secrets.create(&params, &secret)).await?;
-            }
-        }
-        Ok(())
+    fn secrets(&self) -> Secrets {
+        Secrets::of(&self.client, &self.places.namespace)
     }
 }
 

@@ -17,4 +17,5 @@ mod network;
 mod release;
 mod schema;
 mod selection;
+mod webhook_guard;
 mod whole;

@@ -150,8 +150,8 @@ impl Traffic {
     }
 
     async fn delete(&self, secret: &str) {
-        let deleted = self.world.secrets().delete(secret, &DeleteParams::default());
-        deleted.await.unwrap();
+        let secrets = self.world.secrets();
+        secrets.delete(secret, &DeleteParams::default()).await.unwrap();
     }
 }
 
@@ -223,10 +223,8 @@ async fn whatever_others_do_heals_within_seconds() {
     traffic.pause().await;
     let broken = json!([{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": ""}]);
     let broken = Patch::<()>::Json(serde_json::from_value(broken).unwrap());
-    let patched = world
-        .configurations()
-        .patch("vertex-injector", &PatchParams::default(), &broken);
-    patched.await.unwrap();
+    let (configurations, params) = (world.configurations(), PatchParams::default());
+    configurations.patch("vertex-injector", &params, &broken).await.unwrap();
     let wanted = world.authorities().await.unwrap();
     within(Duration::from_secs(3), "the caBundle was overwritten", async || {
         world.ca_bundles().await == [wanted.clone(), wanted.clone()]

@@ -309,3 +309,93 @@ fn params(name: &str, key: &KeyPair, now: i64, end: i64) -> anyhow::Result<Certi
     params.not_after = OffsetDateTime::from_unix_timestamp(end)?;
     Ok(params)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+    const LIFETIMES: Lifetimes = Lifetimes {
+        authority: 1_000,
+        certificate: 100,
+    };
+
+    fn names(names: &[&'static str]) -> Vec<ServerName<'static>> {
+        names.iter().map(|name| ServerName::try_from(*name).unwrap()).collect()
+    }
+
+    fn authorities() -> Authorities {
+        Authorities::make(Vec::new(), NOW, LIFETIMES).unwrap()
+    }
+
+    #[test]
+    fn what_is_signed_is_good_for_its_names_and_survives_the_secrets() {
+        let names = names(&["vertex-injector.system.svc", "127.0.0.1"]);
+        let made = authorities();
+        let made = Authorities::from_data(&made.to_data()).unwrap().unwrap();
+        assert!(made.can_sign());
+        let pair = made.sign(&names, None, NOW, LIFETIMES).unwrap();
+        let read = Pair::from_data(&pair.to_data()).unwrap().unwrap();
+        assert!(read == pair);
+        let facts = read.facts(&names).unwrap();
+        assert_eq!((facts.fits, facts.not_after), (true, NOW + 100));
+        assert_eq!(facts.authority, made.facts()[0]);
+        assert_eq!(facts.authority.not_after, NOW + 1_000);
+        assert!(!pair.to_data().contains_key(AUTHORITY_KEY), "who reads it could sign");
+    }
+
+    #[test]
+    fn no_certificate_outlives_its_authority_and_none_is_too_young() {
+        let names = names(&["a.svc"]);
+        let pair = authorities().sign(&names, None, NOW + 950, LIFETIMES).unwrap();
+        assert_eq!(pair.facts(&names).unwrap().not_after, NOW + 1_000);
+        let leaf = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap();
+        let (_, leaf) = x509_parser::parse_x509_certificate(&leaf).unwrap();
+        assert_eq!(leaf.validity().not_before.timestamp(), NOT_BEFORE);
+    }
+
+    #[test]
+    fn a_renewed_certificate_keeps_the_names_of_the_one_before() {
+        let (old, new) = (names(&["a.svc", "::1"]), names(&["b.svc"]));
+        let made = authorities();
+        let before = made.sign(&old, None, NOW, LIFETIMES).unwrap();
+        assert!(!before.facts(&new).unwrap().fits);
+        let after = made.sign(&new, Some(&before), NOW, LIFETIMES).unwrap();
+        assert!(after.facts(&[old, new].concat()).unwrap().fits);
+    }
+
+    #[test]
+    fn parts_that_do_not_belong_together_are_of_no_use() {
+        let names = names(&["a.svc"]);
+        let (one, other) = (authorities(), authorities());
+        let of = |made: &Authorities| made.sign(&names, None, NOW, LIFETIMES).unwrap();
+        let mixed = Pair {
+            key: of(&other).key,
+            ..of(&one)
+        };
+        assert!(mixed.facts(&names).is_none(), "another key");
+        let mixed = Pair {
+            authorities: other.ids().to_vec(),
+            ..of(&one)
+        };
+        assert!(mixed.facts(&names).is_none(), "another authority");
+        let mixed = Authorities {
+            key: other.key.clone(),
+            all: one.all.clone(),
+        };
+        assert!(!mixed.can_sign());
+    }
+
+    #[test]
+    fn a_secret_that_somebody_else_filled_is_not_ours() {
+        let names = names(&["a.svc"]);
+        let refused = |data: &BTreeMap<String, ByteString>| Pair::from_data(data).map(|_| ()).unwrap_err().to_string();
+        let mut data = authorities().sign(&names, None, NOW, LIFETIMES).unwrap().to_data();
+        let foreign = rcgen::generate_simple_self_signed(vec!["a.svc".to_owned()]).unwrap();
+        data.insert(AUTHORITIES.to_owned(), ByteString(foreign.cert.pem().into_bytes()));
+        assert_eq!(refused(&data), "its ca.crt is not of vertex-injector");
+        data.remove(AUTHORITIES);
+        assert!(refused(&data).contains("no ca.crt"));
+        assert!(Pair::from_data(&BTreeMap::new()).unwrap().is_none());
+    }
+}

@@ -19,7 +19,7 @@ const LONGEST: i8 = 5;
 
 /// Most strokes of fate on one way, and how often a replica restarts, is cut off or comes back. How late API servers learn, who acts
 /// first, and when time passes is not counted.
-const STROKES: u8 = 2;
+const STROKES: u8 = 1;
 const UPSETS: u8 = 2;
 
 /// Index of an authority.
