@@ -10,6 +10,7 @@ mod cluster;
 mod completions;
 mod crds;
 mod diff;
+mod doctor;
 mod explain;
 mod inject;
 mod inputs;
@@ -67,6 +68,8 @@ Examples:
     Audit(audit::Args),
     /// Show what new or changed policies would do to running agents and to manifests
     Diff(diff::Args),
+    /// Go the way from a pod to a model with the pod's own identity, and name the first hop that breaks
+    Doctor(doctor::Args),
     /// Print the CustomResourceDefinitions of the policies
     Crds(crds::Args),
     /// Print a completion script for a shell
@@ -133,6 +136,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Verb::Check(args) => check::run(args),
         Verb::Audit(args) => audit::run(args),
         Verb::Diff(args) => diff::run(args),
+        Verb::Doctor(args) => doctor::run(args),
         Verb::Crds(args) => crds::run(args),
         Verb::Completions(args) => completions::run(&args, Cli::command()),
         Verb::Man(args) => man::run(args, Cli::command()),

@@ -5,7 +5,7 @@ use futures::future::{BoxFuture, TryFutureExt};
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
-use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
 use std::fmt;
 use std::path::PathBuf;
@@ -16,7 +16,8 @@ use tower::Service;
 use vertex_injector_core::contract::CA_FILES;
 use vertex_injector_core::host::{Host, proxy_address};
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// Why there is no connection.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// How connections are made: straight, or by the proxy that `HTTPS_PROXY` names, except to the hosts of `NO_PROXY`.
 ///
@@ -80,6 +81,29 @@ impl Egress {
         &self.ca_files
     }
 
+    /// The proxy that a connection to `to` goes by, as `HOST:PORT`.
+    pub fn proxy_to(&self, to: &Uri) -> Option<&str> {
+        self.intercept(to).and_then(|_| self.proxy())
+    }
+
+    /// One connection to `to`, made as those of [`Self::route`] are.
+    ///
+    /// # Errors
+    /// As whoever stands in between says.
+    pub async fn connect(&self, to: &Uri) -> Result<TcpStream, BoxError> {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        let stream = self.route(http).call(to.clone()).await?;
+        Ok(stream.into_inner())
+    }
+
+    fn intercept(&self, to: &Uri) -> Option<Intercept> {
+        let is_loopback = |host: &str| host.parse().is_ok_and(|host: Host| host.is_loopback());
+        let proxy = self.proxy.as_deref();
+        let proxy = proxy.filter(|_| !to.host().is_some_and(is_loopback));
+        proxy?.matcher.intercept(to)
+    }
+
     /// What makes the connections.
     pub fn route(&self, http: HttpConnector) -> Route {
         Route {
@@ -112,13 +136,7 @@ impl Service<Uri> for Route {
     }
 
     fn call(&mut self, to: Uri) -> Self::Future {
-        let is_loopback = |host: &str| host.parse().is_ok_and(|host: Host| host.is_loopback());
-        let proxy = self
-            .egress
-            .proxy
-            .as_deref()
-            .filter(|_| !to.host().is_some_and(is_loopback));
-        let Some(proxy) = proxy.and_then(|proxy| proxy.matcher.intercept(&to)) else {
+        let Some(proxy) = self.egress.intercept(&to) else {
             return Box::pin(self.http.call(to).map_err(Into::into));
         };
         let mut tunnel = Tunnel::new(proxy.uri().clone(), self.http.clone());

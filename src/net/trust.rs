@@ -51,12 +51,18 @@ impl Trust {
     /// # Errors
     /// When TLS cannot be spoken at all.
     pub fn config(self) -> io::Result<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(self.0);
+        let roots = self.roots();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let config = config.map_err(io::Error::other)?;
         Ok(config.with_root_certificates(roots).with_no_client_auth())
+    }
+
+    /// As those of whom certificates are believed.
+    pub fn roots(self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(self.0);
+        roots
     }
 
     /// All of them as PEM.

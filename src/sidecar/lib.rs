@@ -4,6 +4,7 @@
 
 pub mod broker;
 mod copy;
+pub mod doctor;
 mod ending;
 pub mod exec;
 mod flags;

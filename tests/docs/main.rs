@@ -6,6 +6,7 @@
 
 mod clients;
 mod commands;
+mod hops;
 mod metrics;
 mod policy;
 mod problems;

@@ -3,14 +3,18 @@
 mod access;
 mod answer;
 mod cache;
+mod complaint;
 mod exchange;
 mod identity;
 mod subject;
+mod words;
 
 pub use access::{AccessToken, Hop, TokenError};
 pub use cache::{Supplier, Supply};
+pub use complaint::{Complaint, Said};
 pub use exchange::fetch;
 pub use identity::{IdTokens, NoIdToken};
+pub use subject::read as subject_token;
 
 use std::time::Duration;
 use vertex_injector_net::secret::Secret;

@@ -161,7 +161,7 @@ impl Vertex {
 }
 
 /// Where Vertex AI serves a location.
-fn host(region: &str) -> String {
+pub fn host(region: &str) -> String {
     match region {
         "global" => "aiplatform.googleapis.com".to_owned(),
         "us" | "eu" => format!("aiplatform.{region}.rep.googleapis.com"),

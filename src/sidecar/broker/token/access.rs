@@ -1,5 +1,7 @@
 //! An access token, or why there is none.
 
+use super::complaint::Said;
+use super::words::clean;
 use std::fmt;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -60,6 +62,8 @@ pub struct TokenError {
     pub refused: bool,
     /// What happened, fit for anybody's eyes: capped and without tokens.
     pub detail: String,
+    /// What the service answered, where it did.
+    pub said: Option<Said>,
 }
 
 impl fmt::Display for Hop {
@@ -122,6 +126,7 @@ impl TokenError {
             hop,
             refused: false,
             detail: clean(&detail.into()),
+            said: None,
         }
     }
 
@@ -131,30 +136,7 @@ impl TokenError {
             hop,
             refused: true,
             detail: clean(&detail.into()),
+            said: None,
         }
     }
-}
-
-/// Longest text of somebody else's that is shown, in characters.
-const MAX_DETAIL: usize = 300;
-
-/// Makes an upstream's text fit to be shown: one line, capped, and without anything that looks like a token.
-fn clean(text: &str) -> String {
-    let mut out = String::new();
-    for word in text
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| !word.is_empty())
-    {
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        let secret = word.contains("ya29.") || word.contains("eyJ") || word.chars().count() > 160;
-        out.push_str(if secret { "[redacted]" } else { word });
-        if out.chars().count() > MAX_DETAIL {
-            out = out.chars().take(MAX_DETAIL).collect();
-            out.push('…');
-            break;
-        }
-    }
-    out
 }

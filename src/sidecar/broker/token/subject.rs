@@ -15,7 +15,10 @@ use zeroize::Zeroizing;
 const MAX_TOKEN: usize = 64 * 1024;
 
 /// The token, fetched anew at every exchange because it lives shortly, and trimmed.
-pub(super) async fn read(account: &ExternalAccount, upstream: &Upstream) -> Result<Secret, TokenError> {
+///
+/// # Errors
+/// When there is none, and why.
+pub async fn read(account: &ExternalAccount, upstream: &Upstream) -> Result<Secret, TokenError> {
     let (hop, whence, text) = match &account.subject {
         Subject::File(path) => {
             let whence = "the subject token's file";
