@@ -23,10 +23,11 @@ use vertex_injector_sidecar::Ending;
 /// The policies of the files take the place of those of their names. For each pod that would get something else: whether it would
 /// be injected, changed, left alone or denied, and every difference. With --cluster the policies as they are now are the cluster's,
 /// and its running agents are looked at; a pod that runs is never changed, so this is what becomes of it when it is made anew.
-/// Without, those of --before, and only the pods of the files. Decided by the same code as the webhook's. Changes nothing.
+/// Without, those of --before, and only the pods of the files. Decided by the same code as the webhook's. Changes
+/// nothing, and ends as kubectl diff does.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Exit codes, as those of kubectl diff:
+Exit codes:
   0  nothing would be different
   1  a pod would get something else
   2  the arguments or the input cannot be used, a policy is invalid, or not
@@ -89,41 +90,53 @@ enum Format {
 const BOLD: Style = Style::new().bold();
 
 pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
-    args.colours.choose();
-    let documents = read_all(&args.filename, args.recursive)?;
-    let given = policies(&documents, &args.namespace)?;
+    let Args {
+        filename,
+        recursive,
+        before,
+        cluster,
+        namespace,
+        connection,
+        release,
+        config,
+        output,
+        colours,
+    } = args;
+    colours.choose();
+    let documents = read_all(&filename, recursive)?;
+    let given = policies(&documents, &namespace)?;
     let changed: Vec<PolicyObject> = given.objects.iter().map(|(_, object)| object.clone()).collect();
     if changed.is_empty() {
         bail!("no policy in the input");
     }
-    let pods = pods(&documents, &args.namespace);
-    let found = if args.cluster {
+    let pods = pods(&documents, &namespace);
+    let found = if cluster {
         cluster::run(&Cell::new("running pods"), async {
-            let cluster = args.connection.connect().await?;
-            let operator = match &args.config {
+            let asked = connection.connect().await?;
+            let operator = match &config {
                 Some(path) => read_operator(Some(path))?,
-                None => audit::operator(&cluster, args.release.which()).await?,
+                None => audit::operator(&asked, release.which()).await?,
             };
-            let now = audit::world(&cluster, operator).await?;
+            let now = audit::world(&asked, operator).await?;
             let then = next(&now, &changed)?;
-            let mut found = look(&cluster, &now, &then).await;
+            let mut found = look(&asked, &now, &then).await;
             within(&pods, &now, &then, &mut found);
             Ok(found)
         })?
     } else {
-        let before = policies(&read_all(&args.before, args.recursive)?, &args.namespace)?;
-        let operator: Operator = read_operator(args.config.as_deref())?;
-        let mut namespaces = before.namespaces;
+        let known = policies(&read_all(&before, recursive)?, &namespace)?;
+        let operator: Operator = read_operator(config.as_deref())?;
+        let mut namespaces = known.namespaces;
         namespaces.extend(given.namespaces);
         let namespaces = opted_in(namespaces, pods.iter().map(|pod| &pod.namespace));
-        let objects: Vec<PolicyObject> = before.objects.into_iter().map(|(_, object)| object).collect();
+        let objects: Vec<PolicyObject> = known.objects.into_iter().map(|(_, object)| object).collect();
         let now = World::of(&objects, namespaces, operator);
         let then = next(&now, &changed)?;
         let mut found = Looked::default();
         within(&pods, &now, &then, &mut found);
         found
     };
-    match args.output {
+    match output {
         Format::Text => terminal::print(&words(&found)?)?,
         Format::Json => {
             let all = json!({"pods": found.pods, "changed": found.changed});

@@ -76,6 +76,12 @@ pub(crate) async fn release(cluster: &Cluster, which: Which<'_>) -> anyhow::Resu
         );
     }
     if let Some(release) = found.pop() {
+        if release.namespace.is_empty() {
+            bail!(
+                "nothing says in which namespace release {} is; say it with --namespace",
+                release.name
+            );
+        }
         return Ok(Look::Seen(Some(release)));
     }
     // Who names both needs no right to look for them.

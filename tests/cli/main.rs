@@ -3,6 +3,7 @@
 
 mod copy;
 mod crds;
+mod diff;
 mod explain;
 mod help;
 mod inject;

@@ -7,3 +7,4 @@ mod installations;
 mod objects;
 mod pods;
 mod policies;
+mod releases;
