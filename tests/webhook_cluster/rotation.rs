@@ -28,7 +28,7 @@ struct Traffic {
     bundles: Arc<Mutex<BTreeSet<String>>>,
     /// Nobody may change a bundle on purpose while clients read it and use it.
     paused: Arc<AtomicBool>,
-    _clients: JoinSet<()>,
+    clients_under_way: JoinSet<()>,
 }
 
 impl Traffic {
@@ -58,7 +58,7 @@ impl Traffic {
             pods: Arc::default(),
             bundles: Arc::default(),
             paused: Arc::default(),
-            _clients: JoinSet::new(),
+            clients_under_way: JoinSet::new(),
         };
         traffic.clients();
         Some(traffic)
@@ -69,7 +69,7 @@ impl Traffic {
             let (world, replicas) = (Arc::clone(&self.world), Arc::clone(&self.replicas));
             let (failures, count) = (Arc::clone(&self.failures), Arc::clone(&self.handshakes));
             let (bundles, paused) = (Arc::clone(&self.bundles), Arc::clone(&self.paused));
-            self._clients.spawn(async move {
+            self.clients_under_way.spawn(async move {
                 loop {
                     if paused.load(Ordering::SeqCst) {
                         sleep(Duration::from_millis(10)).await;
@@ -87,7 +87,7 @@ impl Traffic {
         }
         let (world, failures) = (Arc::clone(&self.world), Arc::clone(&self.failures));
         let (count, paused) = (Arc::clone(&self.pods), Arc::clone(&self.paused));
-        self._clients.spawn(async move {
+        self.clients_under_way.spawn(async move {
             loop {
                 if paused.load(Ordering::SeqCst) {
                     sleep(Duration::from_millis(10)).await;
@@ -158,8 +158,7 @@ impl Traffic {
 /// The first certificate of a PEM text.
 fn newest(pem: &str) -> String {
     const END: &str = "-----END CERTIFICATE-----\n";
-    let end = pem.find(END).map_or(pem.len(), |at| at + END.len());
-    pem[..end].to_owned()
+    pem.split_inclusive(END).next().unwrap_or_default().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -380,7 +380,7 @@ mod tests {
         };
         assert!(mixed.facts(&names).is_none(), "another authority");
         let mixed = Authorities {
-            key: other.key.clone(),
+            key: other.key,
             all: one.all.clone(),
         };
         assert!(!mixed.can_sign());

@@ -130,7 +130,7 @@ impl State {
             Step::MakeCertificate { .. } => {
                 let authority = state.authorities[0];
                 let left = state.left[usize::from(authority)].min(i8::try_from(LIFETIMES.certificate).unwrap());
-                state.stored = Some((Cert { authority, left }, state.authorities.clone()));
+                state.stored = Some((Cert { left, authority }, state.authorities.clone()));
             }
             Step::Wait { .. } => return None,
         }
@@ -182,7 +182,7 @@ impl State {
         for i in 0..2 {
             if self.behind[i] {
                 can(format!("API server {i} learns of the bundle"), &|state| {
-                    state.behind[i] = false
+                    state.behind[i] = false;
                 });
             }
             if self.upsets < UPSETS {
@@ -200,7 +200,7 @@ impl State {
             }
             if !self.cut_off[i] && !self.settled[i] && self.can_settle() {
                 can(format!("for replica {i} all is settled"), &|state| {
-                    state.settled[i] = true
+                    state.settled[i] = true;
                 });
             }
         }
