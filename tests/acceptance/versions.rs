@@ -4,28 +4,31 @@ use serde_json::{Value, json};
 use support::golden::Case;
 use support::view::list;
 use support::{PLAIN, World, pod, policy_object};
-use vertex_injector_core::admission::{Operator, Outcome, Policy, PolicySet, Reason, review};
+use vertex_injector_core::admission::{Labels, Operator, Outcome, Policy, PolicySet, Reason, review};
 use vertex_injector_core::names;
 
 use super::broker::BROKER;
 
+/// A name, and what it does to a pod.
+type Rendering = (&'static str, fn(&mut Value));
+
 /// What another version may have rendered otherwise, by name.
-const OLDER: [(&str, fn(&mut Value)); 9] = [
+const OLDER: [Rendering; 9] = [
     ("another image", |pod| {
-        broker(pod)["image"] = "ghcr.io/example/vertex-injector:0.0.1".into()
+        broker(pod)["image"] = "ghcr.io/example/vertex-injector:0.0.1".into();
     }),
     ("an argument more", |pod| {
-        broker(pod)["args"] = json!(["broker", "--legacy"])
+        broker(pod)["args"] = json!(["broker", "--legacy"]);
     }),
     ("no argument", |pod| {
-        drop(broker(pod).as_object_mut().unwrap().shift_remove("args"))
+        drop(broker(pod).as_object_mut().unwrap().shift_remove("args"));
     }),
     ("a variable more", |pod| {
         entries(&mut broker(pod)["env"]).push(json!({"name": "VERTEX_INJECTOR_LEGACY", "value": "1"}));
     }),
     ("a variable less", |pod| drop(entries(&mut broker(pod)["env"]).pop())),
     ("another probe", |pod| {
-        broker(pod)["startupProbe"] = json!({"tcpSocket": {"port": 8470}})
+        broker(pod)["startupProbe"] = json!({"tcpSocket": {"port": 8470}});
     }),
     ("a variable of the agent's more", |pod| {
         let note = &mut pod["metadata"]["annotations"][names::RENDERED_ENV];
@@ -145,7 +148,7 @@ fn a_pod_that_exists_is_never_changed_whatever_injected_it() {
 }
 
 /// What the webhook makes of a pod of `team` beside one policy as a newer API server has it.
-fn beside(kind: &str, name: &str, spec: Value, others: &[Value], pod: &Value) -> support::Admission {
+fn beside(kind: &str, name: &str, spec: &Value, others: &[Value], pod: &Value) -> support::Admission {
     let stored = |kind: &str, name: &str, spec: &Value| {
         let mut object = policy_object(kind, name, spec);
         if kind == "InjectionPolicy" {
@@ -155,9 +158,9 @@ fn beside(kind: &str, name: &str, spec: Value, others: &[Value], pod: &Value) ->
     };
     let others = others.iter().enumerate();
     let others = others.map(|(i, spec)| stored("InjectionPolicy", &format!("other-{i}"), spec));
-    let policies = others.chain([stored(kind, name, &spec)]);
+    let policies = others.chain([stored(kind, name, spec)]);
     let world = World {
-        policies: PolicySet::new(policies, &[("team".to_owned(), Default::default())].into()),
+        policies: PolicySet::new(policies, &[("team".to_owned(), Labels::default())].into()),
     };
     world.admit(pod)
 }
@@ -187,13 +190,13 @@ fn a_policy_that_says_what_this_version_does_not_know_refuses_its_pods_and_no_ot
         (json!({"agents": agents, "env": "all"}), "spec.env"),
     ] {
         for kind in ["InjectionPolicy", "ClusterInjectionPolicy"] {
-            let admission = beside(kind, "newer", spec.clone(), &[], &agent_pod("agent"));
+            let admission = beside(kind, "newer", &spec, &[], &agent_pod("agent"));
             let message = admission.denied(Reason::PolicyUnusable);
             assert!(
                 message.contains(field) && message.contains("this version of vertex-injector"),
                 "{field}: {message}"
             );
-            beside(kind, "newer", spec.clone(), &[], &agent_pod("web")).skipped(Reason::NotSelected);
+            beside(kind, "newer", &spec, &[], &agent_pod("web")).skipped(Reason::NotSelected);
         }
     }
 }
@@ -207,19 +210,25 @@ fn a_selection_that_this_version_does_not_know_is_taken_for_the_widest() {
         json!({"agents": [{"podSelector": {"matchGlobs": {"app": "a*"}}}]}),
         json!({"agents": "all"}),
     ] {
-        beside("InjectionPolicy", "newer", spec.clone(), &[], &agent_pod("agent")).denied(Reason::PolicyUnusable);
+        beside("InjectionPolicy", "newer", &spec, &[], &agent_pod("agent")).denied(Reason::PolicyUnusable);
         // Its rank is known: who comes before it serves.
         beside(
             "InjectionPolicy",
             "newer",
-            spec.clone(),
-            &[other.clone()],
+            &spec,
+            std::slice::from_ref(&other),
             &agent_pod("agent"),
         )
         .injected();
         let mut first = spec;
         first["priority"] = json!("first");
-        let admission = beside("InjectionPolicy", "newer", first, &[other.clone()], &agent_pod("agent"));
+        let admission = beside(
+            "InjectionPolicy",
+            "newer",
+            &first,
+            std::slice::from_ref(&other),
+            &agent_pod("agent"),
+        );
         admission.denied(Reason::PolicyUnusable);
     }
     for selector in [json!({"matchGlobs": {"a": "*"}}), json!(5)] {
@@ -227,8 +236,8 @@ fn a_selection_that_this_version_does_not_know_is_taken_for_the_widest() {
         let admission = beside(
             "ClusterInjectionPolicy",
             "newer",
-            spec,
-            &[other.clone()],
+            &spec,
+            std::slice::from_ref(&other),
             &agent_pod("agent"),
         );
         admission.denied(Reason::PolicyUnusable);
@@ -244,6 +253,6 @@ fn what_is_empty_or_null_and_what_stands_beside_the_spec_is_not_unknown() {
         json!({"agents": agents, "env": [{"name": "A", "value": "1"}], "proxy": null}),
         json!({"agents": agents, "env": [{"name": "A", "value": "1"}], "volumes": [], "sidecars": null}),
     ] {
-        beside("InjectionPolicy", "known", spec, &[], &pod).injected();
+        beside("InjectionPolicy", "known", &spec, &[], &pod).injected();
     }
 }

@@ -257,6 +257,30 @@ fn the_ca_bundle_belongs_to_the_webhook_unless_the_certificate_is_yours() {
     }
 }
 
+/// A disk that is full is none of its business.
+#[test]
+fn the_webhook_can_write_nowhere() {
+    let Some(helm) = helm() else { return };
+    for more in ["", ",certificates.mode=cert-manager,certificates.issuerRef.name=ca"] {
+        let values = format!("image.repository=example.com/injector{more}");
+        let objects = objects(helm, &["--set", &values]);
+        let pod = &object(&objects, "Deployment", "injector")["spec"]["template"]["spec"];
+        assert_eq!(pod["containers"].as_array().map(Vec::len), Some(1));
+        assert!(pod["initContainers"].is_null());
+        let container = &pod["containers"][0];
+        assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+        for mount in container["volumeMounts"].as_array().expect("mounts") {
+            assert_eq!(mount["readOnly"], true, "{mount}");
+        }
+        for volume in pod["volumes"].as_array().expect("volumes") {
+            let read_only = ["configMap", "secret", "projected"]
+                .iter()
+                .any(|kind| volume[kind].is_object());
+            assert!(read_only, "{volume}");
+        }
+    }
+}
+
 #[test]
 fn the_webhook_runs_twice_unprivileged_and_drains_before_it_is_killed() {
     let Some(helm) = helm() else { return };

@@ -1,7 +1,10 @@
 //! While replicas of the webhook come and go, agent pods are created as before.
 
-use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -141,6 +144,180 @@ fn a_replica_that_is_killed_is_not_missed() {
 
     assert_eq!(refused, "");
     assert_all_injected(&agents, created);
+}
+
+/// How many writers create pods at the same time.
+const WRITERS: usize = 32;
+
+/// How many pods they create at least, and how many in a second at most, so that they are at it until all has happened.
+const PODS: usize = 2_000;
+const PER_SECOND: usize = 40;
+
+#[test]
+fn rollouts_kills_and_an_upgrade_under_32_writers_lose_no_agent() {
+    let Some(node) = node() else { return };
+    let _unwell = WELL.write();
+    let agents = namespace(node, "storm");
+    let proxy = Proxy::start(node);
+    let (start, next, over) = (Instant::now(), AtomicUsize::new(0), AtomicBool::new(false));
+    let write = || {
+        let mut failures = Vec::new();
+        while !over.load(Ordering::Relaxed) || next.load(Ordering::Relaxed) < PODS {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let due = Duration::from_millis((number * 1_000 / PER_SECOND) as u64);
+            harness::process::pause(due.saturating_sub(start.elapsed()));
+            failures.extend(
+                proxy
+                    .create(agents.name, number)
+                    .err()
+                    .map(|why| (start.elapsed(), why)),
+            );
+        }
+        failures
+    };
+    let failures: Vec<_> = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..WRITERS).map(|_| scope.spawn(write)).collect();
+        let happened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| storm(node, start)));
+        over.store(true, Ordering::Relaxed);
+        let failures = writers
+            .into_iter()
+            .flat_map(|writer| writer.join().expect("a writer"))
+            .collect();
+        if let Err(panic) = happened {
+            std::panic::resume_unwind(panic);
+        }
+        failures
+    });
+
+    let created = next.load(Ordering::Relaxed);
+    println!("{created} pods by {WRITERS} writers in {:?}", start.elapsed());
+    assert!(
+        failures.is_empty(),
+        "{} of {created} failed: {:#?}",
+        failures.len(),
+        &failures[..failures.len().min(8)]
+    );
+    assert_all_injected(&agents, created);
+    // Nobody runs them, and others have to share the node.
+    node.kubectl(&[
+        "delete",
+        "--raw",
+        &format!("/api/v1/namespaces/{}/pods?gracePeriodSeconds=0", agents.name),
+    ]);
+}
+
+/// A rollout, an upgrade of the chart, and a replica that is killed every five seconds as long as another one is ready.
+fn storm(node: &Node, start: Instant) {
+    let deployment = ["--namespace", RELEASE, "rollout"];
+    let settled = || {
+        let status = ["status", "deployment/vertex-injector", "--timeout=120s"];
+        node.kubectl(&[&deployment[..], &status].concat());
+    };
+    let kill = |times: usize| {
+        for _ in 0..times {
+            settled();
+            harness::process::pause(Duration::from_secs(5));
+            let victim = replicas(node).remove(0);
+            println!("{:?}: kill {victim}", start.elapsed());
+            node.kubectl(&[
+                "--namespace",
+                RELEASE,
+                "delete",
+                "pod",
+                &victim,
+                "--force",
+                "--grace-period=0",
+            ]);
+        }
+    };
+    println!("{:?}: restart", start.elapsed());
+    node.kubectl(&[&deployment[..], &["restart", "deployment/vertex-injector"]].concat());
+    kill(3);
+    let chart = harness::process::repository().join("charts/vertex-injector");
+    let upgrade = |level: &str| {
+        println!("{:?}: upgrade", start.elapsed());
+        let level = format!("log.level={level}");
+        let chart = chart.to_str().expect("UTF-8");
+        node.helm(&[
+            "upgrade",
+            RELEASE,
+            chart,
+            "--namespace",
+            RELEASE,
+            "--reuse-values",
+            "--set",
+            &level,
+        ]);
+    };
+    upgrade("debug");
+    kill(3);
+    upgrade("info");
+    settled();
+    println!("{:?}: over", start.elapsed());
+}
+
+/// The API server by a socket of this machine: a client for each pod would take more than the pods.
+struct Proxy {
+    process: Child,
+    socket: PathBuf,
+}
+
+impl Proxy {
+    fn start(node: &Node) -> Self {
+        let socket = node.supervisor().path("DIR").join("proxy.sock");
+        let mut kubectl = node.command(node.supervisor().path("KUBECTL"));
+        kubectl
+            .arg("proxy")
+            .arg("--unix-socket")
+            .arg(&socket)
+            .stdout(Stdio::null());
+        let process = kubectl.spawn().expect("kubectl proxy");
+        let until = Instant::now() + Duration::from_secs(20);
+        while UnixStream::connect(&socket).is_err() {
+            assert!(Instant::now() < until, "kubectl proxy does not listen");
+            harness::process::pause(Duration::from_millis(50));
+        }
+        Self { process, socket }
+    }
+
+    /// Creates an agent, which has to be injected.
+    fn create(&self, namespace: &str, number: usize) -> Result<(), String> {
+        let mut pod = agents_to_create(0)["items"][0].take();
+        pod["metadata"]["name"] = format!("agent-{number}").into();
+        let answer = post(
+            &self.socket,
+            &format!("/api/v1/namespaces/{namespace}/pods"),
+            &pod.to_string(),
+        );
+        let answer = answer.map_err(|error| error.to_string())?;
+        let is_created = answer.starts_with("HTTP/1.1 201") && answer.contains("vertex-injector.dev/policy-ref");
+        if is_created {
+            Ok(())
+        } else {
+            Err(answer.chars().take(1_200).collect())
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn post(socket: &Path, path: &str, body: &str) -> std::io::Result<String> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(Duration::from_mins(1)))?;
+    let head = "Host: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n";
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\n{head}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 /// Nobody can help the one request that the API server has sent there, or sends before kube-proxy knows.

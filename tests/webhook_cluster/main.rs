@@ -3,7 +3,10 @@
 
 mod accounts;
 mod certificates;
+mod chaos;
 mod events;
+#[path = "../webhook/log.rs"]
+mod log;
 mod policies;
 mod replica;
 mod rights;

@@ -11,7 +11,7 @@ const CRD: &str = "injectionpolicies.vertex-injector.dev";
 const SPEC: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
 
 /// Changes the definition of the namespaced policies.
-fn define(world: &World, operation: Value) {
+fn define(world: &World, operation: &Value) {
     let patch = json!([operation]).to_string();
     world
         .cluster
@@ -38,7 +38,7 @@ async fn beside_newer_definitions_a_policy_with_a_field_that_is_not_known_refuse
     // The definitions alone change nothing.
     define(
         &world,
-        json!({"op": "add", "path": format!("{SPEC}/budget"), "value": {"type": "integer"}}),
+        &json!({"op": "add", "path": format!("{SPEC}/budget"), "value": {"type": "integer"}}),
     );
     eventually("served", hello).await;
     eventually("the new field", async || {
@@ -61,13 +61,30 @@ async fn beside_newer_definitions_a_policy_with_a_field_that_is_not_known_refuse
         1
     );
 
+    // The dashboard of the chart asks for these.
+    let metrics = world.cluster.kubectl(&["get", "--raw", "/metrics"]);
+    let counted = |metric: &str, labels: &[&str]| {
+        let mut series = metrics.lines().filter(|line| line.starts_with(metric));
+        series.any(|line| {
+            line.contains(r#"name="agents-0.vertex-injector.dev""#) && labels.iter().all(|label| line.contains(label))
+        })
+    };
+    assert!(counted(
+        "apiserver_admission_webhook_admission_duration_seconds_bucket{",
+        &["le="]
+    ));
+    assert!(counted(
+        "apiserver_admission_webhook_rejection_count{",
+        &["error_type="]
+    ));
+
     // A replica that finds it there refuses as well.
     let late = Replica::start(&world).await;
     late.until_ready().await;
     let response = late.review(&world.authority().await.unwrap(), agent()).await;
     assert_eq!(response["allowed"], false, "{response}");
 
-    define(&world, json!({"op": "remove", "path": format!("{SPEC}/budget")}));
+    define(&world, &json!({"op": "remove", "path": format!("{SPEC}/budget")}));
     world.policy("agents", greeting("hello")).await;
     eventually("served again", hello).await;
     eventually("ready", async || world.ready("agents").await.0 == "True").await;
@@ -79,10 +96,10 @@ async fn beside_older_definitions_policies_of_then_are_served_and_their_status_i
     // Rules go with the fields of which they speak.
     define(
         &world,
-        json!({"op": "remove", "path": SPEC.replace("/properties/spec/properties", "/properties/spec/x-kubernetes-validations")}),
+        &json!({"op": "remove", "path": SPEC.replace("/properties/spec/properties", "/properties/spec/x-kubernetes-validations")}),
     );
     for field in ["mcpConfig", "openShell", "proxy"] {
-        define(&world, json!({"op": "remove", "path": format!("{SPEC}/{field}")}));
+        define(&world, &json!({"op": "remove", "path": format!("{SPEC}/{field}")}));
     }
     world.policy("agents", greeting("hello")).await;
     let _replica = Replica::serving(&world, &[]).await;

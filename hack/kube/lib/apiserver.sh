@@ -26,6 +26,10 @@ command_restart-apiserver() {
   await_apiserver
 }
 
+# As on a disk that does not answer.
+command_pause-etcd() { kill -STOP "${pid_of[etcd]}"; }
+command_resume-etcd() { kill -CONT "${pid_of[etcd]}"; }
+
 # The cache of API discovery is kept apart: the next cluster on this port has other resources.
 kubectl() { KUBECACHEDIR=$run/kube-cache "$(program kubectl)" --kubeconfig "$run/kubeconfig" --request-timeout 10s "$@"; }
 
