@@ -88,7 +88,7 @@ fn the_flags_of_every_example_exist() {
 
 #[test]
 fn the_exit_codes_are_written_where_scripts_depend_on_them() {
-    for verb in ["inject", "explain", "validate", "check", "audit", "diff"] {
+    for verb in ["inject", "explain", "validate", "check", "audit", "diff", "doctor"] {
         let help = run(&[verb, "--help"]).output();
         assert!(
             help.contains("Exit codes:\n  0  ") && help.contains("\n  1  ") && help.contains("\n  2  "),

@@ -170,7 +170,7 @@ const BREAKAGES: &[Breakage] = &[
             behind(
                 world,
                 answering("HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n"),
-            )
+            );
         },
         hop: "proxy",
         problem: "ProxyWantsUser",
@@ -217,7 +217,7 @@ const BREAKAGES: &[Breakage] = &[
                 400,
                 "invalid_grant",
                 "The issuer in ID Token https://kubernetes.default.svc does not match the expected ones.",
-            )
+            );
         },
         hop: "exchange",
         problem: "IssuerRefused",
@@ -232,7 +232,7 @@ const BREAKAGES: &[Breakage] = &[
                 400,
                 "invalid_grant",
                 "Error connecting to the given credential's issuer.",
-            )
+            );
         },
         hop: "exchange",
         problem: "IssuerKeys",
@@ -247,7 +247,7 @@ const BREAKAGES: &[Breakage] = &[
                 400,
                 "invalid_grant",
                 "Invalid signature of the ID Token: no key matches.",
-            )
+            );
         },
         hop: "exchange",
         problem: "IssuerKeys",
@@ -262,7 +262,7 @@ const BREAKAGES: &[Breakage] = &[
                 400,
                 "invalid_grant",
                 "ID Token issued at 1700000000 is stale to sign-in.",
-            )
+            );
         },
         hop: "exchange",
         problem: "TokenRefused",
@@ -277,7 +277,7 @@ const BREAKAGES: &[Breakage] = &[
                 400,
                 "unauthorized_client",
                 "The given credential is rejected by the attribute condition.",
-            )
+            );
         },
         hop: "exchange",
         problem: "AttributeCondition",
@@ -292,7 +292,7 @@ const BREAKAGES: &[Breakage] = &[
                 400,
                 "invalid_target",
                 "The target service indicated by the \"audience\" parameters is invalid. This might either be because the pool or provider is disabled or deleted or because it doesn't exist.",
-            )
+            );
         },
         hop: "exchange",
         problem: "ProviderUnknown",
@@ -331,7 +331,7 @@ const BREAKAGES: &[Breakage] = &[
                 "PERMISSION_DENIED",
                 "IAM_PERMISSION_DENIED",
                 "Permission 'iam.serviceAccounts.getAccessToken' denied on resource (or it may not exist).",
-            )
+            );
         },
         hop: "impersonation",
         problem: "ImpersonationRole",
@@ -347,7 +347,7 @@ const BREAKAGES: &[Breakage] = &[
                 "NOT_FOUND",
                 "",
                 "Not found; Gaia id not found for email agent@my-project.iam.gserviceaccount.com",
-            )
+            );
         },
         hop: "impersonation",
         problem: "AccountUnknown",
@@ -371,7 +371,7 @@ const BREAKAGES: &[Breakage] = &[
                 "PERMISSION_DENIED",
                 "SERVICE_DISABLED",
                 "IAM Service Account Credentials API has not been used in project 123456789 before or it is disabled.",
-            )
+            );
         },
         hop: "impersonation",
         problem: "ImpersonationApiDisabled",
@@ -398,7 +398,7 @@ const BREAKAGES: &[Breakage] = &[
                 "PERMISSION_DENIED",
                 "IAM_PERMISSION_DENIED",
                 "Permission 'aiplatform.endpoints.predict' denied on resource.",
-            )
+            );
         },
         hop: "vertex",
         problem: "VertexRole",
@@ -431,7 +431,7 @@ const BREAKAGES: &[Breakage] = &[
                 "PERMISSION_DENIED",
                 "SERVICE_DISABLED",
                 "Vertex AI API has not been used in project my-project before or it is disabled.",
-            )
+            );
         },
         hop: "vertex",
         problem: "VertexApiDisabled",
@@ -447,7 +447,7 @@ const BREAKAGES: &[Breakage] = &[
                 "PERMISSION_DENIED",
                 "BILLING_DISABLED",
                 "This API method requires billing to be enabled.",
-            )
+            );
         },
         hop: "vertex",
         problem: "BillingDisabled",
@@ -480,7 +480,7 @@ const BREAKAGES: &[Breakage] = &[
                 "PERMISSION_DENIED",
                 "SECURITY_POLICY_VIOLATED",
                 "Request is prohibited by organization's policy.",
-            )
+            );
         },
         hop: "vertex",
         problem: "ServiceControls",
@@ -496,7 +496,7 @@ const BREAKAGES: &[Breakage] = &[
                 "NOT_FOUND",
                 "",
                 "Publisher Model `projects/my-project/locations/us-east5/publishers/anthropic/models/claude-haiku-4-5` was not found or your project does not have access to it.",
-            )
+            );
         },
         hop: "vertex",
         problem: "ModelNotEnabled",
@@ -507,7 +507,7 @@ const BREAKAGES: &[Breakage] = &[
         what: "there is no such location, says a page",
         breaks: |world| {
             world.google.answers.lock().unwrap().vertex =
-                (404, Value::String("<!DOCTYPE html><title>canary</title>".to_owned()))
+                (404, Value::String("<!DOCTYPE html><title>canary</title>".to_owned()));
         },
         hop: "vertex",
         problem: "RegionUnknown",
@@ -523,7 +523,7 @@ const BREAKAGES: &[Breakage] = &[
                 "INVALID_ARGUMENT",
                 "",
                 "Unsupported region for Vertex AI, select from …",
-            )
+            );
         },
         hop: "vertex",
         problem: "RegionUnknown",
@@ -539,7 +539,7 @@ const BREAKAGES: &[Breakage] = &[
                 "RESOURCE_EXHAUSTED",
                 "RATE_LIMIT_EXCEEDED",
                 "Quota exceeded for aiplatform.googleapis.com/online_prediction_requests_per_base_model with base model: anthropic-claude-haiku-4-5.",
-            )
+            );
         },
         hop: "vertex",
         problem: "QuotaExceeded",
@@ -555,7 +555,7 @@ const BREAKAGES: &[Breakage] = &[
                 "UNAUTHENTICATED",
                 "ACCOUNT_STATE_INVALID",
                 "Request had invalid authentication credentials.",
-            )
+            );
         },
         hop: "vertex",
         problem: "TokenRejected",
