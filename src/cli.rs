@@ -68,7 +68,7 @@ Examples:
     Audit(audit::Args),
     /// Show what new or changed policies would do to running agents and to manifests
     Diff(diff::Args),
-    /// Go the way from a pod to a model with the pod's own identity, and name the first hop that breaks
+    /// Go the way from a pod to a model, and name the first hop that breaks
     Doctor(doctor::Args),
     /// Print the CustomResourceDefinitions of the policies
     Crds(crds::Args),

@@ -17,7 +17,7 @@ use vertex_injector_sidecar::doctor::examine;
 use vertex_injector_sidecar::doctor::hop::Level;
 use vertex_injector_sidecar::doctor::report::{Finding, Report};
 
-/// Go the way from a pod to a model with the pod's own identity, and name the first hop that breaks
+/// Go the way from a pod to a model, and name the first hop that breaks
 ///
 /// Runs in a pod, with the environment of its agent or of its broker: the identity token, the token exchange, impersonation and one
 /// call of the model, for one token of output, and the name, connection, certificate and clock of each host between. A line for
