@@ -91,9 +91,12 @@ impl Cli {
         let called = std::env::args_os().next().map(PathBuf::from);
         let name = called.as_deref().and_then(Path::file_stem);
         let plugin = name.is_some_and(|name| name == "kubectl-vertex_injector");
-        let command = || match plugin {
-            true => Self::command().bin_name("kubectl vertex-injector"),
-            false => Self::command(),
+        let command = || {
+            if plugin {
+                Self::command().bin_name("kubectl vertex-injector")
+            } else {
+                Self::command()
+            }
         };
         let matches = command().try_get_matches().unwrap_or_else(|error| match error.kind() {
             ErrorKind::DisplayHelp => help(&error, command()),
