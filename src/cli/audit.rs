@@ -114,7 +114,7 @@ fn ending(found: &Found) -> Ending {
     if found.agents.is_empty() {
         say(
             "note",
-            &format!("{} running agents have what today's policies say", found.current),
+            &format!("running agents that have what today's policies say: {}", found.current),
         );
     }
     if !found.agents.is_empty() {
