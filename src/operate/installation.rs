@@ -108,7 +108,13 @@ pub async fn check(
             }
             Look::Seen(None) => {
                 let object = Object::new("release", "");
-                findings.push(Finding::of(Problem::NotInstalled, object, "none was found"));
+                let found = match which.namespace {
+                    Some(namespace) => format!(
+                        "none was found in namespace {namespace}; --namespace names that of vertex-injector itself"
+                    ),
+                    None => "none was found".to_owned(),
+                };
+                findings.push(Finding::of(Problem::NotInstalled, object, found));
             }
             Look::Unseen(why) => findings.push(Finding::unseen(Part::Webhooks, Object::new("release", ""), &why)),
         }

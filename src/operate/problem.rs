@@ -332,7 +332,7 @@ impl Problem {
                 "make it anew: kubectl rollout restart of its Deployment, or delete the pod where a controller makes it again; vertex-injector check pod NAME -n NAMESPACE shows what changes"
             }
             Self::AgentOrphaned => {
-                "make it anew to take the injection away, or give the namespace a policy that selects it again"
+                "make it anew to take the injection away, or see what keeps today's policies from it: the label of the namespace, the labels of the pod, the policies"
             }
             Self::AgentWouldBeRefused => {
                 "correct the policy or the pod's template before the pod is made anew: then it would not be created"
