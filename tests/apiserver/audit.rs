@@ -41,7 +41,9 @@ fn agents_are_compared_with_the_policies_of_today_and_with_those_of_tomorrow() {
         audited.stderr
     );
     assert!(
-        audited.stderr.contains("note: running agents that have what today's policies say: 1"),
+        audited
+            .stderr
+            .contains("note: running agents that have what today's policies say: 1"),
         "{}",
         audited.stderr
     );

@@ -46,6 +46,10 @@ fn a_target_that_is_almost_right_is_refused_with_what_is_wrong_and_what_would_be
     let claude = "/v1/projects/my-project/locations/us-east5/publishers/anthropic/models/MODEL:rawPredict";
     let gemini = "/v1/projects/my-project/locations/us-east5/publishers/google/models/MODEL:generateContent";
     for (target, words) in [
+        (
+            format!("{MODELS}/:rawPredict"),
+            vec!["the call names no model", "vertex.models in the policy"],
+        ),
         // The suffix that Claude Code takes for long contexts.
         (
             format!("{MODELS}/claude-x@20250929%5B1m%5D:rawPredict"),

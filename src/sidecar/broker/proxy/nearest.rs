@@ -179,6 +179,10 @@ impl Near<'_> {
         if let Some(refusal) = rules::with_suffix(&model) {
             return refusal.message;
         }
+        if model.is_empty() {
+            return "the call names no model: give the client one, or set vertex.models in the policy, which sets the client's variables"
+                .to_owned();
+        }
         if !is_model(&model) {
             return "the model's name has characters that no model's has: letters, digits, ., _, - and @ are; only the @ may be \
                     encoded, as %40"
