@@ -122,7 +122,18 @@ fn fitting(every: &Value, path: &str) -> Value {
         every["autoscaling"]["enabled"] = false.into();
     } else if path.starts_with("certificates.issuerRef") {
         every["certificates"] = json!({"mode": "cert-manager", "issuerRef": every["certificates"]["issuerRef"]});
-        // This one is cert-manager's own then.
+        // Those that every-value.yaml has are cert-manager's own then.
+        every["webhook"]["annotations"] = json!({});
+    } else if [
+        "certificates.caLifetime",
+        "certificates.lifetime",
+        "admissionPolicies.webhookGuard",
+    ]
+    .contains(&path)
+    {
+        let of = |name: &str| every["certificates"][name].clone();
+        every["certificates"] =
+            json!({"mode": "self-signed", "caLifetime": of("caLifetime"), "lifetime": of("lifetime")});
         every["webhook"]["annotations"] = json!({});
     }
     every

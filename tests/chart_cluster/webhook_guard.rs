@@ -29,7 +29,7 @@ fn of_its_configurations_the_webhook_changes_the_ca_bundle_and_nothing_else() {
                 "/webhooks/0/matchConditions",
                 json!([{"name": "none", "expression": "false"}]),
             ),
-            ("/webhooks/0/namespaceSelector", json!({})),
+            ("/webhooks/0/namespaceSelector", json!({"matchLabels": {"a": "b"}})),
             ("/webhooks/0/objectSelector", json!({"matchLabels": {"a": "b"}})),
             ("/webhooks/0/rules/0/resources", json!(["secrets"])),
             ("/webhooks/0/timeoutSeconds", json!(1)),

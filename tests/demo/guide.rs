@@ -47,10 +47,12 @@ fn every_command_of_quickstart_and_troubleshooting_works_and_prints_what_the_pag
     }
     let mut bash = node.command(Path::new("bash"));
     let programs = repository().join("hack/kube/bin");
+    let own = Path::new(env!("CARGO_BIN_EXE_vertex-injector"));
+    let own = own.parent().expect("its folder");
     let path = std::env::var("PATH").expect("PATH");
     bash.args(["-euo", "pipefail", "-c", &script])
         .args([&folder, repository()])
-        .env("PATH", format!("{}:{path}", programs.display()))
+        .env("PATH", format!("{}:{}:{path}", own.display(), programs.display()))
         .envs(VARIABLES);
     let said = run(&mut bash, "", Duration::from_mins(10));
     assert!(said.success(), "{}{}", said.stdout, said.stderr);
