@@ -74,10 +74,12 @@ fn the_commands_of_an_installation_succeed_one_after_the_other() {
         return;
     };
     let programs = repository().join("hack/kube/bin");
+    let own = Path::new(env!("CARGO_BIN_EXE_vertex-injector"));
+    let own = own.parent().expect("its folder");
     let bash = || {
         let mut bash = cluster.command(Path::new("bash"));
         let path = std::env::var("PATH").expect("PATH");
-        bash.env("PATH", format!("{}:{path}", programs.display()));
+        bash.env("PATH", format!("{}:{}:{path}", own.display(), programs.display()));
         bash
     };
     let (readme, others) = pages().split_first().expect("pages");
