@@ -16,7 +16,7 @@ use vertex_injector_webhook::Clock;
 const YEAR: i64 = 366 * 24 * 60 * 60;
 
 /// How long certificates are renewed under way.
-const ROTATING: Duration = Duration::from_secs(40);
+const ROTATING: Duration = Duration::from_secs(60);
 
 /// Two replicas that serve, and clients of them who never pause.
 struct Traffic {
@@ -163,7 +163,7 @@ fn newest(pem: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_authorities_and_certificates_change_every_few_seconds_no_handshake_and_no_pod_fails() {
-    let flags = ["--ca-lifetime=12s", "--certificate-lifetime=6s", "--ca-settle=1s"];
+    let flags = ["--ca-lifetime=24s", "--certificate-lifetime=12s", "--ca-settle=1s"];
     let Some(traffic) = Traffic::start(&flags, Clock::default()).await else {
         return;
     };
