@@ -38,7 +38,7 @@ Examples:
   # For a pod: from beside it, as its ServiceAccount
   kubectl get pod hello -n agents -o json |
     vertex-injector doctor --job - | kubectl apply -f -
-  kubectl logs -n agents -f job/doctor-hello
+  until kubectl logs -n agents -f job/doctor-hello; do sleep 1; done
 
   # In a pod, or on any machine with a credential file
   vertex-injector doctor --model claude-haiku-4-5
