@@ -1,5 +1,6 @@
 //! The webhook, as the built program, with up to 100,000 policies: memory, time to ready, time of a review, and the same
-//! with a real API server: `cargo bench --bench policies`. Numbers after `--` are taken in place of 0 to 100,000.
+//! with a real API server; and what it costs that: `cargo bench --bench policies`. Numbers after `--` are taken in place of 0 to
+//! 100,000, and `apiserver` measures the last only.
 //!
 //! Compare the lines of one run with each other; absolute figures belong to the machine.
 #![allow(
@@ -13,6 +14,8 @@
     reason = "a benchmark fails by panicking, may wait, and prints what it found"
 )]
 
+#[path = "policies/apiserver.rs"]
+mod apiserver;
 #[path = "policies/cluster.rs"]
 mod cluster;
 #[path = "policies/webhook.rs"]
@@ -30,6 +33,11 @@ const PER_FILE: usize = 500;
 const POLICY: &str = include_str!("policy.yaml");
 
 fn main() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(apiserver::measure());
+    if std::env::args().any(|argument| argument == "apiserver") {
+        return;
+    }
     let numbers: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     let numbers = if numbers.is_empty() {
         vec![0, 1, 1_000, 10_000, 100_000]
@@ -54,7 +62,6 @@ fn main() {
                 .replace("us-east5", region)
         },
     );
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(cluster::measure(10_000.min(differing)));
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The pod of namespace `team-0042`, 10 KB.
-const REVIEW: &str = include_str!("../review.json");
+pub(crate) const REVIEW: &str = include_str!("../review.json");
 
 /// How long loading may take.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -20,6 +20,7 @@ const PATIENCE: Duration = Duration::from_mins(5);
 pub(crate) struct Files {
     folder: TempDir,
     authority: rustls_pki_types::CertificateDer<'static>,
+    key: rustls_pki_types::PrivateKeyDer<'static>,
 }
 
 /// The webhook.
@@ -42,7 +43,23 @@ impl Files {
         Self {
             folder,
             authority: made.cert.der().clone(),
+            key: made.signing_key.into(),
         }
+    }
+
+    /// The certificate, which is its own authority, as PEM.
+    pub(crate) fn authority_pem(&self) -> String {
+        fs::read_to_string(self.folder.path().join("tls.crt")).expect("the certificate")
+    }
+
+    /// The certificate and its key.
+    pub(crate) fn identity(
+        &self,
+    ) -> (
+        rustls_pki_types::CertificateDer<'static>,
+        rustls_pki_types::PrivateKeyDer<'static>,
+    ) {
+        (self.authority.clone(), self.key.clone_key())
     }
 
     pub(crate) fn policies(&self) -> PathBuf {
@@ -74,6 +91,11 @@ impl Webhook {
             authority: files.authority.clone(),
             connection: None,
         }
+    }
+
+    /// Where it answers reviews.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.https
     }
 
     /// From its start until it is ready.
