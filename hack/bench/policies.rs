@@ -4,6 +4,7 @@
 //!
 //! Compare the lines of one run with each other; absolute figures belong to the machine.
 #![allow(
+    clippy::cast_precision_loss,
     clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,

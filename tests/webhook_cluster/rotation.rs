@@ -16,7 +16,7 @@ use vertex_injector_webhook::Clock;
 const YEAR: i64 = 366 * 24 * 60 * 60;
 
 /// How long certificates are renewed under way.
-const ROTATING: Duration = Duration::from_secs(60);
+const ROTATING: Duration = Duration::from_mins(1);
 
 /// Two replicas that serve, and clients of them who never pause.
 struct Traffic {
