@@ -1,12 +1,10 @@
 //! `audit`: running agents beside the policies of today.
 
-use super::cluster::{self, Connection, Release};
-use super::inputs::read_operator;
+use super::cluster::{self, Installation};
 use super::terminal::{self, clean, say};
 use serde_json::json;
 use std::cell::Cell;
 use std::fmt::Write;
-use std::path::PathBuf;
 use vertex_injector_operate::audit;
 use vertex_injector_operate::check::agents::{Agent, Found};
 use vertex_injector_sidecar::Ending;
@@ -38,14 +36,7 @@ pub(super) struct Args {
     namespace: Option<String>,
 
     #[command(flatten)]
-    connection: Connection,
-
-    #[command(flatten)]
-    release: Release,
-
-    /// The operator's settings from a file instead of the release's
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    installation: Installation,
 
     /// Format of the result
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
@@ -67,18 +58,11 @@ enum Format {
 pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
     let Args {
         namespace,
-        connection,
-        release,
-        config,
+        installation,
         output,
     } = args;
     let found = cluster::run(&Cell::new("running pods"), async {
-        let cluster = connection.connect().await?;
-        let operator = match &config {
-            Some(path) => read_operator(Some(path))?,
-            None => audit::operator(&cluster, release.which()).await?,
-        };
-        let world = audit::world(&cluster, operator).await?;
+        let (cluster, world) = installation.look().await?;
         Ok(audit::audit(&cluster, &world, namespace.as_deref()).await)
     })?;
     match output {

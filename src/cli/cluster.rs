@@ -1,12 +1,14 @@
 //! Which cluster and which release a verb asks, and what a person sees meanwhile.
 
+use super::inputs::read_operator;
 use super::terminal::say;
 use std::cell::Cell;
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval_at};
-use vertex_injector_operate::{Cluster, WhichCluster, WhichRelease};
+use vertex_injector_operate::world::World;
+use vertex_injector_operate::{Cluster, WhichCluster, WhichRelease, audit};
 
 /// After how long somebody who waits is told for what.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -36,7 +38,7 @@ impl Connection {
 
 /// Which release, for verbs whose --namespace is another one.
 #[derive(clap::Args, Debug)]
-pub(super) struct Release {
+struct Release {
     /// The release, where there are several
     #[arg(long, value_name = "NAME")]
     release: Option<String>,
@@ -47,11 +49,43 @@ pub(super) struct Release {
 }
 
 impl Release {
-    pub(super) fn which(&self) -> WhichRelease<'_> {
+    fn which(&self) -> WhichRelease<'_> {
         WhichRelease {
             release: self.release.as_deref(),
             namespace: self.release_namespace.as_deref(),
         }
+    }
+}
+
+/// Which policies and settings, for verbs that compare with what the webhook would decide.
+#[derive(clap::Args, Debug)]
+pub(super) struct Installation {
+    #[command(flatten)]
+    connection: Connection,
+
+    #[command(flatten)]
+    release: Release,
+
+    /// The operator's settings from a file instead of the release's
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Installation {
+    /// The cluster, with its policies, its namespaces and the operator's settings.
+    pub(super) async fn look(&self) -> anyhow::Result<(Cluster, World)> {
+        let cluster = self.connection.connect().await?;
+        let operator = match self.config() {
+            Some(path) => read_operator(Some(path))?,
+            None => audit::operator(&cluster, self.release.which()).await?,
+        };
+        let world = audit::world(&cluster, operator).await?;
+        Ok((cluster, world))
+    }
+
+    /// The file of the operator's settings, if one was named.
+    pub(super) fn config(&self) -> Option<&Path> {
+        self.config.as_deref()
     }
 }
 

@@ -1,6 +1,6 @@
 //! `diff`: what policies would do, before they are applied.
 
-use super::cluster::{self, Connection, Release};
+use super::cluster::{self, Installation};
 use super::inputs::{opted_in, read_all, read_operator};
 use super::terminal::{self, clean, say};
 use anstyle::{AnsiColor, Style};
@@ -13,7 +13,6 @@ use vertex_injector_core::admission::{Operator, PolicyObject};
 use vertex_injector_core::manifest::Document;
 use vertex_injector_core::manifest::policies::Policies;
 use vertex_injector_core::manifest::workload;
-use vertex_injector_operate::audit;
 use vertex_injector_operate::change::{Changed, Effect, Looked, effect, look};
 use vertex_injector_operate::world::World;
 use vertex_injector_sidecar::Ending;
@@ -62,14 +61,7 @@ pub(super) struct Args {
     namespace: String,
 
     #[command(flatten)]
-    connection: Connection,
-
-    #[command(flatten)]
-    release: Release,
-
-    /// The operator's settings from a file [default: with --cluster those of the release]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    installation: Installation,
 
     /// Format of the result
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
@@ -96,9 +88,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
         before,
         cluster,
         namespace,
-        connection,
-        release,
-        config,
+        installation,
         output,
         colours,
     } = args;
@@ -112,12 +102,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
     let pods = pods(&documents, &namespace);
     let found = if cluster {
         cluster::run(&Cell::new("running pods"), async {
-            let asked = connection.connect().await?;
-            let operator = match &config {
-                Some(path) => read_operator(Some(path))?,
-                None => audit::operator(&asked, release.which()).await?,
-            };
-            let now = audit::world(&asked, operator).await?;
+            let (asked, now) = installation.look().await?;
             let then = next(&now, &changed)?;
             let mut found = look(&asked, &now, &then).await;
             within(&pods, &now, &then, &mut found);
@@ -125,7 +110,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
         })?
     } else {
         let known = policies(&read_all(&before, recursive)?, &namespace)?;
-        let operator: Operator = read_operator(config.as_deref())?;
+        let operator: Operator = read_operator(installation.config())?;
         let mut namespaces = known.namespaces;
         namespaces.extend(given.namespaces);
         let namespaces = opted_in(namespaces, pods.iter().map(|pod| &pod.namespace));

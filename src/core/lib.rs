@@ -3,7 +3,7 @@
 //! Data flows one way. [`api`] holds the policies as people write them, [`clients`] the variables that each client
 //! reads, [`names`] everything that we own in a pod, [`reserved`] what no policy may take of it, [`operator`] what the
 //! operator of the cluster allows. [`policy`] compiles, [`admission`] decides, [`manifest`] finds pods and policies in
-//! files, [`validation`] says what is wrong with a policy. [`presets`] knows the servers of credential sidecars, [`git`]
+//! files, [`validation`] says what is wrong with a policy. [`causes`] puts errors into one sentence. [`presets`] knows the servers of credential sidecars, [`git`]
 //! what their git proxies let through. [`contract`] is what the programs beside an agent are told; it, and what it needs, is
 //! all that is left without the feature `injector`.
 
@@ -12,6 +12,8 @@ pub mod admission;
 pub mod allowed;
 #[cfg(feature = "injector")]
 pub mod api;
+#[cfg(feature = "injector")]
+pub mod causes;
 #[cfg(feature = "injector")]
 pub mod clients;
 pub mod contract;

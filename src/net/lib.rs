@@ -4,7 +4,7 @@
 //! other way, [`trust`] is whom it believes, [`listen`] accepts the agent's connections, [`local`] refuses those that are nobody's
 //! of this pod, [`framing`] watches them, and [`flow`] lets bodies of any size through. All are bounded in size or patience, time
 //! and number. [`secret`] keeps a token from being shown, [`telemetry`] writes logs, [`remarks`] tells people at a terminal,
-//! [`watch_files`] reads files again when they change.
+//! [`watch_files`] reads files again when they change, [`witness`] notes which certificates a server showed.
 
 pub mod egress;
 pub mod flow;
@@ -23,3 +23,4 @@ pub mod telemetry;
 pub mod trust;
 pub mod upstream;
 pub mod watch_files;
+pub mod witness;

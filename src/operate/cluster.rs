@@ -11,6 +11,7 @@ use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::timeout;
+use vertex_injector_core::causes::with_causes;
 
 /// How long one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -134,7 +135,7 @@ impl Cluster {
     pub async fn version(&self) -> anyhow::Result<(u32, u32)> {
         let info = match timeout(CALL_TIMEOUT, self.client.apiserver_version()).await {
             Ok(Ok(info)) => info,
-            Ok(Err(error)) => bail!("the API server cannot be asked: {}", words(&error)),
+            Ok(Err(error)) => bail!("the API server cannot be asked: {}", with_causes(&error)),
             Err(_) => bail!("the API server does not answer within {} s", CALL_TIMEOUT.as_secs()),
         };
         let number = |text: &str| text.trim_end_matches('+').parse().ok();
@@ -229,7 +230,7 @@ impl Cluster {
         match timeout(CALL_TIMEOUT, self.client.list_api_group_resources(group)).await {
             Ok(Ok(list)) => Look::Seen(list.resources.iter().any(|known| known.name == resource)),
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => Look::Seen(false),
-            Ok(Err(error)) => Look::Unseen(words(&error)),
+            Ok(Err(error)) => Look::Unseen(with_causes(&error)),
             Err(_) => Look::Unseen(late()),
         }
     }
@@ -244,7 +245,7 @@ impl Cluster {
                 404 => Refusal::NotFound,
                 _ => Refusal::Answer(status.message.clone()),
             }),
-            Ok(Err(error)) => Err(Refusal::Failed(words(&error))),
+            Ok(Err(error)) => Err(Refusal::Failed(with_causes(&error))),
             Err(_) => Err(Refusal::Failed(late())),
         }
     }
@@ -290,18 +291,4 @@ fn right<K: Resource<DynamicType = ()>>(verb: &str, namespace: Option<&str>, nam
 
 fn late() -> String {
     format!("the API server did not answer within {} s", CALL_TIMEOUT.as_secs())
-}
-
-/// An error with all its causes.
-pub(crate) fn words(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let inner = error.to_string();
-        if !text.contains(&inner) {
-            text = format!("{text}: {inner}");
-        }
-        source = error.source();
-    }
-    text
 }

@@ -1,5 +1,6 @@
 //! What two states of the same pod have different, as far as injection has to do with it.
 
+use crate::fields::list;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use vertex_injector_core::names::{GROUP, NAME_PREFIX, POLICY_REF, RENDERED_ENV};
@@ -113,14 +114,6 @@ fn whole(title: &str, name: &str, old: Option<&Value>, new: Option<&Value>) -> O
         }
         _ => None,
     }
-}
-
-fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default()
 }
 
 /// The last one of a name, which is the one that counts.

@@ -31,6 +31,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use vertex_injector_core::admission::Operator;
 use vertex_injector_core::api::crds;
+use vertex_injector_core::causes::with_causes;
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -329,7 +330,7 @@ async fn certificates(cluster: &Cluster, called: &Called, pods: &Look<Vec<Pod>>)
             let mut forwarded = match forwarded {
                 Ok(Ok(forwarded)) => forwarded,
                 Ok(Err(error)) => {
-                    let why = format!("needs create on pods/portforward: {}", crate::cluster::words(&error));
+                    let why = format!("needs create on pods/portforward: {}", with_causes(&error));
                     findings.extend(unseen(&why));
                     continue;
                 }

@@ -11,6 +11,7 @@ pub mod change;
 pub mod check;
 mod cluster;
 pub mod difference;
+mod fields;
 pub mod finding;
 pub mod installation;
 mod part;

@@ -3,6 +3,7 @@
 use crate::check::agents::Agent;
 use crate::check::count;
 use crate::cluster::{Cluster, Look};
+use crate::fields::{annotation, list};
 use crate::finding::{Finding, Object, Part};
 use crate::problem::Problem;
 use crate::reading;
@@ -209,18 +210,6 @@ fn ours(pod: &Value) -> Vec<&Value> {
 fn rendered(pod: &Value) -> impl Iterator<Item = &str> {
     let entries = annotation(pod, RENDERED_ENV).unwrap_or_default().split(',');
     entries.filter(|entry| entry.contains('/'))
-}
-
-fn annotation<'p>(pod: &'p Value, key: &str) -> Option<&'p str> {
-    pod.pointer("/metadata/annotations")?.get(key)?.as_str()
-}
-
-fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default()
 }
 
 fn name_of(value: &Value) -> Option<&str> {

@@ -1,6 +1,7 @@
 //! How a pod that runs stands to the policies of today: the decision of a review, made about the pod as it is.
 
 use crate::difference::difference;
+use crate::fields::annotation;
 use crate::world::World;
 use serde::Serialize;
 use serde_json::Value;
@@ -111,7 +112,7 @@ pub fn of(pod: &Value, namespace: &str, world: &World) -> Standing {
 
 /// The policy that has injected a pod, with its generation.
 pub fn injected_by(pod: &Value) -> Option<&str> {
-    pod.pointer("/metadata/annotations")?.get(POLICY_REF)?.as_str()
+    annotation(pod, POLICY_REF)
 }
 
 /// Whether a pod runs or will: neither finished nor about to go.

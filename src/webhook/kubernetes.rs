@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
+use vertex_injector_core::causes::with_causes;
 
 /// How long one call may take; watches are bounded by [`WATCH_SECONDS`].
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -141,18 +142,7 @@ pub(crate) fn explain(error: &kube::Error) -> String {
         }
         kube::Error::Api(status) if status.message.is_empty() => format!("{} ({})", status.reason, status.code),
         kube::Error::Api(status) => status.message.clone(),
-        other => {
-            let mut text = other.to_string();
-            let mut source = std::error::Error::source(other);
-            while let Some(error) = source {
-                let inner = error.to_string();
-                if !text.contains(&inner) {
-                    text = format!("{text}: {inner}");
-                }
-                source = error.source();
-            }
-            text
-        }
+        other => with_causes(other),
     }
 }
 

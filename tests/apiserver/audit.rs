@@ -12,6 +12,15 @@ fn ask(world: &World, arguments: &[&str], input: &str) -> Ran {
     vertex_injector(&[arguments, &["--kubeconfig", kubeconfig]].concat(), input)
 }
 
+/// What `audit` says of agents that all have what today's policies say.
+#[track_caller]
+fn nobody_differs(world: &World) -> Ran {
+    let audited = ask(world, &["audit"], "");
+    let told = (audited.code, audited.stdout.as_str());
+    assert_eq!(told, (Some(0), ""), "{}", audited.stderr);
+    audited
+}
+
 fn policy(namespace: &str, spec: &str) -> String {
     let spec = crate::pods::document(spec);
     serde_json::json!({
@@ -33,13 +42,7 @@ fn agents_are_compared_with_the_policies_of_today_and_with_those_of_tomorrow() {
     agents.create(&agent("running"));
 
     // As it is: nobody differs.
-    let audited = ask(&world, &["audit"], "");
-    assert_eq!(
-        (audited.code, audited.stdout.as_str()),
-        (Some(0), ""),
-        "{}",
-        audited.stderr
-    );
+    let audited = nobody_differs(&world);
     assert!(
         audited
             .stderr
@@ -172,13 +175,7 @@ mcpConfig: {mountPath: /etc/mcp}
         "{created:#}"
     );
 
-    let audited = ask(&world, &["audit"], "");
-    assert_eq!(
-        (audited.code, audited.stdout.as_str()),
-        (Some(0), ""),
-        "{}",
-        audited.stderr
-    );
+    nobody_differs(&world);
     let explained = ask(&world, &["check", "pod", "running", "-n", "agents"], "");
     // There is no kubelet.
     assert_eq!(explained.code, Some(1));

@@ -32,6 +32,11 @@ fn vertex(world: &mut World, status: u16, code: &str, reason: &str, words: &str)
     world.google.answers.lock().unwrap().vertex = api(status, code, reason, words);
 }
 
+fn no_role_of_models(world: &mut World) {
+    let words = "Permission 'aiplatform.endpoints.predict' denied on resource.";
+    vertex(world, 403, "PERMISSION_DENIED", "IAM_PERMISSION_DENIED", words);
+}
+
 const BREAKAGES: &[Breakage] = &[
     Breakage {
         what: "the configuration names no credential",
@@ -391,15 +396,7 @@ const BREAKAGES: &[Breakage] = &[
     },
     Breakage {
         what: "the role of models is missing, of a service account",
-        breaks: |world| {
-            vertex(
-                world,
-                403,
-                "PERMISSION_DENIED",
-                "IAM_PERMISSION_DENIED",
-                "Permission 'aiplatform.endpoints.predict' denied on resource.",
-            );
-        },
+        breaks: no_role_of_models,
         hop: "vertex",
         problem: "VertexRole",
         found: "Permission 'aiplatform.endpoints.predict' denied",
@@ -409,13 +406,7 @@ const BREAKAGES: &[Breakage] = &[
         what: "the role of models is missing, of a federated identity",
         breaks: |world| {
             world.federated();
-            vertex(
-                world,
-                403,
-                "PERMISSION_DENIED",
-                "IAM_PERMISSION_DENIED",
-                "Permission 'aiplatform.endpoints.predict' denied on resource.",
-            );
+            no_role_of_models(world);
         },
         hop: "vertex",
         problem: "VertexRole",

@@ -11,6 +11,13 @@ use vertex_injector_core::manifest::documents;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// A JSON file within an archive.
+fn within(archive: &Path, file: &str) -> Value {
+    let archive = archive.to_str().expect("UTF-8");
+    let text = output("tar", &["--extract", "--to-stdout", "--file", archive, file]);
+    serde_json::from_str(&text).expect("JSON")
+}
+
 fn text(path: &str) -> String {
     fs::read_to_string(repository().join(path)).expect(path)
 }
@@ -86,17 +93,7 @@ fn the_packaged_chart_needs_no_value_and_installs_the_released_image() {
 
     // The same name is in the archive of the image.
     let archive = file(release, "-image.tar");
-    let index = output(
-        "tar",
-        &[
-            "--extract",
-            "--to-stdout",
-            "--file",
-            archive.to_str().expect("UTF-8"),
-            "index.json",
-        ],
-    );
-    let index: Value = serde_json::from_str(&index).expect("JSON");
+    let index = within(&archive, "index.json");
     let name = &index["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"];
     assert_eq!(name, image);
 }
@@ -107,21 +104,9 @@ fn the_image_is_for_both_architectures_and_of_the_containerfiles_last_stage() {
     let archive = file(release, "-image.tar");
     let blob = |digest: &Value| -> Value {
         let name = digest.as_str().expect("a digest").replace(':', "/");
-        let arguments = ["--extract", "--to-stdout", "--file", archive.to_str().expect("UTF-8")];
-        let blob = output("tar", &[&arguments[..], &[&format!("blobs/{name}")]].concat());
-        serde_json::from_str(&blob).expect("JSON")
+        within(&archive, &format!("blobs/{name}"))
     };
-    let index = output(
-        "tar",
-        &[
-            "--extract",
-            "--to-stdout",
-            "--file",
-            archive.to_str().expect("UTF-8"),
-            "index.json",
-        ],
-    );
-    let index: Value = serde_json::from_str(&index).expect("JSON");
+    let index = within(&archive, "index.json");
     let manifests = blob(&index["manifests"][0]["digest"]);
     let manifests = manifests["manifests"].as_array().expect("manifests");
     let mut arches = Vec::new();

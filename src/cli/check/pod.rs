@@ -1,14 +1,12 @@
 //! `check pod`: one pod that runs.
 
-use crate::cli::cluster::{self, Connection, Release};
-use crate::cli::inputs::read_operator;
+use crate::cli::cluster::{self, Installation};
 use crate::cli::report::{Format, ending, print};
 use crate::cli::terminal;
 use std::cell::Cell;
-use std::path::PathBuf;
 use vertex_injector_operate::check::VERSION;
 use vertex_injector_operate::installation::Report;
-use vertex_injector_operate::{audit, pod};
+use vertex_injector_operate::pod;
 use vertex_injector_sidecar::Ending;
 
 /// Explain one pod: what was injected, what has changed since, and whether it is whole and runs
@@ -34,14 +32,7 @@ pub(super) struct Args {
     namespace: Option<String>,
 
     #[command(flatten)]
-    connection: Connection,
-
-    #[command(flatten)]
-    release: Release,
-
-    /// The operator's settings from a file instead of the release's
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    installation: Installation,
 
     /// Format of the result
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
@@ -59,21 +50,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
     let Args {
         name,
         namespace,
-        connection,
-        release,
-        config,
+        installation,
         output,
         strict,
         colours,
     } = args;
     colours.choose();
     let findings = cluster::run(&Cell::new("the pod"), async {
-        let cluster = connection.connect().await?;
-        let operator = match &config {
-            Some(path) => read_operator(Some(path))?,
-            None => audit::operator(&cluster, release.which()).await?,
-        };
-        let world = audit::world(&cluster, operator).await?;
+        let (cluster, world) = installation.look().await?;
         let namespace = namespace.as_deref().unwrap_or(&cluster.namespace);
         pod::explain(&cluster, &world, namespace, name.strip_prefix("pod/").unwrap_or(&name)).await
     })?;

@@ -2,6 +2,7 @@
 
 use super::policies::is_fine;
 use crate::cluster::Refusal;
+use crate::fields::annotation;
 use crate::finding::{Finding, Object, Part};
 use crate::problem::Problem;
 use crate::release::Release;
@@ -145,13 +146,9 @@ pub fn judge(trial: &Trial, release: &Release, answer: &Answer) -> Finding {
             );
         }
     };
-    let annotation = |key: &str| {
-        let annotations = pod.pointer("/metadata/annotations")?;
-        annotations.get(key)?.as_str()
-    };
-    match (annotation(POLICY_REF), annotation(SKIPPED)) {
+    match (annotation(pod, POLICY_REF), annotation(pod, SKIPPED)) {
         (Some(by), _) if by.starts_with(&trial.reference) => {
-            let variables = annotation(RENDERED_ENV).unwrap_or_default();
+            let variables = annotation(pod, RENDERED_ENV).unwrap_or_default();
             let variables = variables.split(',').filter(|it| !it.is_empty()).count();
             let variables = super::count(variables, "variable", "variables");
             let ours = ours(pod);

@@ -6,13 +6,12 @@ use super::hop::Hop;
 use super::problem::Problem;
 use jiff::Timestamp;
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{CertificateError, Error};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
@@ -21,6 +20,7 @@ use tokio_rustls::TlsConnector;
 use vertex_injector_core::endpoint::Endpoint;
 use vertex_injector_net::egress::Egress;
 use vertex_injector_net::trust::Trust;
+use vertex_injector_net::witness::Witness;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// How long each step may take.
@@ -208,22 +208,14 @@ async fn tls(egress: &Egress, to: &Endpoint, stream: TcpStream) -> Result<(Strin
         found: format!("{error}: the system has none, and SSL_CERT_FILE and VERTEX_INJECTOR_CA_FILES add none"),
     })?;
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(trust.roots()), Arc::clone(&provider)).build();
-    let witness = Arc::new(Witness {
-        verifier: verifier.map_err(|error| fails(error.to_string()))?,
-        issuer: Mutex::default(),
-    });
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| fails(error.to_string()))?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::clone(&witness) as _)
-        .with_no_client_auth();
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(trust.roots()), provider).build();
+    let witness = Witness::new(Some(verifier.map_err(|error| fails(error.to_string()))?));
+    let config = witness.config().map_err(|error| fails(error.to_string()))?;
     let host = to.host().to_string();
     let name =
         ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|error| fails(error.to_string()))?;
     let shaken = timeout(PATIENCE, TlsConnector::from(Arc::new(config)).connect(name, stream)).await;
-    let issuer = witness.issuer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let issuer = witness.shown().last().map(issuer).unwrap_or_default();
     let mut stream = match shaken {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(refused(&error, &issuer)),
@@ -270,52 +262,7 @@ fn date(head: &str) -> Option<Timestamp> {
     Some(zoned.timestamp())
 }
 
-/// Notes who signed what is shown, and believes what the broker believes.
-#[derive(Debug)]
-struct Witness {
-    verifier: Arc<WebPkiServerVerifier>,
-    issuer: Mutex<String>,
-}
-
-impl ServerCertVerifier for Witness {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        // Of the last in the chain: the nearest to the authority.
-        let last = intermediates.last().unwrap_or(end_entity);
-        *self.issuer.lock().unwrap_or_else(PoisonError::into_inner) = issuer(last);
-        self.verifier
-            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
-    }
-}
-
+/// Who signed the last of a chain, which is the nearest to the authority.
 fn issuer(certificate: &CertificateDer<'_>) -> String {
     match X509Certificate::from_der(certificate) {
         Ok((_, certificate)) => {

@@ -83,11 +83,12 @@ pub(super) fn in_directory_of_gcloud(target: &ContainerDraft<'_>, volumes: &Volu
         Some(Known::Opaque { .. }) | None => None,
     };
     let file = names::CREDENTIAL_FILE;
+    let usual_file = format!("{USUAL}/{file}");
     let leads_there = |at: &Plain<'_>| {
         let given = given
             .as_ref()
             .is_some_and(|given| at == given || at.is_file_in(given, file));
-        given || at.ends_in(USUAL) || at.ends_in(&format!("{USUAL}/{file}"))
+        given || at.ends_in(USUAL) || at.ends_in(&usual_file)
     };
     let own = |mount: &Mount<'_>| !mount.name.starts_with(names::NAME_PREFIX);
     let mut mounts = target.own_mounts().filter(|(mount, at)| own(mount) && leads_there(at));
