@@ -42,7 +42,7 @@ pub struct Args {
         long,
         env = "VERTEX_INJECTOR_SERVICE_ACCOUNT_TOKEN_FILE",
         value_name = "FILE",
-        default_value = super::audiences::TOKEN
+        default_value = super::own_token::TOKEN
     )]
     pub service_account_token_file: PathBuf,
 
@@ -101,7 +101,7 @@ pub struct Args {
     )]
     pub ca_lifetime: Lifetime,
 
-    /// How long a self-made certificate is good; at most half of --ca-lifetime. It is renewed after half of its life
+    /// How long a self-made certificate is good; at most 15/16 of --ca-lifetime. It is renewed after half of its life
     #[arg(
         long,
         env = "VERTEX_INJECTOR_CERTIFICATE_LIFETIME",

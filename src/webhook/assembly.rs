@@ -2,13 +2,13 @@
 
 use super::admin::{self, Admin};
 use super::args::Args;
-use super::audiences;
 use super::certs::{Keeper, Places, Plan};
 use super::events;
 use super::gke::Reconciler;
 use super::kubernetes::Cluster;
 use super::live_list::LiveList;
 use super::mutate::Admission;
+use super::own_token::OwnToken;
 use super::policies::Current;
 use super::policy_dir::PolicyDir;
 use super::policy_watch::Watch;
@@ -60,6 +60,7 @@ const DEFAULT_NAMESPACE: &str = "default";
 struct Assembly {
     args: Args,
     operator: Arc<Operator>,
+    own_token: OwnToken,
     certificate: CertificateSource,
     /// When self-made certificates are renewed.
     plan: Plan,
@@ -106,9 +107,8 @@ impl Assembly {
             })?,
             None => Operator::default(),
         };
-        operator
-            .api_server_audiences
-            .extend(audiences::own(&args.service_account_token_file)?);
+        let own_token = OwnToken::read(&args.service_account_token_file)?;
+        operator.api_server_audiences.extend_from_slice(&own_token.audiences);
         let operator = Arc::new(operator);
         let kubeconfig = args.kubeconfig.as_deref();
         let mut namespace = args.namespace.clone();
@@ -139,6 +139,7 @@ impl Assembly {
         let clients = args.client_ca_file.as_deref().map(tls_files::authorities).transpose()?;
         Ok(Self {
             operator,
+            own_token,
             certificate,
             plan,
             clients,
@@ -156,6 +157,7 @@ impl Assembly {
         let Self {
             args,
             operator,
+            own_token,
             certificate,
             plan,
             clients,
@@ -186,6 +188,7 @@ impl Assembly {
             }
             CertificateSource::Cluster(client) => {
                 let places = Places {
+                    owner: own_token.owner_in(&namespace),
                     names: names(args.tls_san, &namespace)?,
                     namespace,
                     secret: args.tls_secret,

@@ -20,6 +20,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Event, watcher};
@@ -58,6 +59,8 @@ pub(crate) struct Places {
     /// Of the MutatingWebhookConfiguration and of the ValidatingWebhookConfiguration.
     pub(crate) configuration: String,
     pub(crate) names: Vec<ServerName<'static>>,
+    /// Whose end is the end of both Secrets.
+    pub(crate) owner: Option<OwnerReference>,
 }
 
 /// Keeps Secrets, served certificate and `caBundle` in agreement.
@@ -363,7 +366,7 @@ impl Keeper {
     }
 
     fn secrets(&self) -> Secrets {
-        Secrets::of(&self.client, &self.places.namespace)
+        Secrets::of(&self.client, &self.places.namespace, self.places.owner.clone())
     }
 }
 

@@ -8,7 +8,6 @@
 mod admin;
 mod args;
 mod assembly;
-mod audiences;
 mod body;
 mod certs;
 mod clock;
@@ -20,6 +19,7 @@ mod listing;
 mod live_list;
 pub mod metrics;
 mod mutate;
+mod own_token;
 mod policies;
 mod policy_dir;
 mod policy_watch;

@@ -414,12 +414,11 @@ fn a_change_of_the_operators_settings_rolls_the_pods_and_nothing_else_does() {
 fn the_webhook_may_do_what_it_needs_and_nothing_more() {
     let Some(helm) = helm() else { return };
     let read = json!(["get", "list", "watch"]);
-    let policies = json!({"apiGroups": ["vertex-injector.dev"], "resources": ["injectionpolicies", "clusterinjectionpolicies"], "verbs": read});
+    let policies = json!({"apiGroups": ["vertex-injector.dev"], "resources": ["injectionpolicies", "clusterinjectionpolicies"], "verbs": ["list", "watch"]});
     let status = json!({"apiGroups": ["vertex-injector.dev"], "resources": ["injectionpolicies/status", "clusterinjectionpolicies/status"], "verbs": ["patch"]});
     let namespaces = json!({"apiGroups": [""], "resources": ["namespaces"], "verbs": read});
     let events = json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]});
-    let accounts =
-        json!({"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get", "list", "watch", "patch"]});
+    let accounts = json!({"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["list", "watch", "patch"]});
     let configuration = json!({
         "apiGroups": ["admissionregistration.k8s.io"], "resources": ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
         "resourceNames": ["test-vertex-injector"], "verbs": ["get", "list", "watch", "patch"],
@@ -435,7 +434,7 @@ fn the_webhook_may_do_what_it_needs_and_nothing_more() {
         json!([
             {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
             {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["test-vertex-injector-tls", "test-vertex-injector-ca"],
-             "verbs": ["get", "list", "watch", "update"]},
+             "verbs": ["get", "list", "watch", "update", "delete"]},
         ])
     );
     assert_eq!(object(&own, "Role", "injector")["metadata"]["namespace"], "injector");

@@ -119,81 +119,8 @@ fn the_webhook_runs_where_only_restricted_pods_may() {
 }
 
 #[test]
-fn the_webhooks_account_can_do_its_work_and_nothing_else() {
+fn what_the_webhook_follows_by_name_it_may_list_by_that_name_and_only_so() {
     let Some(release) = &*RELEASE else { return };
-    let [mutating, validating] =
-        ["mutating", "validating"].map(|kind| format!("{kind}webhookconfigurations.admissionregistration.k8s.io"));
-    let [own_mutating, own_validating] =
-        [&mutating, &validating].map(|configurations| format!("{configurations}/injector-vertex-injector"));
-    for (verbs, what, namespace, allowed) in [
-        (
-            "get list watch",
-            "injectionpolicies.vertex-injector.dev",
-            "default",
-            true,
-        ),
-        (
-            "get list watch",
-            "clusterinjectionpolicies.vertex-injector.dev",
-            "",
-            true,
-        ),
-        (
-            "patch",
-            "injectionpolicies.vertex-injector.dev/any --subresource=status",
-            "default",
-            true,
-        ),
-        (
-            "patch",
-            "clusterinjectionpolicies.vertex-injector.dev/any --subresource=status",
-            "",
-            true,
-        ),
-        (
-            "create update patch delete",
-            "injectionpolicies.vertex-injector.dev",
-            "default",
-            false,
-        ),
-        ("get list watch", "namespaces", "", true),
-        ("create update patch delete", "namespaces", "", false),
-        ("get patch", &own_mutating, "", true),
-        ("get patch", &own_validating, "", true),
-        ("update delete", &own_mutating, "", false),
-        ("update delete", &own_validating, "", false),
-        ("get list watch patch", &mutating, "", false),
-        ("get list watch patch", &validating, "", false),
-        ("create", "secrets", OWN, true),
-        ("get update", "secrets/injector-vertex-injector-tls", OWN, true),
-        ("delete", "secrets/injector-vertex-injector-tls", OWN, false),
-        ("get update", "secrets/injector-vertex-injector-ca", OWN, true),
-        ("delete", "secrets/injector-vertex-injector-ca", OWN, false),
-        ("get list watch update", "secrets", OWN, false),
-        ("get list watch create", "secrets", "default", false),
-        ("get", "secrets/injector-vertex-injector-tls", "default", false),
-        ("get list watch create patch", "pods", "default", false),
-        ("get list watch patch", "serviceaccounts", "default", false),
-        ("create", "serviceaccounts/any --subresource=token", OWN, false),
-        ("get list", "configmaps", OWN, false),
-        ("impersonate", "users", "", false),
-    ] {
-        for verb in verbs.split(' ') {
-            let mut arguments = vec!["auth", "can-i", "--as", ACCOUNT, verb];
-            arguments.extend(what.split(' '));
-            if !namespace.is_empty() {
-                arguments.extend(["--namespace", namespace]);
-            }
-            let answer = release.cluster.try_kubectl(&arguments);
-            assert_eq!(
-                answer.stdout.trim(),
-                if allowed { "yes" } else { "no" },
-                "{verb} {what} in {namespace:?}: {}",
-                answer.stderr
-            );
-        }
-    }
-    // What it follows by name it may list by that name, and only so.
     for (kind, name, namespace) in [
         ("mutatingwebhookconfigurations", "injector-vertex-injector", "default"),
         ("validatingwebhookconfigurations", "injector-vertex-injector", "default"),
@@ -208,32 +135,6 @@ fn the_webhooks_account_can_do_its_work_and_nothing_else() {
             let error = release.cluster.try_kubectl(&[&list[..], more].concat()).error();
             assert!(error.contains("Forbidden"), "{error}");
         }
-    }
-}
-
-#[test]
-fn the_gke_identity_allows_to_annotate_service_accounts_and_nothing_more() {
-    let Some(release) = &*RELEASE else { return };
-    second(release, "gke", &["--set", "gkeWorkloadIdentity.enabled=true"]);
-    let can = |verb: &str, what: &str| {
-        let account = "system:serviceaccount:gke-system:gke-vertex-injector";
-        release
-            .cluster
-            .try_kubectl(&["auth", "can-i", "--as", account, verb, what, "--namespace", "default"])
-            .stdout
-            .trim()
-            == "yes"
-    };
-    for verb in ["get", "list", "watch", "patch"] {
-        assert!(can(verb, "serviceaccounts"), "{verb}");
-    }
-    for (verb, what) in [
-        ("create", "serviceaccounts"),
-        ("delete", "serviceaccounts"),
-        ("create", "serviceaccounts/token"),
-        ("get", "secrets"),
-    ] {
-        assert!(!can(verb, what), "{verb} {what}");
     }
 }
 
@@ -361,7 +262,7 @@ const SECOND: [&str; 6] = [
     "admissionPolicies.annotationGuard=false,admissionPolicies.brokerGuard=false,admissionPolicies.injectionGuard=false,admissionPolicies.authorGuard=false",
 ];
 
-fn second(release: &Release, name: &str, more: &[&str]) {
+pub(crate) fn second(release: &Release, name: &str, more: &[&str]) {
     let namespace = format!("{name}-system");
     helm(&release.cluster, &upgrade(name, &namespace, &[&SECOND, more].concat()));
 }

@@ -15,6 +15,7 @@ mod judge;
 mod life;
 mod network;
 mod release;
+mod rights;
 mod schema;
 mod selection;
 mod webhook_guard;

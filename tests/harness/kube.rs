@@ -86,18 +86,30 @@ impl ControlPlane {
     /// In a cluster that the user has named: that one is not ours to restart.
     #[track_caller]
     pub fn restart_api_server(&self) -> Result<(), Missing> {
-        let Some(supervisor) = &self.supervisor else {
-            return Err(Missing(format!(
-                "{NAMED_CLUSTER} names a cluster whose API server a test cannot restart; unset it"
-            )));
-        };
-        supervisor.command("restart-apiserver");
+        self.own()?.command("restart-apiserver");
         Ok(())
+    }
+
+    /// The API server's log of what ServiceAccounts asked for, one JSON object in a line.
+    ///
+    /// # Errors
+    ///
+    /// In a cluster that the user has named.
+    pub fn audit_log(&self) -> Result<PathBuf, Missing> {
+        Ok(self.own()?.path("DIR").join("audit.log"))
     }
 
     /// The `hack/kube/cluster` behind it, if it is ours.
     pub fn supervisor(&self) -> Option<&Supervisor> {
         self.supervisor.as_ref()
+    }
+
+    fn own(&self) -> Result<&Supervisor, Missing> {
+        self.supervisor.as_ref().ok_or_else(|| {
+            Missing(format!(
+                "{NAMED_CLUSTER} names a cluster whose API server is not this test's to restart or to look into; unset it"
+            ))
+        })
     }
 
     #[track_caller]

@@ -130,7 +130,8 @@ async fn a_certificate_for_other_names_is_renewed_under_the_same_authority() {
     let before = version().await;
     let here = Replica::with(world.cluster.kubeconfig(), &["--tls-san=here.example"]).await;
     here.until_ready().await;
-    assert_ne!(version().await, before, "the Secret was not renewed");
+    // It serves what it found until then.
+    eventually("the Secret is renewed", async || version().await != before).await;
     assert_eq!(world.authority().await.unwrap(), authority);
     assert!(here.is_trusted_by(&authority).await);
 }
@@ -175,4 +176,27 @@ async fn an_empty_secret_of_the_chart_is_filled_and_one_of_somebody_else_is_left
     let theirs = world.secrets().get("theirs").await.unwrap().data.unwrap();
     assert_eq!(theirs["tls.crt"], ByteString(b"x".to_vec()));
     assert_eq!(theirs.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_installation_of_before_the_authority_had_a_secret_of_its_own_goes_on_with_what_is_trusted() {
+    let Some(world) = World::start().await else { return };
+    // One Secret, with the certificate and the authority that signed it, whose key was thrown away.
+    let before = Replica::serving(&world, &[]).await;
+    let old = world.authority().await.unwrap();
+    drop(before);
+    let params = DeleteParams::default();
+    world.secrets().delete("vertex-injector-ca", &params).await.unwrap();
+
+    let replica = Replica::with(world.cluster.kubeconfig(), &["--ca-settle=3s"]).await;
+    replica.until_ready().await;
+    assert!(replica.is_trusted_by(&old).await, "clients know the old authority only");
+    let mut both = String::new();
+    eventually("the next authority is trusted beside it, and signs", async || {
+        both = world.authorities().await.unwrap_or_default();
+        let new = both.strip_suffix(&old).unwrap_or_default();
+        assert!(world.ca_bundles().await[0].ends_with(&old));
+        !new.is_empty() && world.ca_bundles().await[0] == both && replica.is_trusted_by(new).await
+    })
+    .await;
 }

@@ -12,5 +12,6 @@ mod replica;
 mod rights;
 mod rotation;
 mod status;
+mod used;
 mod versions;
 mod world;

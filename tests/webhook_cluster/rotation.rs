@@ -162,8 +162,10 @@ fn newest(pem: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_authorities_and_certificates_change_every_few_seconds_no_handshake_and_no_pod_fails() {
-    let flags = ["--ca-lifetime=24s", "--certificate-lifetime=12s", "--ca-settle=1s"];
+async fn while_authorities_and_certificates_change_every_two_seconds_no_handshake_and_no_pod_fails() {
+    // The next authority is due after two seconds, and signs a second after everybody was told of it. What was served until then
+    // is good for half a minute: so long may a busy machine take.
+    let flags = ["--ca-lifetime=32s", "--certificate-lifetime=30s", "--ca-settle=1s"];
     let Some(traffic) = Traffic::start(&flags, Clock::default()).await else {
         return;
     };
@@ -179,10 +181,10 @@ async fn while_authorities_and_certificates_change_every_few_seconds_no_handshak
         "{} authorities, {handshakes} reviews past the API server, {pods} pods",
         authorities.len()
     );
-    assert!(authorities.len() >= 4, "{} authorities", authorities.len());
+    assert!(authorities.len() >= 10, "{} authorities", authorities.len());
     assert!(handshakes > 100 && pods > 100, "{handshakes} {pods}");
     let most = bundles.iter().map(|bundle| bundle.matches("BEGIN").count()).max();
-    assert!(most <= Some(4), "{most:?} authorities at a time");
+    assert!(most <= Some(17), "{most:?} authorities at a time");
 }
 
 #[tokio::test(flavor = "multi_thread")]

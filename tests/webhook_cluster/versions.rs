@@ -11,6 +11,9 @@ use std::time::Duration;
 const CRD: &str = "injectionpolicies.vertex-injector.dev";
 const SPEC: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
 
+/// A watch that was begun before the definition changed may be silent until the API server ends it, a minute later.
+const A_WATCH: Duration = Duration::from_secs(90);
+
 /// Changes the definition of the namespaced policies.
 fn define(world: &World, operation: &Value) {
     let patch = json!([operation]).to_string();
@@ -52,8 +55,7 @@ async fn beside_newer_definitions_a_policy_with_a_field_that_is_not_known_refuse
         let refusal = world.admit().await.err().unwrap_or_default();
         refusal.contains("spec.budget: unknown field") && refusal.contains("this version of vertex-injector")
     };
-    // A watch that was begun before the definition changed may be silent until its end, a minute later.
-    within(Duration::from_secs(90), "refused", refused).await;
+    within(A_WATCH, "refused", refused).await;
     let (status, reason, message) = world.ready("agents").await;
     assert_eq!((status.as_str(), reason.as_str()), ("False", "Unreadable"), "{message}");
     assert!(message.contains("spec.budget: unknown field"), "{message}");
@@ -88,8 +90,8 @@ async fn beside_newer_definitions_a_policy_with_a_field_that_is_not_known_refuse
 
     define(&world, &json!({"op": "remove", "path": format!("{SPEC}/budget")}));
     world.policy("agents", greeting("hello")).await;
-    eventually("served again", hello).await;
-    eventually("ready", async || world.ready("agents").await.0 == "True").await;
+    within(A_WATCH, "served again", hello).await;
+    within(A_WATCH, "ready", async || world.ready("agents").await.0 == "True").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

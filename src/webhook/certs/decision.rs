@@ -16,13 +16,13 @@
 mod model;
 
 /// Most authorities that are trusted at a time. Only who deletes Secrets again and again makes so many; the oldest goes.
-const MAX_AUTHORITIES: usize = 8;
+const MAX_AUTHORITIES: usize = 32;
 
 /// How long certificates are good, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Lifetimes {
     pub(crate) authority: i64,
-    /// At most half of the authority's.
+    /// Less than the authority's. The difference is the time after which there is another authority.
     pub(crate) certificate: i64,
 }
 

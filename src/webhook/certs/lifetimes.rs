@@ -11,6 +11,12 @@ const UNITS: [(char, u32); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1
 /// Longest that is taken: ten years.
 const LONGEST: u32 = 3_650 * 86_400;
 
+/// Most authorities that follow one another during the life of one of them, all of which are trusted. [`decision`] allows for
+/// twice as many, for those that are made because a Secret was deleted.
+///
+/// [`decision`]: super::decision
+const MOST_AT_A_TIME: u32 = 16;
+
 /// Seconds, written with a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetime(u32);
@@ -28,9 +34,9 @@ impl Plan {
     /// When they do not leave time to renew one certificate after the other.
     pub(crate) fn new(authority: Lifetime, certificate: Lifetime, settle: Lifetime) -> anyhow::Result<Self> {
         ensure!(
-            certificate.0.saturating_mul(2) <= authority.0,
-            "--certificate-lifetime={certificate} is more than half of --ca-lifetime={authority}: an authority signs until its \
-             certificates could outlive it"
+            authority.0.saturating_sub(certificate.0) >= authority.0.div_ceil(MOST_AT_A_TIME),
+            "--certificate-lifetime={certificate} is more than 15/16 of --ca-lifetime={authority}: an authority signs until its \
+             certificates could outlive it, and no more than {MOST_AT_A_TIME} are trusted at a time"
         );
         ensure!(
             settle.0.saturating_mul(4) <= certificate.0,
@@ -113,12 +119,12 @@ mod tests {
     #[test]
     fn a_certificate_ends_well_before_its_authority_and_lasts_while_all_learn_of_a_new_one() {
         assert!(plan("365d", "30d", "10m").is_ok());
-        assert!(plan("60d", "30d", "10m").is_ok());
-        let error = plan("59d", "30d", "10m").unwrap_err();
-        assert!(
-            error.contains("--certificate-lifetime=30d is more than half of --ca-lifetime=59d"),
-            "{error}"
-        );
+        assert!(plan("32d", "30d", "10m").is_ok());
+        for authority in ["31d", "30d", "1d"] {
+            let error = plan(authority, "30d", "10m").unwrap_err();
+            let expected = format!("--certificate-lifetime=30d is more than 15/16 of --ca-lifetime={authority}");
+            assert!(error.contains(&expected), "{error}");
+        }
         let error = plan("365d", "30m", "10m").unwrap_err();
         assert!(
             error.contains("--ca-settle=10m is more than a quarter of --certificate-lifetime=30m"),

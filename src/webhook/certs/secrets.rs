@@ -4,6 +4,7 @@ use crate::kubernetes::{CallError, call};
 use anyhow::Context;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use vertex_injector_core::names::FIELD_MANAGER;
 pub(crate) struct Secrets {
     api: Api<Secret>,
     namespace: String,
+    owner: Option<OwnerReference>,
 }
 
 /// A Secret as it was read, and what it holds.
@@ -21,10 +23,12 @@ pub(crate) struct Stored<T> {
 }
 
 impl Secrets {
-    pub(crate) fn of(client: &Client, namespace: &str) -> Self {
+    /// `owner` is in the same namespace.
+    pub(crate) fn of(client: &Client, namespace: &str, owner: Option<OwnerReference>) -> Self {
         Self {
             api: Api::namespaced(client.clone(), namespace),
             namespace: namespace.to_owned(),
+            owner,
         }
     }
 
@@ -68,17 +72,21 @@ impl Secrets {
             ..PostParams::default()
         };
         match known {
-            Some(secret) => {
-                let secret = Secret {
-                    data: Some(data),
-                    ..secret
-                };
+            Some(mut secret) => {
+                secret.data = Some(data);
+                if let Some(owner) = &self.owner {
+                    // An account that was deleted and made again has another uid.
+                    let owners = secret.metadata.owner_references.get_or_insert_default();
+                    owners.retain(|known| known.kind != owner.kind || known.name != owner.name);
+                    owners.push(owner.clone());
+                }
                 call(self.api.replace(name, &params, &secret)).await?;
             }
             None => {
                 let secret = Secret {
                     metadata: ObjectMeta {
                         name: Some(name.to_owned()),
+                        owner_references: self.owner.clone().map(|owner| vec![owner]),
                         labels: Some([("app.kubernetes.io/managed-by".to_owned(), FIELD_MANAGER.to_owned())].into()),
                         ..ObjectMeta::default()
                     },

@@ -6,10 +6,17 @@
 use super::{Authority, Certificate, Lifetimes, Sight, Step};
 use std::collections::{HashMap, HashSet, VecDeque};
 
-const LIFETIMES: Lifetimes = Lifetimes {
-    authority: 4,
-    certificate: 2,
-};
+/// An authority makes way for the next after two units, or after each.
+const LIFETIMES: [Lifetimes; 2] = [
+    Lifetimes {
+        authority: 4,
+        certificate: 2,
+    },
+    Lifetimes {
+        authority: 3,
+        certificate: 2,
+    },
+];
 
 /// More than any certificate's life: a year in which nobody was there.
 const YEAR: i8 = 10;
@@ -45,6 +52,7 @@ enum Calm {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct State {
+    lifetimes: Lifetimes,
     /// Of each authority that something mentions, how long it is good.
     left: Vec<i8>,
     authorities: Vec<Id>,
@@ -63,8 +71,9 @@ struct State {
 }
 
 impl State {
-    fn empty() -> Self {
+    fn empty(lifetimes: Lifetimes) -> Self {
         Self {
+            lifetimes,
             left: Vec::new(),
             authorities: Vec::new(),
             stored: None,
@@ -105,7 +114,7 @@ impl State {
     }
 
     fn next(&self, replica: usize) -> Step<Id> {
-        self.sight(replica).next(LIFETIMES)
+        self.sight(replica).next(self.lifetimes)
     }
 
     fn idle(&self, replica: usize) -> bool {
@@ -118,7 +127,7 @@ impl State {
         match self.next(replica) {
             Step::MakeAuthority { keep, .. } => {
                 let id = Id::try_from(state.left.len()).unwrap();
-                state.left.push(i8::try_from(LIFETIMES.authority).unwrap());
+                state.left.push(i8::try_from(self.lifetimes.authority).unwrap());
                 state.trust([vec![id], keep].concat());
             }
             Step::Trust(ids) => state.trust(ids),
@@ -129,7 +138,7 @@ impl State {
             Step::Serve => state.served[replica] = state.stored.as_ref().map(|(cert, _)| *cert),
             Step::MakeCertificate { .. } => {
                 let authority = state.authorities[0];
-                let left = state.left[usize::from(authority)].min(i8::try_from(LIFETIMES.certificate).unwrap());
+                let left = state.left[usize::from(authority)].min(i8::try_from(self.lifetimes.certificate).unwrap());
                 state.stored = Some((Cert { left, authority }, state.authorities.clone()));
             }
             Step::Wait { .. } => return None,
@@ -344,7 +353,11 @@ impl State {
 
 #[test]
 fn whatever_happens_no_api_server_distrusts_a_replica_but_right_after_somebody_has_overwritten_or_deleted_something() {
-    let start = State::empty().tidy();
+    LIFETIMES.into_iter().for_each(walk);
+}
+
+fn walk(lifetimes: Lifetimes) {
+    let start = State::empty(lifetimes).tidy();
     let mut from: HashMap<State, (Option<State>, String)> = HashMap::new();
     from.insert(start.clone(), (None, "start".to_owned()));
     let mut queue = VecDeque::from([start]);
