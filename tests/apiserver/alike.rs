@@ -250,28 +250,28 @@ fn the_command_line_decides_and_injects_as_the_webhook_does_behind_the_api_serve
     }
 }
 
-/// Policies of one namespace, and the object that they are for.
+/// Policies, and the object that they are for.
 struct Input {
     policies: Vec<Value>,
     object: Value,
 }
 
 impl Input {
-    /// `None` when a policy of the cluster is among them, which would serve all others.
-    fn of(policies: Vec<Value>, object: Value) -> Option<Self> {
-        let of_namespace = policies.iter().all(|policy| policy["kind"] == "InjectionPolicy");
-        of_namespace.then_some(Self { policies, object })
-    }
-
-    fn of_case(case: &Case) -> Option<Self> {
-        Self::of(read(&case.directory.join("policy.yaml")), case.object())
+    fn of_case(case: &Case) -> Self {
+        Self {
+            policies: read(&case.directory.join("policy.yaml")),
+            object: case.object(),
+        }
     }
 
     /// A stream of one policy and one object.
     fn of_stream(file: &Path) -> Option<Self> {
         let mut documents = read(file);
         let object = documents.pop()?;
-        Self::of(documents, object)
+        Some(Self {
+            policies: documents,
+            object,
+        })
     }
 }
 
@@ -288,7 +288,18 @@ fn compare_inputs(
     for (index, input) in inputs.into_iter().enumerate() {
         let namespace = format!("{prefix}-{index}");
         for mut policy in input.policies {
-            policy["metadata"]["namespace"] = namespace.clone().into();
+            match policy["kind"].as_str() {
+                Some("InjectionPolicy") => policy["metadata"]["namespace"] = namespace.clone().into(),
+                Some("ClusterInjectionPolicy") => {
+                    // It serves this input, and no other.
+                    policy["metadata"]["name"] = namespace.clone().into();
+                    let labels = json!({"kubernetes.io/metadata.name": namespace});
+                    policy["spec"]["namespaceSelector"] = json!({"matchLabels": labels});
+                }
+                // The input gets another one.
+                Some("Namespace") => continue,
+                kind => panic!("{kind:?} beside policies"),
+            }
             policies.push(policy);
         }
         let mut object = input.object;
@@ -317,26 +328,35 @@ fn compare_inputs(
     let written = world
         .cluster
         .try_kubectl_stdin(&["create", "--filename", "-"], &list(&policies));
-    let is_of_ours = |object: &Value| key(object).0.starts_with(&format!("{prefix}-"));
-    let stored = world.cluster.get(&["--all-namespaces", "injectionpolicies"]);
+    let input = |policy: &Value| {
+        let (namespace, name) = key(policy);
+        if policy["kind"] == "InjectionPolicy" {
+            namespace
+        } else {
+            name
+        }
+    };
+    let is_of_ours = |policy: &Value| input(policy).starts_with(&format!("{prefix}-"));
+    let kinds = "injectionpolicies,clusterinjectionpolicies";
+    let stored = world.cluster.get(&["--all-namespaces", kinds]);
     let stored: Vec<Value> = { stored["items"].as_array().into_iter().flatten() }
         .filter(|it| is_of_ours(it))
         .cloned()
         .collect();
     assert!(policies.len() - stored.len() <= unwritten, "{}", written.stderr);
-    let known = [
-        "wait",
-        "--for=jsonpath={.status.observedGeneration}=1",
-        "--timeout=60s",
-        "injectionpolicies",
-        "--all",
-    ];
+    let known = ["wait", "--for=jsonpath={.status.observedGeneration}=1", "--timeout=60s"];
     for policy in &stored {
-        world
-            .cluster
-            .kubectl(&[&known[..], &["--namespace", &key(policy).0]].concat());
+        let kind = policy["kind"].as_str().expect("a kind").to_lowercase();
+        let (namespace, name) = key(policy);
+        let one = [kind.as_str(), &name];
+        let one = if namespace.is_empty() {
+            one.to_vec()
+        } else {
+            [&one[..], &["--namespace", &namespace]].concat()
+        };
+        world.cluster.kubectl(&[&known[..], &one].concat());
     }
-    objects.retain(|object| stored.iter().any(|policy| key(policy).0 == key(object).0));
+    objects.retain(|object| stored.iter().any(|policy| input(policy) == key(object).0));
     let file = world.folder().join(format!("{prefix}.json"));
     fs::write(&file, list(&stored)).expect("the policies");
     let operator = world.folder().join("operator.yaml");
@@ -368,7 +388,7 @@ fn the_golden_cases_are_decided_alike_behind_the_api_server() {
     let plain = Case::all();
     let plain = plain.iter().filter(|case| !case.directory.join("config.yaml").exists());
 
-    let outcomes = compare_inputs((world, &proxy), plain.filter_map(Input::of_case).collect(), "case", 6);
+    let outcomes = compare_inputs((world, &proxy), plain.map(Input::of_case).collect(), "case", 6);
 
     assert!(outcomes.values().sum::<usize>() > 40, "{outcomes:?}");
     assert!(
@@ -391,7 +411,7 @@ fn golden_cases_with_an_operators_settings_and_single_inputs_are_decided_alike_b
         let settings = case.directory.join("config.yaml");
         if settings.exists() {
             let group = groups.entry(read(&settings).remove(0).to_string()).or_default();
-            group.extend(Input::of_case(&case));
+            group.push(Input::of_case(&case));
         }
     }
     let folder = repository().join("tests/apiserver/inputs");
@@ -401,9 +421,6 @@ fn golden_cases_with_an_operators_settings_and_single_inputs_are_decided_alike_b
         .map(|entry| entry.expect("a file").path());
     let files = files.filter(|file| !file.ends_with("operator.yaml"));
     groups.insert(settings, files.filter_map(|file| Input::of_stream(&file)).collect());
-
-    // Cases whose policies are the cluster's.
-    groups.retain(|_, inputs| !inputs.is_empty());
 
     let mut all: BTreeMap<String, usize> = BTreeMap::new();
     for (number, (settings, inputs)) in groups.into_iter().enumerate() {
