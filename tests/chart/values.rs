@@ -251,6 +251,14 @@ fn values_that_do_not_fit_together_are_refused_with_what_to_do() {
             "autoscaling.enabled=true,autoscaling.maxReplicas=1",
             "autoscaling.maxReplicas is less than autoscaling.minReplicas",
         ),
+        (
+            "certificates.caLifetime=31d",
+            "certificates.lifetime=30d is more than 15/16 of certificates.caLifetime=31d",
+        ),
+        (
+            "certificates.caLifetime=16h,certificates.lifetime=16h",
+            "certificates.lifetime=16h is more than 15/16 of certificates.caLifetime=16h",
+        ),
         ("adminPort=8443", "webhook.port and adminPort are the same port"),
         (
             "extraAgentSelectors[0].name=inject,extraAgentSelectors[0].serviceAccounts={a}",

@@ -65,6 +65,12 @@ annotations:
 {{ include "vertex-injector.fullname" . }}-ca
 {{- end }}
 
+{{- /* A number of hours: 36h, 30d. */ -}}
+{{- define "vertex-injector.hours" -}}
+{{- $number := regexFind "^[0-9]+" . | int -}}
+{{- if hasSuffix "d" . }}{{ mul 24 $number }}{{ else }}{{ $number }}{{ end }}
+{{- end }}
+
 {{- define "vertex-injector.selfSigned" -}}
 {{- if eq .Values.certificates.mode "self-signed" }}true{{ end }}
 {{- end }}
@@ -202,6 +208,12 @@ caBundle: {{ b64enc . }}
 {{- end }}
 {{- if and (include "vertex-injector.selfSigned" .) (or (hasKey .Values.webhook.annotations "cert-manager.io/inject-ca-from") (hasKey .Values.webhook.annotations "cert-manager.io/inject-ca-from-secret")) }}
 {{- fail "webhook.annotations names cert-manager.io/inject-ca-from, and in certificates.mode=self-signed the webhook writes the caBundle itself: both would write it in turn. Take certificates.mode=cert-manager or files" }}
+{{- end }}
+{{- $ca := include "vertex-injector.hours" .Values.certificates.caLifetime | int }}
+{{- $certificate := include "vertex-injector.hours" .Values.certificates.lifetime | int }}
+{{- /* As the webhook itself has it, at its start: --certificate-lifetime and --ca-settle. */ -}}
+{{- if and (include "vertex-injector.selfSigned" .) (gt (mul 16 $certificate) (mul 15 $ca)) }}
+{{- fail (printf "certificates.lifetime=%s is more than 15/16 of certificates.caLifetime=%s: an authority signs until its certificates could outlive it" .Values.certificates.lifetime .Values.certificates.caLifetime) }}
 {{- end }}
 {{- if and .Values.autoscaling.enabled (lt (int .Values.autoscaling.maxReplicas) (int .Values.autoscaling.minReplicas)) }}
 {{- fail "autoscaling.maxReplicas is less than autoscaling.minReplicas" }}
