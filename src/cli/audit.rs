@@ -82,7 +82,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
                 "agents": found.agents,
                 "notLookedAt": unseen.collect::<Vec<_>>(),
             });
-            terminal::print_data(&(serde_json::to_string_pretty(&all)? + "\n"))?;
+            terminal::print_json(&all)?;
         }
     }
     Ok(ending(&found))

@@ -3,8 +3,7 @@
 mod pod;
 
 use super::cluster::{self, Connection};
-use super::report::{Format, ending, print};
-use super::terminal;
+use super::report::Wanted;
 use clap::builder::PossibleValue;
 use std::cell::Cell;
 use strum::VariantArray;
@@ -69,16 +68,8 @@ pub(super) struct Args {
     )]
     only: Vec<Chosen>,
 
-    /// Format of the result
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    output: Format,
-
-    /// Warnings count as broken
-    #[arg(long)]
-    strict: bool,
-
     #[command(flatten)]
-    colours: terminal::Colours,
+    wanted: Wanted,
 }
 
 #[derive(clap::Subcommand, Debug)]
@@ -120,14 +111,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
         release,
         namespace,
         only,
-        output,
-        strict,
-        colours,
+        wanted,
     } = args;
     if let Some(Narrower::Pod(args)) = narrower {
         return pod::run(args);
     }
-    colours.choose();
     let parts: Vec<Part> = match only.as_slice() {
         [] => Part::VARIANTS.to_vec(),
         chosen => chosen.iter().map(|chosen| chosen.0).collect(),
@@ -141,6 +129,5 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
         let cluster = connection.connect().await?;
         check(&cluster, which, &parts, |part| now.set(part.name())).await
     })?;
-    print(&report, output)?;
-    Ok(ending(&report, strict))
+    wanted.print(&report)
 }

@@ -2,7 +2,7 @@
 
 use super::cluster::{self, Installation};
 use super::inputs::{opted_in, read_all, read_operator};
-use super::terminal::{self, clean, say};
+use super::terminal::{self, Format, clean, say};
 use anstyle::{AnsiColor, Style};
 use anyhow::bail;
 use serde_json::json;
@@ -64,19 +64,11 @@ pub(super) struct Args {
     installation: Installation,
 
     /// Format of the result
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    #[arg(short, long, default_value = "text", value_parser = Format::parser("{pods, changed: [{kind, namespace, name, effect, lines, …}]}"))]
     output: Format,
 
     #[command(flatten)]
     colours: terminal::Colours,
-}
-
-#[derive(clap::ValueEnum, Clone, Copy, Debug)]
-enum Format {
-    /// For people
-    Text,
-    /// {pods, changed: [{kind, namespace, name, effect, lines, …}]}
-    Json,
 }
 
 const BOLD: Style = Style::new().bold();
@@ -123,10 +115,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
     };
     match output {
         Format::Text => terminal::print(&words(&found)?)?,
-        Format::Json => {
-            let all = json!({"pods": found.pods, "changed": found.changed});
-            terminal::print_data(&(serde_json::to_string_pretty(&all)? + "\n"))?;
-        }
+        Format::Json => terminal::print_json(&json!({"pods": found.pods, "changed": found.changed}))?,
     }
     Ok(ending(&found))
 }

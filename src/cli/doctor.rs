@@ -4,7 +4,7 @@ mod asked;
 mod environment;
 mod job;
 
-use super::terminal::{self, clean};
+use super::terminal::{self, Format, clean};
 use anstyle::{AnsiColor, Style};
 use anyhow::Context;
 use asked::Asked;
@@ -74,19 +74,11 @@ pub(super) struct Args {
     image: Option<String>,
 
     /// Format of the result
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    #[arg(short, long, default_value = "text", value_parser = Format::parser("{version, hops: [{hop, at, level, problem, found, remedy}]}"))]
     output: Format,
 
     #[command(flatten)]
     colours: terminal::Colours,
-}
-
-#[derive(clap::ValueEnum, Clone, Copy, Debug)]
-enum Format {
-    /// For people
-    Text,
-    /// {version, hops: [{hop, at, level, problem, found, remedy}]}
-    Json,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
@@ -120,7 +112,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
     let report = runtime.block_on(examine(&pod, &egress));
     match output {
         Format::Text => terminal::print(&words(&report)?)?,
-        Format::Json => terminal::print_data(&(serde_json::to_string_pretty(&report)? + "\n"))?,
+        Format::Json => terminal::print_json(&report)?,
     }
     Ok(Ending::refused_if(report.broken().is_some()))
 }

@@ -1,8 +1,7 @@
 //! `explain`: the decision about each pod, in words or as JSON.
 
 use super::inputs::{DecidedPod, Inputs};
-use super::terminal;
-use super::terminal::clean;
+use super::terminal::{self, Format, clean};
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -38,19 +37,11 @@ pub(super) struct Args {
     inputs: Inputs,
 
     /// Format of the result
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    #[arg(short, long, default_value = "text", value_parser = Format::parser("A list with an object for each pod"))]
     output: Format,
 
     #[command(flatten)]
     colours: terminal::Colours,
-}
-
-#[derive(clap::ValueEnum, Clone, Copy, Debug)]
-enum Format {
-    /// For people
-    Text,
-    /// A list with an object for each pod
-    Json,
 }
 
 /// The outcome of a pod that the webhook is never asked about.
@@ -80,7 +71,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
                 .iter()
                 .map(explanation)
                 .collect::<anyhow::Result<Value>>()?;
-            terminal::print_data(&(serde_json::to_string_pretty(&explanations)? + "\n"))?;
+            terminal::print_json(&explanations)?;
         }
     }
     let denied = |pod: &DecidedPod| pod.not_sent.is_none() && pod.decision.outcome == Outcome::Denied;

@@ -1,18 +1,25 @@
 //! What a check found, for people and as data, and what it means for the shell.
 
-use super::terminal::{self, clean};
+use super::terminal::{self, Colours, Format, clean};
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write;
 use vertex_injector_operate::finding::{Finding, Level};
 use vertex_injector_operate::installation::Report;
 use vertex_injector_sidecar::Ending;
 
-#[derive(clap::ValueEnum, Clone, Copy, Debug)]
-pub(super) enum Format {
-    /// For people
-    Text,
-    /// {version, release, findings: [{part, level, problem, object, found, remedy}]}
-    Json,
+/// How a report is shown, and what it means for the shell.
+#[derive(clap::Args, Debug)]
+pub(super) struct Wanted {
+    /// Format of the result
+    #[arg(short, long, default_value = "text", value_parser = Format::parser("{version, release, findings: [{part, level, problem, object, found, remedy}]}"))]
+    output: Format,
+
+    /// Warnings count as broken
+    #[arg(long)]
+    strict: bool,
+
+    #[command(flatten)]
+    colours: Colours,
 }
 
 const BOLD: Style = Style::new().bold();
@@ -20,8 +27,19 @@ const BOLD: Style = Style::new().bold();
 /// Most lines of one problem that people are shown.
 const MAX_LINES: usize = 20;
 
-/// What a report means for the shell.
-pub(super) fn ending(report: &Report, strict: bool) -> Ending {
+impl Wanted {
+    /// Prints a report.
+    pub(super) fn print(&self, report: &Report) -> anyhow::Result<Ending> {
+        self.colours.choose();
+        match self.output {
+            Format::Text => terminal::print(&words(&report.findings)?)?,
+            Format::Json => terminal::print_json(report)?,
+        }
+        Ok(ending(report, self.strict))
+    }
+}
+
+fn ending(report: &Report, strict: bool) -> Ending {
     if report.has(Level::Broken) || (strict && report.has(Level::Warning)) {
         Ending::Refused
     } else if report.has(Level::Unknown) {
@@ -29,15 +47,6 @@ pub(super) fn ending(report: &Report, strict: bool) -> Ending {
     } else {
         Ending::Done
     }
-}
-
-/// Prints a report.
-pub(super) fn print(report: &Report, output: Format) -> anyhow::Result<()> {
-    match output {
-        Format::Text => terminal::print(&words(&report.findings)?)?,
-        Format::Json => terminal::print_data(&(serde_json::to_string_pretty(report)? + "\n"))?,
-    }
-    Ok(())
 }
 
 fn words(findings: &[Finding]) -> Result<String, std::fmt::Error> {

@@ -1,8 +1,30 @@
 //! What reaches the terminal: results on standard output, remarks on standard error.
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use serde::Serialize;
 use std::io::{self, Write};
 
 pub(super) use vertex_injector_net::remarks::{clean, say};
+
+/// Whom a result is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Format {
+    /// People.
+    Text,
+    /// Programs.
+    Json,
+}
+
+impl Format {
+    /// Reads the argument. `shape` says in --help what programs get.
+    pub(super) fn parser(shape: &'static str) -> impl TypedValueParser<Value = Self> {
+        PossibleValuesParser::new([
+            PossibleValue::new("text").help("For people"),
+            PossibleValue::new("json").help(shape),
+        ])
+        .map(|name| if name == "json" { Self::Json } else { Self::Text })
+    }
+}
 
 /// When results are coloured.
 #[derive(clap::Args, Debug)]
@@ -38,6 +60,14 @@ impl Colours {
 /// When it cannot be written, as on a full disk.
 pub(super) fn print_data(data: &str) -> io::Result<()> {
     written(io::stdout().lock(), data)
+}
+
+/// Writes data as JSON, like [`print_data`].
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn print_json(data: &impl Serialize) -> anyhow::Result<()> {
+    Ok(print_data(&(serde_json::to_string_pretty(data)? + "\n"))?)
 }
 
 /// Writes a text for people to standard output. A reader that has seen enough (`| head`) is no error.

@@ -1,8 +1,7 @@
 //! `validate`: everything that is wrong with policies, before the API server or a pod finds it.
 
 use super::inputs::{read_all, read_operator};
-use super::terminal;
-use super::terminal::clean;
+use super::terminal::{self, Format, clean};
 use anstyle::{AnsiColor, Style};
 use anyhow::bail;
 use serde_json::{Value, json};
@@ -54,7 +53,7 @@ pub(super) struct Args {
     config: Option<PathBuf>,
 
     /// Format of the result
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    #[arg(short, long, default_value = "text", value_parser = Format::parser("{policies: [{source, document, kind, namespace, name, valid, errors, warnings, notes}], ignored: […]}"))]
     output: Format,
 
     /// Warnings are errors
@@ -63,14 +62,6 @@ pub(super) struct Args {
 
     #[command(flatten)]
     colours: terminal::Colours,
-}
-
-#[derive(clap::ValueEnum, Clone, Copy, Debug)]
-enum Format {
-    /// For people
-    Text,
-    /// {policies: [{source, document, kind, namespace, name, valid, errors, warnings, notes}], ignored: […]}
-    Json,
 }
 
 /// What is to say about one policy.
@@ -115,10 +106,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
     }
     let position = |place: &Place| documents.iter().position(|document| document.place == *place);
     verdicts.sort_by_key(|verdict| position(&verdict.place));
-    terminal::print(&match output {
-        Format::Text => words(&verdicts, &others)?,
-        Format::Json => serde_json::to_string_pretty(&data(&verdicts, &others))? + "\n",
-    })?;
+    match output {
+        Format::Text => terminal::print(&words(&verdicts, &others)?)?,
+        Format::Json => terminal::print_json(&data(&verdicts, &others))?,
+    }
     let refused = |Verdict { judgement, .. }: &Verdict| {
         !judgement.errors.0.is_empty() || (strict && judgement.unreachable.is_some())
     };

@@ -1,8 +1,7 @@
 //! `check pod`: one pod that runs.
 
 use crate::cli::cluster::{self, Installation};
-use crate::cli::report::{Format, ending, print};
-use crate::cli::terminal;
+use crate::cli::report::Wanted;
 use std::cell::Cell;
 use vertex_injector_operate::check::VERSION;
 use vertex_injector_operate::installation::Report;
@@ -34,16 +33,8 @@ pub(super) struct Args {
     #[command(flatten)]
     installation: Installation,
 
-    /// Format of the result
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    output: Format,
-
-    /// Warnings count as broken
-    #[arg(long)]
-    strict: bool,
-
     #[command(flatten)]
-    colours: terminal::Colours,
+    wanted: Wanted,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
@@ -51,11 +42,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
         name,
         namespace,
         installation,
-        output,
-        strict,
-        colours,
+        wanted,
     } = args;
-    colours.choose();
     let findings = cluster::run(&Cell::new("the pod"), async {
         let (cluster, world) = installation.look().await?;
         let namespace = namespace.as_deref().unwrap_or(&cluster.namespace);
@@ -66,6 +54,5 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
         release: None,
         findings,
     };
-    print(&report, output)?;
-    Ok(ending(&report, strict))
+    wanted.print(&report)
 }
