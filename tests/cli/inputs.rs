@@ -99,7 +99,7 @@ fn an_invalid_policy_is_told_with_all_its_errors() {
     assert_eq!(lines.len(), 3, "{told}");
     assert!(lines.iter().all(|line| line.starts_with(place)), "{told}");
     assert!(
-        told.contains("spec.vertex.region: \"us east\" does not match"),
+        told.contains("spec.vertex.region: \"us east\" is not global, us, eu, or a region such as us-east5"),
         "{told}"
     );
     assert!(

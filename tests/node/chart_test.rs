@@ -1,7 +1,11 @@
-//! `helm test` of the installed chart.
+//! `helm test` of the installed chart, and what `helm uninstall` leaves.
 
 use crate::installed::{Agents, RELEASE, WELL, node};
-use serde_json::json;
+use harness::process::repository;
+use serde_json::{Value, json};
+use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 #[test]
 fn helm_test_creates_a_pod_for_a_policy_as_a_dry_run_and_leaves_nothing_behind() {
@@ -36,4 +40,46 @@ fn helm_test_creates_a_pod_for_a_policy_as_a_dry_run_and_leaves_nothing_behind()
                  serviceaccounts,roles,rolebindings";
     let left = node.kubectl(&["--namespace", RELEASE, "get", kinds, "--output", "name"]);
     assert!(!left.contains("vertex-injector-test"), "{left}");
+}
+
+#[test]
+fn uninstalling_takes_the_secrets_that_the_webhook_made_along() {
+    let Some(node) = node() else { return };
+    let _well = WELL.read();
+    let values = node.helm(&["get", "values", RELEASE, "--namespace", RELEASE, "--output", "json"]);
+    let mut values: Value = serde_json::from_str(&values).expect("JSON");
+    // It serves nobody, and stands in nobody's way.
+    values["namespaceSelector"] = json!({"matchLabels": {"nobody": "here"}});
+    values["crds"] = json!({"install": false});
+    for policy in ["annotationGuard", "brokerGuard", "injectionGuard", "authorGuard"] {
+        values["admissionPolicies"][policy] = json!(false);
+    }
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), values.to_string()).expect("the values");
+    let (chart, values) = (repository().join("charts/vertex-injector"), file.path());
+    let own = ["--namespace", "gone"];
+    node.create_namespace("gone", &[]);
+    let install = [
+        "install",
+        "gone",
+        chart.to_str().expect("UTF-8"),
+        "--values",
+        values.to_str().expect("UTF-8"),
+    ];
+    node.helm(&[&install[..], &own, &["--wait", "--timeout=120s"]].concat());
+    let secrets = || {
+        let secrets = node.kubectl(&[&own[..], &["get", "secrets", "--output", "name"]].concat());
+        let ours = |name: &&str| name.contains("gone-vertex-injector");
+        secrets.lines().filter(ours).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let made = ["secret/gone-vertex-injector-ca", "secret/gone-vertex-injector-tls"];
+    assert_eq!(secrets(), made);
+
+    node.helm(&[&["uninstall", "gone", "--wait"][..], &own].concat());
+
+    let until = Instant::now() + Duration::from_secs(60);
+    while !secrets().is_empty() {
+        assert!(Instant::now() < until, "{:?} stay", secrets());
+        sleep(Duration::from_millis(500));
+    }
 }

@@ -4,6 +4,7 @@
 //! [`super::validate`].
 
 mod definitions;
+mod forms;
 mod node;
 mod shown;
 mod unknown;

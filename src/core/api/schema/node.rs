@@ -1,5 +1,6 @@
 //! A node of the structural schema, as it stands in the CustomResourceDefinition.
 
+use super::forms;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -87,6 +88,11 @@ pub(super) struct Pattern {
 impl Pattern {
     pub(super) fn matches(&self, text: &str) -> bool {
         self.compiled.is_match(text.as_bytes())
+    }
+
+    /// What it wants, in words.
+    pub(super) fn form(&self) -> Option<&'static str> {
+        forms::of(self.as_str())
     }
 
     pub(super) fn as_str(&self) -> &str {

@@ -162,7 +162,10 @@ impl Walk {
         }
         if let Some(pattern) = node.pattern.as_ref().filter(|pattern| !pattern.matches(text)) {
             let shown = shown(&Value::String(text.to_owned()), &self.path);
-            self.error(format!("{shown} does not match {}", pattern.as_str()));
+            self.error(match pattern.form() {
+                Some(form) => format!("{shown} is not {form}"),
+                None => format!("{shown} does not match {}", pattern.as_str()),
+            });
         }
     }
 
