@@ -2,7 +2,8 @@
 //!
 //! Results go to standard output, everything about them to standard error. Exit code 0: done; 1: a pod was denied, a
 //! policy is invalid, a sidecar is not ready, something of an installation is broken or something differs; 2: the arguments or the
-//! input cannot be used, or a cluster cannot be asked. `exec` ends with its command's code. Nothing is written before all of it is known.
+//! input cannot be used, or a cluster cannot be asked. `exec` ends with its command's code. Nothing is written before all of it is known,
+//! but by `doctor`, which shows each hop as it is gone.
 
 mod audit;
 mod check;

@@ -15,9 +15,10 @@ use vertex_injector_sidecar::Ending;
 /// Check an installation: what works, what does not, and what to do about it
 ///
 /// Looks at the API server, the definitions, both webhook configurations, the certificate that is really served (asked of the
-/// webhook's pods, from outside the cluster by a forwarded port), the replicas, the admission policies of the chart, the policies,
-/// the running agents, and creates a pod for each policy as a dry run. Changes nothing. A line for each: ✓ fine, ! a warning, ✗
-/// broken, ? nobody could look, with what was found and what to do. docs/reference/problems.md lists everything that it knows.
+/// webhook's pods: by a forwarded port from outside the cluster, and where a NetworkPolicy keeps us out), the replicas, the admission
+/// policies of the chart, the policies, the running agents, and creates a pod for each policy as a dry run. Changes nothing. A line
+/// for each: ✓ fine, ! a warning, ✗ broken, ? nobody could look, with what was found and what to do. docs/reference/problems.md
+/// lists everything that it knows.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Exit codes:

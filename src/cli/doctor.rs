@@ -1,21 +1,24 @@
 //! `doctor`: the way from a pod to a model, hop by hop.
 
 mod asked;
+mod container;
 mod environment;
+mod in_pod;
 mod job;
+mod subject;
+mod words;
 
-use super::terminal::{self, Format, clean};
-use anstyle::{AnsiColor, Style};
+use super::cluster::Connection;
+use super::terminal::{self, Format};
 use anyhow::Context;
 use asked::Asked;
-use std::fmt::Write;
+use clap::ArgGroup;
 use std::path::PathBuf;
 use vertex_injector_core::contract::proxy::{Project, Region};
+use vertex_injector_core::endpoint::Endpoint;
 use vertex_injector_net::egress::Egress;
 use vertex_injector_sidecar::Ending;
 use vertex_injector_sidecar::doctor::examine;
-use vertex_injector_sidecar::doctor::hop::Level;
-use vertex_injector_sidecar::doctor::report::{Finding, Report};
 
 /// Go the way from a pod to a model, and name the first hop that breaks
 ///
@@ -25,16 +28,25 @@ use vertex_injector_sidecar::doctor::report::{Finding, Report};
 /// where it spoke, and the command that mends it. In an agent beside a broker it asks the broker, and reports what that says. No
 /// token is shown.
 ///
-/// With --job it prints a Job that goes the way of another pod: as its ServiceAccount, with the token and the configuration that
-/// it has, in the image of its broker. docs/reference/hops.md lists everything that it knows.
+/// With --in-pod it goes the way of another pod, within it: in a container of our image that is added to the pod, has what the agent
+/// has, asks the broker for what needs the identity token, and stays in the pod's list when it has ended. With --job it prints a Job
+/// that goes the way from beside the pod: as its ServiceAccount, with the token and the configuration that it has, in the image of
+/// its broker. Where no container can be added, --in-pod says why and prints the Job. docs/reference/hops.md lists everything that
+/// it knows.
 #[derive(clap::Args, Debug)]
+#[command(group = ArgGroup::new("other").args(["job", "in_pod"]))]
+#[command(mut_group("Connection", |group| group.requires("in_pod")))]
 #[command(after_help = "\
 Exit codes:
   0  every hop is fine
   1  a hop is broken
-  2  the arguments cannot be used, or this is no pod that calls models
+  2  the arguments cannot be used, this is no pod that calls models, or no
+     container can be added to the pod
 
 Examples:
+  # Within a pod that runs, in its network
+  vertex-injector doctor --in-pod hello -n agents
+
   # For a pod: from beside it, as its ServiceAccount
   kubectl get pod hello -n agents -o json |
     vertex-injector doctor --job - | kubectl apply -f -
@@ -65,12 +77,27 @@ pub(super) struct Args {
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
 
+    /// When the broker has no token or is cut off, also go the way to this host, without a token: https://HOST; can be repeated
+    #[arg(long, value_name = "URL", conflicts_with = "other")]
+    reach: Vec<Endpoint>,
+
+    /// Go the way within this pod, which runs: in a container that is added to it
+    #[arg(long, value_name = "POD", conflicts_with = "credentials")]
+    in_pod: Option<String>,
+
+    /// With --in-pod: its namespace [default: that of the context]
+    #[arg(short, long, value_name = "NAMESPACE", requires = "in_pod")]
+    namespace: Option<String>,
+
+    #[command(flatten)]
+    connection: Connection,
+
     /// Print a Job for the pod in this manifest, or - for standard input, and look at nothing
     #[arg(long, value_name = "FILE|-", conflicts_with_all = ["credentials", "output"])]
     job: Option<PathBuf>,
 
-    /// With --job: our image, for pods without a container that runs it (access: File)
-    #[arg(long, value_name = "IMAGE", requires = "job")]
+    /// With --in-pod or --job: our image, for pods without a container that runs it (access: File)
+    #[arg(long, value_name = "IMAGE", requires = "other")]
     image: Option<String>,
 
     /// Format of the result
@@ -87,6 +114,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
         project,
         region,
         model,
+        reach,
+        in_pod,
+        namespace,
+        connection,
         job,
         image,
         output,
@@ -98,10 +129,19 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
         project,
         region,
         model,
+        reach,
     };
     if let Some(file) = job {
         terminal::print_data(&job::manifest(&file, image, &asked)?)?;
         return Ok(Ending::Done);
+    }
+    if let Some(pod) = in_pod {
+        let place = in_pod::Place {
+            connection,
+            namespace,
+            pod,
+        };
+        return in_pod::run(&place, image, &asked, output);
     }
     let pod = environment::pod(asked, &|name| std::env::var(name).ok())?;
     let egress = Egress::from_env()?;
@@ -109,49 +149,15 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
         .enable_all()
         .build()
         .context("cannot start the asynchronous runtime")?;
-    let report = runtime.block_on(examine(&pod, &egress));
-    match output {
-        Format::Text => terminal::print(&words(&report)?)?,
-        Format::Json => terminal::print_json(&report)?,
+    let mut written = Ok(());
+    let report = runtime.block_on(examine(&pod, &egress, &mut |finding| {
+        if matches!(output, Format::Text) && written.is_ok() {
+            written = terminal::print(&words::lines(finding));
+        }
+    }));
+    written?;
+    if let Format::Json = output {
+        terminal::print_json(&report)?;
     }
     Ok(Ending::refused_if(report.broken().is_some()))
-}
-
-fn words(report: &Report) -> Result<String, std::fmt::Error> {
-    let mut text = String::new();
-    for finding in &report.hops {
-        line(&mut text, finding)?;
-    }
-    Ok(text)
-}
-
-fn line(text: &mut String, finding: &Finding) -> std::fmt::Result {
-    let Finding {
-        hop,
-        at,
-        level,
-        problem,
-        found,
-        remedy,
-    } = finding;
-    let colour = match level {
-        Level::Fine => AnsiColor::Green.on_default(),
-        Level::Warning => AnsiColor::Yellow.on_default(),
-        Level::Broken => AnsiColor::Red.on_default(),
-        Level::NotTried => Style::new().dimmed(),
-    };
-    let space = if at.is_empty() { "" } else { " " };
-    let (at, found) = (clean(at), clean(found));
-    writeln!(
-        text,
-        "{colour}{}{colour:#} {}{space}{at}: {found}",
-        level.sign(),
-        hop.name()
-    )?;
-    let Some(problem) = problem else { return Ok(()) };
-    writeln!(text, "    {}: {}", problem.name(), problem.meaning())?;
-    for mends in remedy {
-        writeln!(text, "    {}", clean(mends))?;
-    }
-    Ok(())
 }

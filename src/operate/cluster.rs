@@ -30,6 +30,7 @@ pub struct Cluster {
     pub namespace: String,
     /// Whether we run in it, as a pod.
     pub(crate) inside: bool,
+    config: Config,
 }
 
 /// Which cluster.
@@ -120,12 +121,20 @@ impl Cluster {
         config.connect_timeout = Some(CALL_TIMEOUT);
         config.read_timeout = Some(CALL_TIMEOUT);
         let namespace = config.default_namespace.clone();
-        let client = Client::try_from(config).context("cannot use the configuration of the cluster")?;
+        let client = client(config.clone())?;
         Ok(Self {
             client,
             namespace,
             inside,
+            config,
         })
+    }
+
+    /// A client for answers that may pause for as long as they like, as the log of what is at work.
+    pub(crate) fn patient(&self) -> anyhow::Result<Client> {
+        let mut config = self.config.clone();
+        config.read_timeout = None;
+        client(config)
     }
 
     /// The version of the API server, `MAJOR.MINOR`.
@@ -249,6 +258,10 @@ impl Cluster {
             Err(_) => Err(Refusal::Failed(late())),
         }
     }
+}
+
+fn client(config: Config) -> anyhow::Result<Client> {
+    Client::try_from(config).context("cannot use the configuration of the cluster")
 }
 
 /// Why a call brought nothing.

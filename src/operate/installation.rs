@@ -20,21 +20,12 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::Api;
 use kube::api::{PostParams, Request};
 use kube::core::Resource;
-use rustls_pki_types::CertificateDer;
 use serde::Serialize;
 use serde_json::Value;
-use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 use vertex_injector_core::admission::Operator;
 use vertex_injector_core::api::crds;
-use vertex_injector_core::causes::with_causes;
-
-/// How long a connection may take to come about.
-const CONNECT: Duration = Duration::from_secs(10);
 
 /// Most pods of the webhook with which hands are shaken.
 const MAX_REPLICAS: usize = 5;
@@ -285,16 +276,10 @@ async fn certificates(cluster: &Cluster, called: &Called, pods: &Look<Vec<Pod>>)
     let now = jiff::Timestamp::now().as_second();
     let name = called.target.server_name();
     let unseen = |why: &str| vec![Finding::unseen(Part::Certificate, called.object.clone(), why)];
-    let judge = |from: &str, served: &Result<Vec<CertificateDer<'static>>, String>| {
-        certificate::judge(called, from, served, now)
-    };
     let pods = match (&called.target, pods) {
         (Target::Url { host, port }, _) => {
-            let served = match connect(&name, *port).await {
-                Ok(stream) => tls::chain(stream, &name, &called.ca_bundle).await,
-                Err(why) => Err(why),
-            };
-            return vec![judge(&format!("{host}:{port}"), &served)];
+            let served = tls::of_host(&name, *port, &called.ca_bundle).await;
+            return vec![certificate::judge(called, &format!("{host}:{port}"), &served, now)];
         }
         (Target::Service { .. }, Look::Unseen(why)) => return unseen(why),
         (Target::Service { .. }, Look::Seen(pods)) => pods,
@@ -303,58 +288,21 @@ async fn certificates(cluster: &Cluster, called: &Called, pods: &Look<Vec<Pod>>)
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
         phase == Some("Running") && pod.metadata.deletion_timestamp.is_none()
     });
-    let running: Vec<&Pod> = running.take(MAX_REPLICAS).collect();
+    let running: Vec<(&Pod, u16)> = running
+        .filter_map(|pod| Some((pod, https_port(pod)?)))
+        .take(MAX_REPLICAS)
+        .collect();
     if running.is_empty() {
         return unseen("no pod of the webhook runs, so nobody shows a certificate");
     }
-    let mut findings = Vec::new();
-    for pod in running {
-        let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
-        let Some(port) = https_port(pod) else { continue };
-        let served = if cluster.inside {
-            let address = pod
-                .status
-                .as_ref()
-                .and_then(|status| status.pod_ip.as_deref())
-                .unwrap_or_default();
-            match connect(address, port).await {
-                Ok(stream) => tls::chain(stream, &name, &called.ca_bundle).await,
-                Err(why) => Err(why),
-            }
-        } else {
-            let api = Api::<Pod>::namespaced(
-                cluster.client.clone(),
-                pod.metadata.namespace.as_deref().unwrap_or_default(),
-            );
-            let forwarded = timeout(CONNECT, api.portforward(pod_name, &[port])).await;
-            let mut forwarded = match forwarded {
-                Ok(Ok(forwarded)) => forwarded,
-                Ok(Err(error)) => {
-                    let why = format!("needs create on pods/portforward: {}", with_causes(&error));
-                    findings.extend(unseen(&why));
-                    continue;
-                }
-                Err(_) => {
-                    findings.extend(unseen("the connection was not forwarded in time"));
-                    continue;
-                }
-            };
-            match forwarded.take_stream(port) {
-                Some(stream) => tls::chain(stream, &name, &called.ca_bundle).await,
-                None => Err("the connection was not forwarded".to_owned()),
-            }
-        };
-        findings.push(judge(pod_name, &served));
-    }
-    findings
-}
-
-async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
-    match timeout(CONNECT, TcpStream::connect((host, port))).await {
-        Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no connection within {} s", CONNECT.as_secs())),
-    }
+    let asked = stream::iter(running).map(async |(pod, port)| {
+        let from = pod.metadata.name.as_deref().unwrap_or_default();
+        match tls::of_pod(cluster, pod, port, &name, &called.ca_bundle).await {
+            Look::Seen(served) => certificate::judge(called, from, &served, now),
+            Look::Unseen(why) => Finding::unseen(Part::Certificate, called.object.clone(), &format!("{from}: {why}")),
+        }
+    });
+    asked.buffered(MAX_REPLICAS).collect().await
 }
 
 /// The port of the webhook's container on which it is called.

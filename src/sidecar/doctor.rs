@@ -6,6 +6,7 @@
 
 mod call;
 pub mod hop;
+pub mod hosts;
 mod identity;
 mod judge;
 pub mod known;
@@ -24,7 +25,7 @@ use identity::Claims;
 use jiff::Timestamp;
 use known::{Known, Value};
 use problem::Problem;
-use report::{Broken, Log, Report};
+use report::{Broken, Finding, Log, Report};
 use std::time::Duration;
 use steps::{TokenStep, place, source, steps};
 use vertex_injector_core::contract::broker::Credential;
@@ -33,9 +34,6 @@ use vertex_injector_core::endpoint::Endpoint;
 use vertex_injector_net::egress::Egress;
 use vertex_injector_net::secret::Secret;
 use vertex_injector_net::upstream::{self, Limits, Unanswered, Upstream};
-
-/// How far our clock may differ from a host's before somebody is told, in seconds.
-const CLOCK: i64 = 300;
 
 /// What one call of a model may take.
 const CALL: Limits = Limits {
@@ -50,6 +48,8 @@ pub struct Pod {
     pub way: Way,
     /// What it calls.
     pub target: Target,
+    /// Hosts to which the way is gone when a broker has no token or is cut off. Nothing but the network is looked at there.
+    pub hosts: Vec<Endpoint>,
 }
 
 /// How a pod comes to its tokens.
@@ -61,8 +61,8 @@ pub enum Way {
     Proxy(Endpoint),
 }
 
-/// Goes all the way.
-pub async fn examine(pod: &Pod, egress: &Egress) -> Report {
+/// Goes all the way. `tell` is told of each hop as it is found.
+pub async fn examine(pod: &Pod, egress: &Egress, tell: &mut dyn FnMut(&Finding)) -> Report {
     let target = &pod.target;
     let known = Known {
         project: Value::of(target.project.as_ref().map_or("", Project::as_str)),
@@ -73,18 +73,24 @@ pub async fn examine(pod: &Pod, egress: &Egress) -> Report {
     let mut walk = Walk {
         pod,
         egress,
-        log: Log::new(known),
+        log: Log::new(known, tell),
         clock_is_known: false,
     };
     // That it is broken stands in the log.
     let _ = walk.go().await;
+    let of_broker = [Problem::BrokerNoToken, Problem::BrokerCutOff, Problem::MetadataRefused];
+    if walk.log.problem().is_some_and(|problem| of_broker.contains(&problem)) {
+        for host in &pod.hosts {
+            walk.look(host).await;
+        }
+    }
     walk.log.report()
 }
 
 struct Walk<'w> {
     pod: &'w Pod,
     egress: &'w Egress,
-    log: Log,
+    log: Log<'w>,
     clock_is_known: bool,
 }
 
@@ -252,6 +258,27 @@ impl Walk<'_> {
         }
     }
 
+    /// The way that a broker goes, gone beside it. What is wrong here may not be for the broker, which said what is wrong there.
+    async fn look(&mut self, to: &Endpoint) {
+        let at = place(to);
+        self.log.known.host = Value::of(&to.host().to_string());
+        let reached = reach::reach(self.egress, to).await;
+        for (hop, found) in reached.fine {
+            self.log.fine(hop, &at, found);
+        }
+        match reached.end {
+            Err(stopped) => self.log.warning(stopped.problem, &at, stopped.found),
+            Ok(Some(there)) if !self.clock_is_known => {
+                self.clock_is_known = true;
+                match judge::clock(there) {
+                    (found, true) => self.log.fine(Hop::Clock, &at, found),
+                    (found, false) => self.log.warning(Problem::ClockWrong, &at, found),
+                }
+            }
+            Ok(_) => {}
+        }
+    }
+
     /// The way to a host. A `strict` host takes only what our clock has signed.
     async fn way(&mut self, to: &Endpoint, strict: bool) -> Result<(), Broken> {
         let at = place(to);
@@ -272,18 +299,10 @@ impl Walk<'_> {
             Err(stopped) => Err(self.log.broken(stopped.problem, &at, stopped.found)),
             Ok(Some(there)) if !self.clock_is_known => {
                 self.clock_is_known = true;
-                let ahead = Timestamp::now().as_second().saturating_sub(there.as_second());
-                let found = match ahead {
-                    0 => "as there".to_owned(),
-                    1.. => format!("ours is {ahead} s ahead"),
-                    _ => format!("ours is {} s behind", ahead.saturating_neg()),
-                };
-                if ahead.saturating_abs() <= CLOCK {
-                    self.log.fine(Hop::Clock, &at, found);
-                } else if strict {
-                    return Err(self.log.broken(Problem::ClockWrong, &at, found));
-                } else {
-                    self.log.warning(Problem::ClockWrong, &at, found);
+                match judge::clock(there) {
+                    (found, true) => self.log.fine(Hop::Clock, &at, found),
+                    (found, false) if strict => return Err(self.log.broken(Problem::ClockWrong, &at, found)),
+                    (found, false) => self.log.warning(Problem::ClockWrong, &at, found),
                 }
                 Ok(())
             }

@@ -18,7 +18,7 @@ const RIGHTS: &str = "\
 | `definitions` | `get` on `customresourcedefinitions.apiextensions.k8s.io` |
 | all others | `list` on `mutatingwebhookconfigurations`, `validatingwebhookconfigurations` and `validatingadmissionpolicybindings`, not needed with `--release` and `--namespace` together |
 | `webhooks` | `get` on both webhook configurations; in the release's namespace `get` on its `configmaps` and `services` |
-| `certificate` | the same; in the release's namespace `get` on `deployments.apps`, `list` on `pods`, and outside the cluster `create` on `pods/portforward` |
+| `certificate` | the same; in the release's namespace `get` on `deployments.apps`, `list` on `pods`, and to go by the kubelet (from outside the cluster, or where a NetworkPolicy lets nobody else in) `get` and `create` on `pods/portforward` |
 | `replicas` | in the release's namespace `get` on `deployments.apps`, `list` on `pods` |
 | `guards` | `list` on `validatingadmissionpolicies` and `validatingadmissionpolicybindings` |
 | `policies` | `list` on `injectionpolicies`, `clusterinjectionpolicies` and `namespaces` |

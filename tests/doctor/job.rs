@@ -21,7 +21,7 @@ fn job(pod: &Value, more: &[&str]) -> Value {
 }
 
 /// The pod as the webhook makes it.
-fn injected(access: &str) -> Value {
+pub(crate) fn injected(access: &str) -> Value {
     let directory = tempfile::tempdir().unwrap();
     let policy = format!(
         "apiVersion: vertex-injector.dev/v1alpha1\nkind: InjectionPolicy\nmetadata: {{name: agents, namespace: team}}\nspec:\n  agents: [{{podSelector: {{matchLabels: {{agent: 'yes'}}}}}}]\n  vertex: {{project: my-project, region: us-east5, clients: [ClaudeCode], models: {{default: claude-haiku-4-5}}}}\n  access: {access}\n  identity:\n    workloadIdentityFederation:\n      provider: projects/1/locations/global/workloadIdentityPools/agents/providers/cluster\n"

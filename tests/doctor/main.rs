@@ -4,6 +4,7 @@
 
 mod breakages;
 mod fake;
+mod in_pod;
 mod job;
 mod modes;
 mod world;

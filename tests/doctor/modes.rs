@@ -93,11 +93,14 @@ fn beside(mode: &str, model: &str, breaks: impl Fn(&mut World)) -> (World, Broke
 fn an_agent_beside_a_proxy_asks_the_broker() {
     let google = harness::scripted::Google::always(Reply::Json(200, json!({"content": CANARY})));
     let endpoint = format!("http://{}", google.listen());
-    let (world, _broker) = beside("proxy", "claude-haiku-4-5", |world| {
+    let (mut world, _broker) = beside("proxy", "claude-haiku-4-5", |world| {
         world.env.insert("VERTEX_INJECTOR_VERTEX_ENDPOINT", endpoint.clone());
     });
+    // A broker that does what it should is all that is needed.
+    world.arguments = vec!["--reach=https://127.0.0.1:1".to_owned()];
     let told = world.told();
     assert_eq!(told.code, Some(0), "{}", told.text);
+    assert!(!told.text.contains("connection"), "{}", told.text);
     assert!(
         told.text.contains("✓ vertex claude-haiku-4-5 in us-east5"),
         "{}",
@@ -168,6 +171,31 @@ fn a_broker_without_a_token_tells_which_hop_failed() {
         "{found}"
     );
     assert!(told.text.contains("kubectl logs POD"), "{}", told.text);
+    assert!(!told.text.contains("✓ tls"), "{}", told.text);
+}
+
+#[test]
+fn where_a_broker_has_no_token_the_ways_that_it_goes_are_looked_at_beside_it() {
+    let (mut world, _broker) = beside("proxy", "claude-haiku-4-5", |world| {
+        world.google.answers.lock().unwrap().sts = oauth(400, "invalid_grant", "No.");
+    });
+    let port = world.google.address.port();
+    world.arguments = vec![
+        format!("--reach=https://localhost:{port}"),
+        "--reach=https://127.0.0.1:1".to_owned(),
+    ];
+    let told = world.told();
+    assert_eq!(told.code, Some(1));
+    assert_eq!(told.broken()["problem"], "BrokerNoToken", "{}", told.text);
+    for line in [
+        format!("✓ connection localhost:{port}"),
+        format!("✓ tls localhost:{port}: signed by"),
+        format!("✓ clock localhost:{port}: as there"),
+        "! connection 127.0.0.1:1: it refuses connections".to_owned(),
+        "    ConnectionRefused: ".to_owned(),
+    ] {
+        assert!(told.text.contains(&line), "{line} is not in {}", told.text);
+    }
 }
 
 #[test]

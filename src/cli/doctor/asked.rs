@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use vertex_injector_core::contract::proxy::{Project, Region};
+use vertex_injector_core::endpoint::Endpoint;
 
 /// What a person says; the environment says the rest.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Asked {
     /// A credential configuration.
     pub(super) credentials: Option<PathBuf>,
@@ -14,4 +15,6 @@ pub(super) struct Asked {
     pub(super) region: Option<Region>,
     /// The model.
     pub(super) model: Option<String>,
+    /// Hosts to which the way is gone when a broker does not do what it should.
+    pub(super) reach: Vec<Endpoint>,
 }

@@ -27,6 +27,7 @@ pub(super) fn pod(asked: Asked, variable: Variables<'_>) -> anyhow::Result<Pod> 
     target.project = asked.project.or(target.project.take());
     target.region = asked.region.or(target.region.take());
     target.model = asked.model.or(target.model.take());
+    pod.hosts = asked.reach;
     Ok(pod)
 }
 
@@ -45,6 +46,7 @@ fn broker(variable: Variables<'_>) -> anyhow::Result<Pod> {
             endpoint: told.proxy().and_then(|proxy| proxy.endpoint.clone()),
         },
         way: Way::Credential(told.credential),
+        hosts: Vec::new(),
     })
 }
 
@@ -71,6 +73,7 @@ fn agent(variable: Variables<'_>, chosen: Option<Way>) -> anyhow::Result<Pod> {
             model,
             endpoint: endpoint.filter(|root| !is_brokers(root)),
         },
+        hosts: Vec::new(),
     })
 }
 

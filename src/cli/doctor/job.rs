@@ -3,6 +3,7 @@
 
 use super::super::inputs::read_all;
 use super::asked::Asked;
+use super::subject::{NO_IMAGE, agents, containers, env_of, find_broker, has_policy, text, text_of};
 use anyhow::{Context, bail};
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -51,13 +52,20 @@ pub(super) fn manifest(file: &Path, image: Option<String>, asked: &Asked) -> any
             file.display()
         );
     };
-    let job = job(&pod.value, image, asked).with_context(|| file.display().to_string())?;
-    manifest::yaml(&[&job])
+    of(&pod.value, image, asked).with_context(|| file.display().to_string())
+}
+
+/// The same for a pod that is known.
+///
+/// # Errors
+/// When it was not injected.
+pub(super) fn of(pod: &Value, image: Option<String>, asked: &Asked) -> anyhow::Result<String> {
+    manifest::yaml(&[&job(pod, image, asked)?])
 }
 
 fn job(pod: &Value, image: Option<String>, asked: &Asked) -> anyhow::Result<Value> {
     let name = text(pod, "/metadata/name").unwrap_or("pod");
-    let mut container = match containers(pod).find(|it| text(it, "/name") == Some(names::BROKER_CONTAINER)) {
+    let mut container = match find_broker(pod) {
         Some(broker) => beside_broker(broker),
         None => without_broker(pod, image, asked)?,
     };
@@ -123,21 +131,8 @@ fn beside_broker(broker: &Value) -> Map<String, Value> {
 
 /// A container that is told as a broker would be what the agent has.
 fn without_broker(pod: &Value, image: Option<String>, asked: &Asked) -> anyhow::Result<Map<String, Value>> {
-    if pod
-        .pointer("/metadata/annotations")
-        .and_then(|all| all.get(names::POLICY_REF))
-        .is_none()
-    {
-        bail!(
-            "no policy was applied to this pod (it has no annotation {}); vertex-injector explain says why",
-            names::POLICY_REF
-        );
-    }
-    let Some(image) = image else {
-        bail!(
-            "the pod has no container with our image; say --image, as the chart's image.repository and image.tag have it"
-        );
-    };
+    has_policy(pod)?;
+    let image = image.context(NO_IMAGE)?;
     let project = asked.project.as_ref().map(ToString::to_string);
     let Some(project) = project.or_else(|| agents(pod, Setting::Project)) else {
         bail!("no container names a project; say --project");
@@ -239,26 +234,6 @@ fn arguments(pod: &Value, asked: &Asked) -> Vec<String> {
     arguments
 }
 
-/// The first value that a container has for a setting.
-fn agents(pod: &Value, setting: Setting) -> Option<String> {
-    containers(pod).find_map(|container| {
-        let mut known = setting.variables();
-        known.find_map(|known| env_of(container, known.name)).map(str::to_owned)
-    })
-}
-
-fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
-    let all = ["/spec/containers", "/spec/initContainers"].into_iter();
-    all.filter_map(|list| pod.pointer(list)?.as_array()).flatten()
-}
-
-fn env_of<'p>(container: &'p Value, name: &str) -> Option<&'p str> {
-    let mut env = container.get("env")?.as_array()?.iter();
-    env.find(|variable| text(variable, "/name") == Some(name))
-        .and_then(|variable| text(variable, "/value"))
-        .filter(|value| !value.is_empty())
-}
-
 fn variable(setting: vertex_injector_core::contract::setting::Setting, value: &str) -> Value {
     json!({"name": setting.variable.unwrap_or_default(), "value": value})
 }
@@ -267,13 +242,4 @@ fn variable(setting: vertex_injector_core::contract::setting::Setting, value: &s
 fn job_name(pod: &str) -> String {
     let name: String = pod.chars().take(50).collect();
     format!("{NAME}-{}", name.replace('.', "-").trim_end_matches('-'))
-}
-
-fn text<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {
-    value.pointer(pointer)?.as_str()
-}
-
-/// A member whose name may have slashes.
-fn text_of<'v>(object: &'v Value, name: &str) -> Option<&'v str> {
-    object.get(name)?.as_str()
 }

@@ -30,10 +30,7 @@ pub(super) struct Call {
 impl Call {
     /// At Google, or at the endpoint in its place; `None` where not all is named.
     pub(super) fn of(target: &Target) -> Option<Self> {
-        let region = target.region.as_ref()?;
-        let public = || format!("https://{}", host(region.as_str())).parse().ok();
-        let root = target.endpoint.clone().or_else(public)?;
-        Self::at(&root, target)
+        Self::at(&root(target)?, target)
     }
 
     /// The same below another root.
@@ -68,4 +65,11 @@ impl Call {
             body,
         })
     }
+}
+
+/// Vertex AI at Google, or the endpoint in its place.
+pub(super) fn root(target: &Target) -> Option<Endpoint> {
+    let region = target.region.as_ref()?;
+    let public = || format!("https://{}", host(region.as_str())).parse().ok();
+    target.endpoint.clone().or_else(public)
 }

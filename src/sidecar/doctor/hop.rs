@@ -63,6 +63,12 @@ pub enum Level {
 }
 
 impl Level {
+    /// The level of a sign.
+    pub fn of_sign(sign: char) -> Option<Self> {
+        let all = [Self::Fine, Self::Warning, Self::Broken, Self::NotTried];
+        all.into_iter().find(|level| level.sign() == sign)
+    }
+
     /// The sign that people are shown.
     pub fn sign(self) -> char {
         match self {

@@ -2,6 +2,10 @@
 
 use super::problem::Problem;
 use crate::broker::token::{Complaint, Hop as Step, Said, TokenError};
+use jiff::Timestamp;
+
+/// How far our clock may differ from a host's before somebody is told, in seconds.
+const CLOCK: i64 = 300;
 
 /// What a failed step of the exchange means.
 pub(super) fn exchange(error: &TokenError) -> Problem {
@@ -112,4 +116,15 @@ impl<'s> Codes<'s> {
     fn api_is_disabled(&self, words: &str) -> bool {
         self.reason == "SERVICE_DISABLED" || words.contains("has not been used in project")
     }
+}
+
+/// Our clock beside another, in words, and whether anybody takes what it has signed.
+pub(super) fn clock(there: Timestamp) -> (String, bool) {
+    let ahead = Timestamp::now().as_second().saturating_sub(there.as_second());
+    let found = match ahead {
+        0 => "as there".to_owned(),
+        1.. => format!("ours is {ahead} s ahead"),
+        _ => format!("ours is {} s behind", ahead.saturating_neg()),
+    };
+    (found, ahead.saturating_abs() <= CLOCK)
 }

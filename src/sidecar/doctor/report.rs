@@ -41,9 +41,11 @@ impl Report {
 }
 
 /// The hops that are to be gone, and what was found on them so far.
-pub(super) struct Log {
+pub(super) struct Log<'l> {
     planned: Vec<(Hop, String)>,
     found: Vec<Finding>,
+    /// Who is told of each as it is found.
+    tell: &'l mut dyn FnMut(&Finding),
     /// For remedies.
     pub(super) known: Known,
 }
@@ -51,11 +53,12 @@ pub(super) struct Log {
 /// A hop is broken: nothing after it is tried.
 pub(super) struct Broken;
 
-impl Log {
-    pub(super) fn new(known: Known) -> Self {
+impl<'l> Log<'l> {
+    pub(super) fn new(known: Known, tell: &'l mut dyn FnMut(&Finding)) -> Self {
         Self {
             planned: Vec::new(),
             found: Vec::new(),
+            tell,
             known,
         }
     }
@@ -81,7 +84,7 @@ impl Log {
     fn add(&mut self, hop: Hop, at: &str, level: Level, problem: Option<Problem>, found: String) {
         self.planned
             .retain(|planned| (planned.0, planned.1.as_str()) != (hop, at));
-        self.found.push(Finding {
+        self.push(Finding {
             hop,
             at: at.to_owned(),
             level,
@@ -91,15 +94,28 @@ impl Log {
         });
     }
 
+    fn push(&mut self, finding: Finding) {
+        (self.tell)(&finding);
+        self.found.push(finding);
+    }
+
+    /// What is broken so far.
+    pub(super) fn problem(&self) -> Option<Problem> {
+        let mut broken = self.found.iter().filter(|finding| finding.level == Level::Broken);
+        broken.next()?.problem
+    }
+
     pub(super) fn report(mut self) -> Report {
-        self.found.extend(self.planned.into_iter().map(|(hop, at)| Finding {
-            hop,
-            at,
-            level: Level::NotTried,
-            problem: None,
-            found: "not tried".to_owned(),
-            remedy: Vec::new(),
-        }));
+        for (hop, at) in std::mem::take(&mut self.planned) {
+            self.push(Finding {
+                hop,
+                at,
+                level: Level::NotTried,
+                problem: None,
+                found: "not tried".to_owned(),
+                remedy: Vec::new(),
+            });
+        }
         Report {
             version: env!("CARGO_PKG_VERSION"),
             hops: self.found,
