@@ -13,6 +13,7 @@ mod check;
 mod difference;
 mod failure;
 mod guard;
+mod in_pod;
 mod networks;
 mod pods;
 mod policies;

@@ -1,6 +1,7 @@
 //! Brokers of pods that run.
 
 mod away;
+mod doctor;
 mod ends;
 mod mesh;
 mod meshes;

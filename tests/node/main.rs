@@ -7,6 +7,7 @@
 mod agent;
 mod broker;
 mod chart_test;
+mod check;
 mod container;
 mod credentials;
 mod disruption;

@@ -102,7 +102,9 @@ fn reach(agent: &Value, broker: &Value) -> Vec<String> {
     }
     let hosts = hosts::called(credential, &pod.target);
     let hosts = hosts.iter().map(ToString::to_string);
-    hosts.map(|host| format!("--reach={}", host.trim_end_matches('/'))).collect()
+    hosts
+        .map(|host| format!("--reach={}", host.trim_end_matches('/')))
+        .collect()
 }
 
 /// Whether the agent calls nobody but this broker.
