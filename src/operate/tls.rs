@@ -5,7 +5,6 @@ use crate::cluster::{Cluster, Look};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::Portforwarder;
-use kube::client::UpgradeConnectionError;
 use rustls_pki_types::{CertificateDer, ServerName};
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,12 +69,13 @@ async fn forward(cluster: &Cluster, pod: &Pod, port: u16) -> Result<Portforwarde
     let api = Api::<Pod>::namespaced(cluster.client.clone(), namespace);
     match timeout(CONNECT, api.portforward(name, &[port])).await {
         Ok(Ok(forwarded)) => Ok(forwarded),
-        Ok(Err(kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status)))) if status == 403 => {
+        Ok(Err(kube::Error::Api(status))) if status.is_forbidden() => {
             // By WebSockets it is a GET; newer API servers want the other right, too.
             Err(format!(
                 "needs get and create on pods/portforward in namespace {namespace}"
             ))
         }
+        Ok(Err(kube::Error::Api(status))) => Err(format!("the connection was not forwarded: {}", status.message)),
         Ok(Err(error)) => Err(format!("the connection was not forwarded: {}", with_causes(&error))),
         Err(_) => Err("the connection was not forwarded in time".to_owned()),
     }

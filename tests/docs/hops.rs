@@ -9,7 +9,10 @@ use vertex_injector_sidecar::doctor::problem::Problem;
 const ABOUT: &str = "\
 The hops from a pod to a model's answer, in the order in which `vertex-injector doctor` goes them, and all that it knows to be wrong on
 each. The names are part of the interface: `-o json` has them as `hop` and `problem`. Words in capitals are put in where the pod's
-configuration and its token tell them. What Google says is shown in its own words, and judged by its codes where these say enough.";
+configuration and its token tell them. What Google says is shown in its own words, and judged by its codes where these say enough.
+
+With `--in-pod` a broker is asked for what needs the identity token; when it has none or is cut off, the hops to the hosts that it calls
+follow its own words, without a token, and what is wrong there is a warning (`!`).";
 
 #[test]
 fn the_page_of_hops_is_what_the_code_says() {

@@ -2,6 +2,7 @@
 //! by the kubelet where a network policy keeps others out.
 
 use std::path::Path;
+use std::sync::RwLock;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -12,6 +13,9 @@ use harness::process::{Ran, run};
 
 /// What other tests of this program do not break meanwhile.
 const PARTS: &str = "--only=api-server,definitions,webhooks,certificate,replicas,guards";
+
+/// Held for reading while pods reach the webhook, for writing while they do not.
+static OPEN: RwLock<()> = RwLock::new(());
 
 /// A namespace for pods that check.
 const NAMESPACE: &str = "checking";
@@ -62,6 +66,7 @@ fn from_outside_hands_are_shaken_with_each_replica_by_a_forwarded_port() {
 fn from_inside_a_pod_hands_are_shaken_with_each_replica_by_its_address() {
     let Some(node) = node() else { return };
     let _well = WELL.read();
+    let _open = OPEN.read();
     // It has no right to forward a port.
     let (code, report) = inside(node, "by-address", &[]);
     assert_all_is_well(node, &report);
@@ -72,6 +77,7 @@ fn from_inside_a_pod_hands_are_shaken_with_each_replica_by_its_address() {
 fn where_a_policy_lets_nobody_in_but_the_api_server_it_goes_by_the_kubelet_or_says_what_that_needs() {
     let Some(node) = node() else { return };
     let _well = WELL.read();
+    let _not_open = OPEN.write();
     let _closed = Closed::before(node, &replicas(node));
     let (code, report) = inside(node, "closed-out", &[]);
     assert_eq!(code, 2, "{report:#}");
@@ -204,7 +210,7 @@ fn inside(node: &Node, name: &str, more: &[&str]) -> (i64, Value) {
     (code, serde_json::from_str(&log).expect(&log))
 }
 
-/// Does on the node's bridge what a network plugin does that enforces a NetworkPolicy: pods do not reach the webhook, the API server,
+/// Does on the node what a network plugin does that enforces a NetworkPolicy: pods do not reach the webhook, the API server,
 /// which is no pod, does.
 struct Closed<'a>(&'a Node);
 
@@ -214,7 +220,7 @@ impl<'a> Closed<'a> {
         let closed = Self(node);
         let addresses: Vec<&str> = replicas.iter().map(|replica| replica.address.as_str()).collect();
         let rules = format!(
-            "table bridge closed {{ chain forward {{ type filter hook forward priority 0; ip daddr {{ {} }} tcp dport 8443 drop; }}; }}",
+            "table inet closed {{ chain forward {{ type filter hook forward priority 0; ip daddr {{ {} }} tcp dport 8443 drop; }}; }}",
             addresses.join(", ")
         );
         node.in_netns(&["nft", &rules]).output();
@@ -224,6 +230,6 @@ impl<'a> Closed<'a> {
 
 impl Drop for Closed<'_> {
     fn drop(&mut self) {
-        self.0.in_netns(&["nft", "delete table bridge closed"]);
+        self.0.in_netns(&["nft", "delete table inet closed"]);
     }
 }
