@@ -78,7 +78,7 @@ fn taken(agents: &Namespace<'_>, child: Child) -> Value {
             break added;
         }
         assert!(Instant::now() < until, "{pod:#}");
-        std::thread::sleep(Duration::from_millis(200));
+        harness::process::pause(Duration::from_millis(200));
     };
     let state = json!({"waiting": {"reason": "CreateContainerConfigError", "message": "no kubelet"}});
     let status = json!({"name": container["name"], "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state});

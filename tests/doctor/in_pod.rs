@@ -146,7 +146,7 @@ fn serve(stream: TcpStream, api: &Mutex<Api>) -> Option<()> {
                 stream,
                 "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n{log}"
             );
-            std::thread::sleep(Duration::from_secs(60));
+            harness::process::pause(Duration::from_mins(1));
             return Some(());
         }
         (200, api.log.to_owned())
