@@ -132,117 +132,12 @@ impl Problem {
 
     /// How bad it is.
     pub fn level(self) -> Level {
-        match self {
-            Self::CouldNotLook => Level::Unknown,
-            Self::NodeTooOld
-            | Self::DefinitionDiffers
-            | Self::CertificateExpiresSoon
-            | Self::ReplicasMissing
-            | Self::ReplicasDiffer
-            | Self::VersionDiffers
-            | Self::GuardOff
-            | Self::PolicyUnreachable
-            | Self::PolicyNotOptedIn
-            | Self::PolicyServesNothing
-            | Self::NamespaceWithoutPolicy
-            | Self::TooMany
-            | Self::AgentNotInjected
-            | Self::AgentOutdated
-            | Self::AgentOrphaned
-            | Self::AgentWouldBeRefused
-            | Self::SidecarRestarted
-            | Self::TrialRefused
-            | Self::TrialRefusedByOther
-            | Self::TrialServedByOther => Level::Warning,
-            Self::ApiServerTooOld
-            | Self::AdmissionPoliciesNotServed
-            | Self::DefinitionMissing
-            | Self::DefinitionNotEstablished
-            | Self::NotInstalled
-            | Self::InjectionWebhookMissing
-            | Self::PolicyWebhookMissing
-            | Self::NoWebhooks
-            | Self::FailsOpen
-            | Self::SelectorsDiffer
-            | Self::ServiceMissing
-            | Self::SettingsMissing
-            | Self::SettingsUnreadable
-            | Self::CaBundleMissing
-            | Self::CaBundleUnreadable
-            | Self::CertificateNotTrusted
-            | Self::CertificateNameDiffers
-            | Self::CertificateExpired
-            | Self::WebhookUnreachable
-            | Self::DeploymentMissing
-            | Self::NoReplicaReady
-            | Self::ReplicaWaiting
-            | Self::GuardUnbound
-            | Self::GuardMissing
-            | Self::GuardNotDenying
-            | Self::GuardFailsOpen
-            | Self::PolicyUnusable
-            | Self::PolicyUnreadable
-            | Self::PolicyNotJudged
-            | Self::InjectionIncomplete
-            | Self::SidecarNotRunning
-            | Self::WebhookFails
-            | Self::TrialNotInjected => Level::Broken,
-        }
+        self.place().1
     }
 
     /// Where it belongs.
     pub fn part(self) -> Part {
-        match self {
-            Self::CouldNotLook | Self::ApiServerTooOld | Self::AdmissionPoliciesNotServed | Self::NodeTooOld => {
-                Part::ApiServer
-            }
-            Self::DefinitionMissing | Self::DefinitionNotEstablished | Self::DefinitionDiffers => Part::Definitions,
-            Self::NotInstalled
-            | Self::InjectionWebhookMissing
-            | Self::PolicyWebhookMissing
-            | Self::NoWebhooks
-            | Self::FailsOpen
-            | Self::SelectorsDiffer
-            | Self::ServiceMissing
-            | Self::SettingsMissing
-            | Self::SettingsUnreadable => Part::Webhooks,
-            Self::CaBundleMissing
-            | Self::CaBundleUnreadable
-            | Self::CertificateNotTrusted
-            | Self::CertificateNameDiffers
-            | Self::CertificateExpired
-            | Self::CertificateExpiresSoon
-            | Self::WebhookUnreachable => Part::Certificate,
-            Self::DeploymentMissing
-            | Self::NoReplicaReady
-            | Self::ReplicasMissing
-            | Self::ReplicaWaiting
-            | Self::ReplicasDiffer
-            | Self::VersionDiffers => Part::Replicas,
-            Self::GuardOff | Self::GuardUnbound | Self::GuardMissing | Self::GuardNotDenying | Self::GuardFailsOpen => {
-                Part::Guards
-            }
-            Self::PolicyUnusable
-            | Self::PolicyUnreadable
-            | Self::PolicyUnreachable
-            | Self::PolicyNotOptedIn
-            | Self::PolicyNotJudged
-            | Self::PolicyServesNothing
-            | Self::NamespaceWithoutPolicy => Part::Policies,
-            Self::TooMany
-            | Self::AgentNotInjected
-            | Self::AgentOutdated
-            | Self::AgentOrphaned
-            | Self::AgentWouldBeRefused
-            | Self::InjectionIncomplete
-            | Self::SidecarNotRunning
-            | Self::SidecarRestarted => Part::Agents,
-            Self::WebhookFails
-            | Self::TrialRefused
-            | Self::TrialRefusedByOther
-            | Self::TrialNotInjected
-            | Self::TrialServedByOther => Part::Trials,
-        }
+        self.place().0
     }
 
     /// What to do. NAME and NAMESPACE are the object's, RELEASE and SYSTEM the release and its namespace.
@@ -358,6 +253,53 @@ impl Problem {
             Self::TrialServedByOther => {
                 "if the other policy shall not win, change priority, or overridable of the cluster policy"
             }
+        }
+    }
+
+    /// Both, so that each is sorted in once.
+    fn place(self) -> (Part, Level) {
+        match self {
+            Self::CouldNotLook => (Part::ApiServer, Level::Unknown),
+            Self::ApiServerTooOld | Self::AdmissionPoliciesNotServed => (Part::ApiServer, Level::Broken),
+            Self::NodeTooOld => (Part::ApiServer, Level::Warning),
+            Self::DefinitionMissing | Self::DefinitionNotEstablished => (Part::Definitions, Level::Broken),
+            Self::DefinitionDiffers => (Part::Definitions, Level::Warning),
+            Self::NotInstalled
+            | Self::InjectionWebhookMissing
+            | Self::PolicyWebhookMissing
+            | Self::NoWebhooks
+            | Self::FailsOpen
+            | Self::SelectorsDiffer
+            | Self::ServiceMissing
+            | Self::SettingsMissing
+            | Self::SettingsUnreadable => (Part::Webhooks, Level::Broken),
+            Self::CaBundleMissing
+            | Self::CaBundleUnreadable
+            | Self::CertificateNotTrusted
+            | Self::CertificateNameDiffers
+            | Self::CertificateExpired
+            | Self::WebhookUnreachable => (Part::Certificate, Level::Broken),
+            Self::CertificateExpiresSoon => (Part::Certificate, Level::Warning),
+            Self::DeploymentMissing | Self::NoReplicaReady | Self::ReplicaWaiting => (Part::Replicas, Level::Broken),
+            Self::ReplicasMissing | Self::ReplicasDiffer | Self::VersionDiffers => (Part::Replicas, Level::Warning),
+            Self::GuardOff => (Part::Guards, Level::Warning),
+            Self::GuardUnbound | Self::GuardMissing | Self::GuardNotDenying | Self::GuardFailsOpen => {
+                (Part::Guards, Level::Broken)
+            }
+            Self::PolicyUnusable | Self::PolicyUnreadable | Self::PolicyNotJudged => (Part::Policies, Level::Broken),
+            Self::PolicyUnreachable
+            | Self::PolicyNotOptedIn
+            | Self::PolicyServesNothing
+            | Self::NamespaceWithoutPolicy => (Part::Policies, Level::Warning),
+            Self::TooMany
+            | Self::AgentNotInjected
+            | Self::AgentOutdated
+            | Self::AgentOrphaned
+            | Self::AgentWouldBeRefused
+            | Self::SidecarRestarted => (Part::Agents, Level::Warning),
+            Self::InjectionIncomplete | Self::SidecarNotRunning => (Part::Agents, Level::Broken),
+            Self::WebhookFails | Self::TrialNotInjected => (Part::Trials, Level::Broken),
+            Self::TrialRefused | Self::TrialRefusedByOther | Self::TrialServedByOther => (Part::Trials, Level::Warning),
         }
     }
 }

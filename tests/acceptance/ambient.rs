@@ -244,12 +244,7 @@ fn a9_the_older_operators_pod_keeps_its_token_probes_lifecycle_and_sources() {
 #[test]
 fn a9_what_env_from_may_hide_is_said_with_the_name_of_the_source() {
     let admission = Case::named("a9-ambient-operator-runner").admit();
-    let warning = admission
-        .decision
-        .warnings
-        .iter()
-        .find(|it| it.contains("envFrom"))
-        .expect("a warning");
+    let warning = admission.warning("envFrom");
     assert!(warning.contains("Secret ambient-non-vertex-integrations"), "{warning}");
 }
 

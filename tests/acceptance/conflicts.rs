@@ -151,12 +151,7 @@ fn sources_that_hide_variables_are_named_and_denied_where_the_policy_denies() {
     ]);
     for conflicts in ["{}", "{apiKeys: Remove, providers: Remove}"] {
         let admission = world(conflicts, "").admit(&pod);
-        let warning = admission
-            .decision
-            .warnings
-            .iter()
-            .find(|it| it.contains("envFrom"))
-            .expect("a warning");
+        let warning = admission.warning("envFrom");
         assert!(
             warning.contains("ConfigMap settings, Secret keys") && warning.contains("agent"),
             "{warning}"

@@ -6,6 +6,19 @@ use support::view::list;
 use support::{Admission, Injected, World, example, pod_security};
 use vertex_injector_core::admission::Reason;
 
+/// A policy for sandboxes that patches their user environment, with more of its spec.
+fn patching(more: &str) -> World {
+    World::of(&format!(
+        "apiVersion: vertex-injector.dev/v1alpha1
+kind: InjectionPolicy
+metadata: {{name: p, namespace: openshell}}
+spec:
+  agents: [{{podSelector: {{}}, containers: [agent]}}]
+  openShell: PatchUserEnvironment
+{more}"
+    ))
+}
+
 /// O2: what makes the sandbox who it is.
 #[track_caller]
 fn keeps_the_sandbox_identity(admission: &Admission) {
@@ -176,14 +189,8 @@ fn o3_no_value_in_the_user_environment_refers_to_another_because_nobody_would_re
 
 #[test]
 fn o3_helpers_and_tokens_reach_the_sandbox_with_their_variables() {
-    let world = World::of(
-        "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {name: p, namespace: openshell}
-spec:
-  agents: [{podSelector: {}, containers: [agent]}]
-  openShell: PatchUserEnvironment
-  authHelpers: [{configMapName: helpers, mountPath: /sandbox/helpers}]
+    let world = patching(
+        "  authHelpers: [{configMapName: helpers, mountPath: /sandbox/helpers}]
   tokens: [{name: gateway, audience: gateway, mountPath: /sandbox/gateway, envName: GATEWAY_TOKEN_PATH}]
   env: [{name: TEAM, value: t}]",
     );
@@ -197,15 +204,7 @@ spec:
 
 #[test]
 fn o3_a_reference_has_no_place_in_the_user_environment_and_is_refused() {
-    let world = World::of(
-        "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {name: p, namespace: openshell}
-spec:
-  agents: [{podSelector: {}, containers: [agent]}]
-  openShell: PatchUserEnvironment
-  env: [{name: LICENSE, valueFrom: {secretKeyRef: {name: s, key: k}}}]",
-    );
+    let world = patching("  env: [{name: LICENSE, valueFrom: {secretKeyRef: {name: s, key: k}}}]");
     let denied = world.admit_in("openshell", &example("openshell-combined"));
     let message = denied.denied(Reason::Conflict);
     assert!(
@@ -216,17 +215,7 @@ spec:
 
 #[test]
 fn o3_an_edited_policy_brings_the_user_environment_up_to_date() {
-    let policy = |rest: &str| {
-        World::of(&format!(
-            "apiVersion: vertex-injector.dev/v1alpha1
-kind: InjectionPolicy
-metadata: {{name: p, namespace: openshell}}
-spec:
-  agents: [{{podSelector: {{}}, containers: [agent]}}]
-  openShell: PatchUserEnvironment
-  env: [{rest}]"
-        ))
-    };
+    let policy = |rest: &str| patching(&format!("  env: [{rest}]"));
     let first = policy("{name: TEAM, value: old}, {name: GONE, value: old}")
         .admit_in("openshell", &example("openshell-combined"));
     let second = policy("{name: TEAM, value: new}").admit_in("openshell", &first.after);

@@ -22,17 +22,9 @@ const FROM_SECRET: &str = "credential: {secret: {secretName: s}}";
 fn a_server_that_our_program_runs_trusts_the_agents_certificates_too() {
     let spec = format!("[{{preset: github, {FROM_SECRET}}}]");
     let admission = of_sidecars(&spec).admit(&trusting());
-    let (flags, command) = wrapped(&admission, "vertex-injector-github");
-    assert_eq!(
-        flags,
-        [
-            "--source",
-            "file:/run/vertex-injector/credential",
-            "--env",
-            "GITHUB_PERSONAL_ACCESS_TOKEN=token"
-        ]
-    );
-    assert_eq!(command[0], "mcp-proxy");
+    let plain = of_sidecars(&spec).admit(&agent_with("[]"));
+    let server = "vertex-injector-github";
+    assert_eq!(wrapped(&admission, server), wrapped(&plain, server));
     let pod = admission.injected();
     let github = pod.container("vertex-injector-github");
     assert_eq!(

@@ -27,16 +27,10 @@ fn whatever_is_broken_is_named_and_what_it_says_mends_it() {
     );
     let asked = check(&world, &[]);
     assert_eq!(asked.code, Some(0), "{}", asked.stdout);
-    assert!(
-        asked.stdout.contains("✓ Kubernetes: the API server is 1."),
-        "{}",
-        asked.stdout
-    );
-    assert!(
-        asked.stdout.contains("a pod in agents is injected (agents/agents@1)"),
-        "{}",
-        asked.stdout
-    );
+    asked.tells(&[
+        "✓ Kubernetes: the API server is 1.",
+        "a pod in agents is injected (agents/agents@1)",
+    ]);
 
     let mutating = "mutatingwebhookconfiguration vertex-injector";
     let guard = "validatingadmissionpolicy vertex-injector-broker";
@@ -205,13 +199,7 @@ fn what_is_wrong_with_policies_agents_and_a_webhook_that_is_away_is_named() {
     }
     let asked = check(&world, &[]);
     assert_eq!(asked.code, Some(1), "{}", asked.stdout);
-    assert!(
-        asked
-            .stdout
-            .contains("✗ MutatingWebhookConfiguration vertex-injector: 127.0.0.1:"),
-        "{}",
-        asked.stdout
-    );
+    asked.tells(&["✗ MutatingWebhookConfiguration vertex-injector: 127.0.0.1:"]);
     let bad = FRACTA.replace("REGION", "us-east5") + "env: [{name: ANTHROPIC_BASE_URL, value: x}]\n";
     agents.write_policy("agents", &bad);
     let unjudged = named(&world, "PolicyNotJudged", "InjectionPolicy agents/agents");
@@ -260,19 +248,17 @@ fn who_may_not_look_is_told_which_right_is_missing_and_never_that_all_is_well() 
 
     let asked = ask(&["--release", RELEASE, "--namespace", RELEASE]);
     assert_eq!(asked.code, Some(2), "{}{}", asked.stdout, asked.stderr);
-    for line in [
+    asked.tells(&[
         "✓ Kubernetes",
         "? CustomResourceDefinition injectionpolicies.vertex-injector.dev: needs get on customresourcedefinitions.apiextensions.k8s.io/injectionpolicies.vertex-injector.dev",
         "? MutatingWebhookConfiguration vertex-injector: needs get on mutatingwebhookconfigurations.admissionregistration.k8s.io/vertex-injector",
         "? policies: needs list on injectionpolicies.vertex-injector.dev",
         "? trials: needs list on injectionpolicies.vertex-injector.dev",
         "0 broken",
-    ] {
-        assert!(asked.stdout.contains(line), "{line} is not in\n{}", asked.stdout);
-    }
+    ]);
     let asked = ask(&[]);
     assert_eq!(asked.code, Some(2));
-    assert!(asked.stdout.contains("? release: needs list on "), "{}", asked.stdout);
+    asked.tells(&["? release: needs list on "]);
 }
 
 #[test]

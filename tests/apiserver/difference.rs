@@ -5,11 +5,9 @@ use std::collections::BTreeSet;
 use regex::Regex;
 use serde_json::Value;
 
-/// A stored pod as (piece, content) in the order of the pod, without what differs between any two pods. A list that
-/// has two pieces of one name is a mistake: the API server accepts it, and the pod then has something else than it says.
+/// A stored pod without what the API server gives to each.
 #[track_caller]
-pub(crate) fn stored(pod: &Value) -> Vec<(String, String)> {
-    let mut pod = pod.clone();
+pub(crate) fn without_identity(mut pod: Value) -> Value {
     let metadata = pod["metadata"].as_object_mut().expect("metadata");
     for key in [
         "uid",
@@ -21,10 +19,16 @@ pub(crate) fn stored(pod: &Value) -> Vec<(String, String)> {
     ] {
         metadata.shift_remove(key);
     }
+    pod
+}
+
+/// A stored pod as (piece, content) in the order of the pod, without what differs between any two pods. A list that
+/// has two pieces of one name is a mistake: the API server accepts it, and the pod then has something else than it says.
+#[track_caller]
+pub(crate) fn stored(pod: &Value) -> Vec<(String, String)> {
+    let pod = without_identity(pod.clone());
     // A Job's identity, and the random name of the ServiceAccount plugin's volume.
-    let owner = metadata
-        .get("ownerReferences")
-        .and_then(|owners| owners[0]["uid"].as_str());
+    let owner = pod["metadata"]["ownerReferences"][0]["uid"].as_str();
     let owner = owner.map_or_else(|| "no owner".to_owned(), str::to_owned);
     let text = pod.to_string().replace(&owner, "OWNER");
     let random = Regex::new("kube-api-access-[a-z0-9]{5}").expect("a pattern");

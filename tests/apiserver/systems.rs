@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::difference::{assert_same_pieces, stored};
+use crate::difference::{assert_same_pieces, stored, without_identity};
 use crate::pods::of_file;
 use crate::world::{Namespace, World, world};
 
@@ -171,18 +171,6 @@ fn sandboxes_of_openshell_are_stored_as_they_were_sent_whatever_the_policy_says(
     let (agents, plain) = namespaces(world, "openshell", OPEN_SHELL);
     for file in ["openshell-combined", "openshell-sidecar"] {
         let pod = &of_file(file)[0];
-        let identity = |mut pod: Value| {
-            for key in [
-                "uid",
-                "resourceVersion",
-                "creationTimestamp",
-                "managedFields",
-                "namespace",
-            ] {
-                pod["metadata"].as_object_mut().unwrap().remove(key);
-            }
-            pod.to_string()
-        };
 
         let mut stored = agents.create(pod);
         // The one trace of it, where the sandbox's owner looks.
@@ -191,7 +179,7 @@ fn sandboxes_of_openshell_are_stored_as_they_were_sent_whatever_the_policy_says(
             annotations.remove("vertex-injector.dev/skipped").unwrap(),
             "ManagedByOpenShell"
         );
-        assert_eq!(identity(stored), identity(plain.create(pod)), "{file}");
+        assert_eq!(without_identity(stored), without_identity(plain.create(pod)), "{file}");
 
         let name = pod["metadata"]["name"].as_str().unwrap();
         let reasons = world.ask_webhook(|webhook| webhook.reasons(&agents.name, name));

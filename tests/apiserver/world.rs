@@ -138,18 +138,7 @@ impl World {
     /// Makes the API server call the webhook on another port, as an operator would.
     #[track_caller]
     pub(crate) fn move_webhook_to(&self, port: u16) {
-        let chart = repository().join("charts/vertex-injector");
-        let chart = chart.to_str().expect("UTF-8");
-        self.cluster.helm(&[
-            "upgrade",
-            RELEASE,
-            chart,
-            "--namespace",
-            RELEASE,
-            "--reuse-values",
-            "--set",
-            &url(port),
-        ]);
+        self.cluster.upgrade(RELEASE, &url(port));
     }
 
     /// A new namespace that has opted in, with everything that the systems' pods name.

@@ -409,16 +409,7 @@ fn an_outage_of_a_users_login_is_told_like_any_other() {
     let mut file = authorized_user();
     file["token_uri"] = json!(format!("http://{}/token", google.listen()));
     let credentials = directory.file("credentials.json", &file.to_string());
-    let broker = Broker::start(
-        &[
-            "--mode=metadata",
-            "--project=p",
-            "--metadata-port=0",
-            "--credentials",
-            credentials.to_str().unwrap(),
-        ],
-        &[],
-    );
+    let broker = Broker::of_credential(&credentials, &[]);
     let answer = broker.metadata("/computeMetadata/v1/instance/service-accounts/default/token");
     assert_eq!(
         (answer.status, answer.body.as_str()),

@@ -5,6 +5,7 @@ use harness::request::{Answer, ask};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -51,6 +52,19 @@ impl Broker {
         };
         broker.startup = broker.wait_for("serving");
         broker
+    }
+
+    /// Starts one that hands out tokens for the credential in a file.
+    pub(crate) fn of_credential(file: &Path, more: &[&str]) -> Self {
+        let file = file.to_str().expect("UTF-8");
+        let arguments = [
+            "--mode=metadata",
+            "--project=p",
+            "--metadata-port=0",
+            "--credentials",
+            file,
+        ];
+        Self::start(&[&arguments, more].concat(), &[])
     }
 
     /// The first event with this message.

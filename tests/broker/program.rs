@@ -159,16 +159,7 @@ fn the_broker_is_ready_although_google_is_away_and_the_probe_says_so() {
     let directory = Directory::new("probe");
     let file = file(&directory, &Google::always(Reply::Hang));
     let credentials = directory.file("credentials.json", &file.to_string());
-    let broker = Broker::start(
-        &[
-            "--mode=metadata",
-            "--project=p",
-            "--metadata-port=0",
-            "--credentials",
-            credentials.to_str().unwrap(),
-        ],
-        &[],
-    );
+    let broker = Broker::of_credential(&credentials, &[]);
     let port = broker.address("metadata").port().to_string();
     let env = [("VERTEX_INJECTOR_METADATA_PORT", port.as_str())];
     let output = run(&["probe"], &env);
@@ -194,16 +185,7 @@ fn a_signal_ends_it_at_once_and_well_even_while_google_hangs() {
         let directory = Directory::new(&format!("signal-{signal}"));
         let file = file(&directory, &Google::always(Reply::Hang));
         let credentials = directory.file("credentials.json", &file.to_string());
-        let broker = Broker::start(
-            &[
-                "--mode=metadata",
-                "--project=p",
-                "--metadata-port=0",
-                "--credentials",
-                credentials.to_str().unwrap(),
-            ],
-            &[],
-        );
+        let broker = Broker::of_credential(&credentials, &[]);
         let (code, time) = broker.end(signal);
         assert_eq!(code, Some(0), "{signal}");
         assert!(time < Duration::from_secs(1), "{signal} took {time:?}");
@@ -215,17 +197,7 @@ fn only_the_metrics_port_can_be_reached_from_outside_and_it_has_no_token() {
     let directory = Directory::new("sockets");
     let file = file(&directory, &Google::always(token("canary-access-token", 3599)));
     let credentials = directory.file("credentials.json", &file.to_string());
-    let broker = Broker::start(
-        &[
-            "--mode=metadata",
-            "--project=p",
-            "--metadata-port=0",
-            "--metrics-listen=0.0.0.0:0",
-            "--credentials",
-            credentials.to_str().unwrap(),
-        ],
-        &[],
-    );
+    let broker = Broker::of_credential(&credentials, &["--metrics-listen=0.0.0.0:0"]);
     let metrics = broker.address("metrics").port();
     for (address, port) in listening(broker.id()) {
         assert!(address == "0100007F" || port == metrics, "{address}:{port} listens");
@@ -274,17 +246,7 @@ fn canaries_appear_in_no_log_error_or_metric() {
     let directory = Directory::new("canary");
     let google = Google::always(token("canary-access-token", 3599));
     let credentials = directory.file("credentials.json", &file(&directory, &google).to_string());
-    let broker = Broker::start(
-        &[
-            "--mode=metadata",
-            "--project=p",
-            "--metadata-port=0",
-            "--metrics-listen=127.0.0.1:0",
-            "--credentials",
-            credentials.to_str().unwrap(),
-        ],
-        &[],
-    );
+    let broker = Broker::of_credential(&credentials, &["--metrics-listen=127.0.0.1:0"]);
     let whole = broker.metadata(TOKEN);
     assert!(whole.body.contains("canary-access-token"), "the canaries are alive");
     assert_eq!(

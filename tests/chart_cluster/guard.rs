@@ -1,6 +1,7 @@
 //! The guards of what a running agent's credentials follow: annotations, and the broker.
 
 use crate::release::{RELEASE, Release, pod};
+use harness::process::Ran;
 use serde_json::{Value, json};
 use vertex_injector_core::names::{CREDENTIAL_CONFIGURATION, LOOPBACK_CONFIGURATION, POLICY_REF};
 
@@ -8,21 +9,11 @@ const KEYS: [&str; 3] = [CREDENTIAL_CONFIGURATION, LOOPBACK_CONFIGURATION, POLIC
 
 #[test]
 fn an_update_of_the_pod_cannot_write_it() {
-    let Some(release) = &*RELEASE else { return };
-    let namespace = injected(release, "guard-update");
+    let Some(pods) = injected("guard-update") else { return };
     for key in KEYS {
         for change in [format!("{key}=forged"), format!("{key}-")] {
-            let error = release
-                .cluster
-                .try_kubectl(&[
-                    "--namespace",
-                    namespace,
-                    "annotate",
-                    "--overwrite",
-                    "pod",
-                    "agent",
-                    &change,
-                ])
+            let error = pods
+                .try_kubectl(&["annotate", "--overwrite", "pod", "agent", &change])
                 .error();
             assert_refused(&error, key);
         }
@@ -31,147 +22,113 @@ fn an_update_of_the_pod_cannot_write_it() {
     let patch =
         json!({"metadata": {"labels": {"fracta-agent-id": null}, "annotations": {CREDENTIAL_CONFIGURATION: "forged"}}});
     assert_refused(
-        &patched(release, namespace, "agent", &[], &patch).expect_err("refused"),
+        &pods.patch("agent", &[], &patch).expect_err("refused"),
         CREDENTIAL_CONFIGURATION,
     );
-    let error = patched(
-        release,
-        namespace,
-        "agent",
-        &[],
-        &json!({"metadata": {"annotations": null}}),
-    )
-    .expect_err("refused");
+    let error = pods
+        .patch("agent", &[], &json!({"metadata": {"annotations": null}}))
+        .expect_err("refused");
     for key in KEYS {
         assert_refused(&error, key);
     }
-    assert_unchanged(release, namespace);
+    pods.assert_unchanged();
 }
 
 #[test]
 fn a_pod_that_was_created_without_it_cannot_get_it_later() {
-    let Some(release) = &*RELEASE else { return };
-    let namespace = injected(release, "guard-later");
+    let Some(pods) = injected("guard-later") else { return };
     for key in KEYS {
         let change = format!("{key}=forged");
-        let error = release
-            .cluster
-            .try_kubectl(&["--namespace", namespace, "annotate", "pod", "other", &change])
-            .error();
+        let error = pods.try_kubectl(&["annotate", "pod", "other", &change]).error();
         assert_refused(&error, key);
     }
 }
 
 #[test]
 fn an_update_of_the_status_cannot_write_it() {
-    let Some(release) = &*RELEASE else { return };
-    let namespace = injected(release, "guard-status");
+    let Some(pods) = injected("guard-status") else { return };
     for key in KEYS {
         for value in [json!("forged"), Value::Null] {
             let patch = json!({"metadata": {"annotations": {key: value}}, "status": {"message": "x"}});
             assert_refused(
-                &patched(release, namespace, "agent", &["--subresource=status"], &patch).expect_err("refused"),
+                &pods
+                    .patch("agent", &["--subresource=status"], &patch)
+                    .expect_err("refused"),
                 key,
             );
         }
     }
-    assert_unchanged(release, namespace);
+    pods.assert_unchanged();
 }
 
 #[test]
 fn a_binding_cannot_write_it_by_either_of_its_addresses() {
-    let Some(release) = &*RELEASE else { return };
-    let namespace = injected(release, "guard-binding");
+    let Some(pods) = injected("guard-binding") else { return };
     for key in KEYS {
         for name in ["agent", "other"] {
             for address in ["bindings".to_owned(), format!("pods/{name}/binding")] {
-                let error = bind(release, namespace, name, &address, json!({key: "forged"})).expect_err("refused");
+                let error = pods.bind(name, &address, json!({key: "forged"})).expect_err("refused");
                 assert_refused(&error, key);
             }
         }
     }
-    assert_unchanged(release, namespace);
+    pods.assert_unchanged();
 }
 
 #[test]
 fn the_other_subresources_of_a_pod_cannot_write_it_anyway() {
-    let Some(release) = &*RELEASE else { return };
-    let namespace = injected(release, "guard-others");
+    let Some(pods) = injected("guard-others") else { return };
     let forged = json!({"annotations": {CREDENTIAL_CONFIGURATION: "forged", "other": "forged"}});
     let debugger = json!({"name": "debug", "image": "example.com/debug", "terminationMessagePolicy": "File"});
     let patch = json!({"metadata": forged, "spec": {"ephemeralContainers": [debugger]}});
-    patched(
-        release,
-        namespace,
-        "agent",
-        &["--subresource=ephemeralcontainers"],
-        &patch,
-    )
-    .expect("ephemeral containers");
+    pods.patch("agent", &["--subresource=ephemeralcontainers"], &patch)
+        .expect("ephemeral containers");
     let resources = json!({"name": "agent", "resources": {"requests": {"cpu": "2m"}}});
     let patch = json!({"metadata": forged, "spec": {"containers": [resources]}});
-    patched(release, namespace, "agent", &["--subresource=resize"], &patch).expect("resize");
-    let pod = release.cluster.get(&["--namespace", namespace, "pod", "agent"]);
+    pods.patch("agent", &["--subresource=resize"], &patch).expect("resize");
+    let pod = pods.get("agent");
     assert_eq!(pod["spec"]["containers"][0]["resources"]["requests"]["cpu"], "2m");
     assert_eq!(pod["spec"]["ephemeralContainers"][0]["name"], "debug");
     assert_eq!(pod["metadata"]["annotations"]["other"], Value::Null);
-    assert_unchanged(release, namespace);
+    pods.assert_unchanged();
 }
 
 #[test]
 fn everything_else_about_pods_works_as_before() {
-    let Some(release) = &*RELEASE else { return };
-    let namespace = injected(release, "guard-else");
+    let Some(pods) = injected("guard-else") else { return };
     for name in ["agent", "other"] {
-        let in_namespace = |arguments: &[&str]| {
-            release
-                .cluster
-                .kubectl(&[&["--namespace", namespace], arguments].concat())
-        };
-        in_namespace(&["label", "pod", name, "team=a"]);
-        in_namespace(&["label", "pod", name, "team-"]);
-        in_namespace(&["annotate", "pod", name, "example.com/note=x"]);
-        in_namespace(&["annotate", "pod", name, "example.com/note-"]);
+        pods.kubectl(&["label", "pod", name, "team=a"]);
+        pods.kubectl(&["label", "pod", name, "team-"]);
+        pods.kubectl(&["annotate", "pod", name, "example.com/note=x"]);
+        pods.kubectl(&["annotate", "pod", name, "example.com/note-"]);
         let status = json!({"metadata": {"annotations": {"example.com/seen": "yes"}}, "status": {"message": "x"}});
-        patched(release, namespace, name, &["--subresource=status"], &status).expect("a status");
-        bind(
-            release,
-            namespace,
+        pods.patch(name, &["--subresource=status"], &status).expect("a status");
+        pods.bind(
             name,
             &format!("pods/{name}/binding"),
             json!({"example.com/bound": "yes"}),
         )
         .expect("a binding");
-        let pod = release.cluster.get(&["--namespace", namespace, "pod", name]);
+        let pod = pods.get(name);
         assert_eq!(pod["spec"]["nodeName"], "node-1");
         assert_eq!(pod["metadata"]["annotations"]["example.com/seen"], "yes");
         assert_eq!(pod["metadata"]["annotations"]["example.com/bound"], "yes");
     }
-    release.cluster.apply(&pod(namespace, "third", json!({})).to_string());
-    bind(release, namespace, "third", "bindings", Value::Null).expect("a binding by the old address");
-    assert_unchanged(release, namespace);
+    pods.create(&pod(pods.namespace, "third", json!({})));
+    pods.bind("third", "bindings", Value::Null)
+        .expect("a binding by the old address");
+    pods.assert_unchanged();
     for name in ["agent", "other", "third"] {
-        release.cluster.kubectl(&[
-            "--namespace",
-            namespace,
-            "delete",
-            "pod",
-            name,
-            "--force",
-            "--wait=false",
-        ]);
+        pods.kubectl(&["delete", "pod", name, "--force", "--wait=false"]);
     }
 }
 
 #[test]
 fn nobody_runs_a_command_in_a_broker_or_attaches_to_one() {
-    let Some(release) = &*RELEASE else { return };
-    let namespace = served(release, "guard-exec");
+    let Some(pods) = served("guard-exec") else { return };
     let tried = |what: &str, container: &str| {
         let query = format!("container={container}&stdout=true&command=cat");
-        let path = format!("/api/v1/namespaces/{namespace}/pods/agent/{what}?{query}");
-        let create = ["create", "--raw", &path, "--filename", "-"];
-        release.cluster.try_kubectl_stdin(&create, "").error()
+        pods.post(&format!("pods/agent/{what}?{query}"), "").error()
     };
     for what in ["exec", "attach"] {
         for container in ["vertex-injector-broker", "vertex-injector-tool"] {
@@ -188,8 +145,8 @@ fn nobody_runs_a_command_in_a_broker_or_attaches_to_one() {
 }
 
 /// A pod with a broker and a credential sidecar.
-fn served<'a>(release: &Release, namespace: &'a str) -> &'a str {
-    release.cluster.create_namespace(namespace, &[]);
+fn served(namespace: &'static str) -> Option<Pods> {
+    let pods = Pods::within(namespace)?;
     let mut agent = pod(namespace, "agent", json!({}));
     let resources = json!({"limits": {"cpu": "1", "memory": "64Mi"}});
     let token = json!([{"name": "T", "valueFrom": {"secretKeyRef": {"name": "variable", "key": "k"}}}]);
@@ -205,18 +162,17 @@ fn served<'a>(release: &Release, namespace: &'a str) -> &'a str {
         {"name": "work", "emptyDir": {}},
         {"name": "unjudged", "projected": {"sources": [{"serviceAccountToken": {"path": "t", "audience": "a"}}]}},
     ]);
-    release.cluster.apply(&agent.to_string());
-    namespace
+    pods.create(&agent);
+    Some(pods)
 }
 
 #[test]
 fn broker_and_sidecars_keep_image_and_resources_while_they_run() {
-    let Some(release) = &*RELEASE else { return };
-    let namespace = served(release, "guard-image");
+    let Some(pods) = served("guard-image") else { return };
     let init = |container: Value| json!({"spec": {"initContainers": [container]}});
     for name in ["vertex-injector-broker", "vertex-injector-tool"] {
         let image = init(json!({"name": name, "image": "evil.example/x:1"}));
-        let error = patched(release, namespace, "agent", &[], &image).expect_err("refused");
+        let error = pods.patch("agent", &[], &image).expect_err("refused");
         let said = format!("the image of {name} cannot be changed");
         assert!(
             error.contains("injector-vertex-injector-broker") && error.contains(&said),
@@ -225,32 +181,26 @@ fn broker_and_sidecars_keep_image_and_resources_while_they_run() {
     }
     let less = json!({"limits": {"memory": "1Mi"}, "requests": {"memory": "1Mi"}});
     let resize = init(json!({"name": "vertex-injector-broker", "resources": less}));
-    let error = patched(release, namespace, "agent", &["--subresource=resize"], &resize).expect_err("refused");
+    let error = pods
+        .patch("agent", &["--subresource=resize"], &resize)
+        .expect_err("refused");
     assert!(
         error.contains("the resources of vertex-injector-broker cannot be changed"),
         "{error}"
     );
 
     let own = |field: &str, value: Value| json!({"spec": {"containers": [{"name": "agent", field: value}]}});
-    patched(
-        release,
-        namespace,
-        "agent",
-        &[],
-        &own("image", json!("example.com/agent:2")),
-    )
-    .expect("its own image");
+    pods.patch("agent", &[], &own("image", json!("example.com/agent:2")))
+        .expect("its own image");
     let more = own("resources", json!({"limits": {"cpu": "2"}, "requests": {"cpu": "2"}}));
-    patched(release, namespace, "agent", &["--subresource=resize"], &more).expect("its own resources");
-    release
-        .cluster
-        .kubectl(&["--namespace", namespace, "label", "pod", "agent", "team=a"]);
+    pods.patch("agent", &["--subresource=resize"], &more)
+        .expect("its own resources");
+    pods.kubectl(&["label", "pod", "agent", "team=a"]);
 }
 
 #[test]
 fn no_debug_container_reaches_what_broker_and_sidecars_keep() {
-    let Some(release) = &*RELEASE else { return };
-    let namespace = served(release, "guard-debug");
+    let Some(pods) = served("guard-debug") else { return };
     let debug = |name: &str, more: Value| {
         let mut container = json!({"name": name, "image": "example.com/debug", "terminationMessagePolicy": "File"});
         container
@@ -258,13 +208,7 @@ fn no_debug_container_reaches_what_broker_and_sidecars_keep() {
             .expect("a container")
             .extend(more.as_object().expect("fields").clone());
         let patch = json!({"spec": {"ephemeralContainers": [container]}});
-        patched(
-            release,
-            namespace,
-            "agent",
-            &["--subresource=ephemeralcontainers"],
-            &patch,
-        )
+        pods.patch("agent", &["--subresource=ephemeralcontainers"], &patch)
     };
     let context = |context: Value| json!({"securityContext": context});
     let variable =
@@ -307,15 +251,15 @@ fn no_debug_container_reaches_what_broker_and_sidecars_keep() {
 }
 
 /// A namespace with an injected pod, `agent`, and one that is none, `other`. It did not opt in, so that no webhook is called.
-fn injected<'a>(release: &Release, namespace: &'a str) -> &'a str {
-    release.cluster.create_namespace(namespace, &[]);
+fn injected(namespace: &'static str) -> Option<Pods> {
+    let pods = Pods::within(namespace)?;
     let mut agent = pod(namespace, "agent", json!({"fracta-agent-id": "a"}));
     agent["metadata"]["annotations"] =
         json!({CREDENTIAL_CONFIGURATION: "{}", LOOPBACK_CONFIGURATION: "{}", POLICY_REF: "team/policy@1"});
     agent["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "1m"}});
-    release.cluster.apply(&agent.to_string());
-    release.cluster.apply(&pod(namespace, "other", json!({})).to_string());
-    namespace
+    pods.create(&agent);
+    pods.create(&pod(namespace, "other", json!({})));
+    Some(pods)
 }
 
 #[track_caller]
@@ -327,37 +271,72 @@ fn assert_refused(error: &str, key: &str) {
     );
 }
 
-#[track_caller]
-fn assert_unchanged(release: &Release, namespace: &str) {
-    let agent = release.cluster.get(&["--namespace", namespace, "pod", "agent"]);
-    assert_eq!(agent["metadata"]["annotations"][CREDENTIAL_CONFIGURATION], "{}");
-    assert_eq!(agent["metadata"]["annotations"][POLICY_REF], "team/policy@1");
+/// The pods of a namespace in the shared cluster.
+struct Pods {
+    release: &'static Release,
+    namespace: &'static str,
 }
 
-fn patched(release: &Release, namespace: &str, pod: &str, more: &[&str], patch: &Value) -> Result<String, String> {
-    let patch = patch.to_string();
-    let arguments = [
-        "--namespace",
-        namespace,
-        "patch",
-        "pod",
-        pod,
-        "--type=strategic",
-        "--patch",
-        &patch,
-    ];
-    let ran = release.cluster.try_kubectl(&[&arguments, more].concat());
-    if ran.success() { Ok(ran.stdout) } else { Err(ran.stderr) }
+impl Pods {
+    fn within(namespace: &'static str) -> Option<Self> {
+        let release = RELEASE.as_ref()?;
+        release.cluster.create_namespace(namespace, &[]);
+        Some(Self { release, namespace })
+    }
+
+    #[track_caller]
+    fn kubectl(&self, arguments: &[&str]) {
+        self.try_kubectl(arguments).output();
+    }
+
+    #[track_caller]
+    fn try_kubectl(&self, arguments: &[&str]) -> Ran {
+        let cluster = &self.release.cluster;
+        cluster.try_kubectl(&[&["--namespace", self.namespace], arguments].concat())
+    }
+
+    #[track_caller]
+    fn create(&self, pod: &Value) {
+        self.release.cluster.apply(&pod.to_string());
+    }
+
+    #[track_caller]
+    fn get(&self, name: &str) -> Value {
+        self.release.cluster.get(&["--namespace", self.namespace, "pod", name])
+    }
+
+    /// Sends something to an address of the namespace.
+    #[track_caller]
+    fn post(&self, address: &str, body: &str) -> Ran {
+        let path = format!("/api/v1/namespaces/{}/{address}", self.namespace);
+        let create = ["create", "--raw", &path, "--filename", "-"];
+        self.release.cluster.try_kubectl_stdin(&create, body)
+    }
+
+    #[track_caller]
+    fn patch(&self, pod: &str, more: &[&str], patch: &Value) -> Result<String, String> {
+        let patch = patch.to_string();
+        let arguments = ["patch", "pod", pod, "--type=strategic", "--patch", &patch];
+        said(self.try_kubectl(&[&arguments, more].concat()))
+    }
+
+    #[track_caller]
+    fn bind(&self, pod: &str, address: &str, annotations: Value) -> Result<String, String> {
+        let binding = json!({
+            "apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod, "annotations": annotations},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": "node-1"},
+        });
+        said(self.post(address, &binding.to_string()))
+    }
+
+    #[track_caller]
+    fn assert_unchanged(&self) {
+        let agent = self.get("agent");
+        assert_eq!(agent["metadata"]["annotations"][CREDENTIAL_CONFIGURATION], "{}");
+        assert_eq!(agent["metadata"]["annotations"][POLICY_REF], "team/policy@1");
+    }
 }
 
-fn bind(release: &Release, namespace: &str, pod: &str, address: &str, annotations: Value) -> Result<String, String> {
-    let binding = json!({
-        "apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod, "annotations": annotations},
-        "target": {"apiVersion": "v1", "kind": "Node", "name": "node-1"},
-    });
-    let path = format!("/api/v1/namespaces/{namespace}/{address}");
-    let ran = release
-        .cluster
-        .try_kubectl_stdin(&["create", "--raw", &path, "--filename", "-"], &binding.to_string());
+fn said(ran: Ran) -> Result<String, String> {
     if ran.success() { Ok(ran.stdout) } else { Err(ran.stderr) }
 }

@@ -37,13 +37,11 @@ fn what_a_branch_does_to_manifests_is_shown_with_every_difference() {
     );
     let new = run(&["diff", "-f", &after, &pods]);
     assert_eq!(new.code, Some(1), "{}", new.stderr);
-    for line in [
+    new.tells(&[
         "Deployment team/web would be injected by team/agents\n",
         "  + agent/CLOUD_ML_REGION=europe-west1\n",
         "  + volume vertex-injector-credentials\n",
-    ] {
-        assert!(new.stdout.contains(line), "{line}: {}", new.stdout);
-    }
+    ]);
 }
 
 #[test]

@@ -83,6 +83,23 @@ impl Ran {
         self.stdout
     }
 
+    /// Asserts that all of this is on standard output.
+    ///
+    /// # Panics
+    ///
+    /// When one is not, with what it wrote.
+    #[track_caller]
+    pub fn tells(&self, texts: &[&str]) {
+        for text in texts {
+            assert!(
+                self.stdout.contains(text),
+                "{text:?} is not in\n{}{}",
+                self.stdout,
+                self.stderr
+            );
+        }
+    }
+
     /// Standard error of a program that had to fail.
     ///
     /// # Panics

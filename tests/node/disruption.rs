@@ -81,6 +81,20 @@ fn replicas(node: &Node) -> Vec<String> {
         .collect()
 }
 
+#[track_caller]
+fn kill_replica(node: &Node, name: &str) {
+    let delete = [
+        "--namespace",
+        RELEASE,
+        "delete",
+        "pod",
+        name,
+        "--force",
+        "--grace-period=0",
+    ];
+    node.kubectl(&delete);
+}
+
 #[test]
 fn a_rollout_of_the_webhook_loses_no_agent() {
     let Some(node) = node() else { return };
@@ -118,15 +132,7 @@ fn a_replica_that_is_killed_is_not_missed() {
     let victim = replicas(node).remove(0);
 
     let (created, refused) = creating(&agents, || {
-        node.kubectl(&[
-            "--namespace",
-            RELEASE,
-            "delete",
-            "pod",
-            &victim,
-            "--force",
-            "--grace-period=0",
-        ]);
+        kill_replica(node, &victim);
         let ready = "--for=jsonpath={.status.readyReplicas}=2";
         let until = Instant::now() + Duration::from_mins(1);
         while replicas(node).contains(&victim) {
@@ -219,35 +225,15 @@ fn storm(node: &Node, start: Instant) {
             harness::process::pause(Duration::from_secs(5));
             let victim = replicas(node).remove(0);
             println!("{:?}: kill {victim}", start.elapsed());
-            node.kubectl(&[
-                "--namespace",
-                RELEASE,
-                "delete",
-                "pod",
-                &victim,
-                "--force",
-                "--grace-period=0",
-            ]);
+            kill_replica(node, &victim);
         }
     };
     println!("{:?}: restart", start.elapsed());
     node.kubectl(&[&deployment[..], &["restart", "deployment/vertex-injector"]].concat());
     kill(3);
-    let chart = harness::process::repository().join("charts/vertex-injector");
     let upgrade = |level: &str| {
         println!("{:?}: upgrade", start.elapsed());
-        let level = format!("log.level={level}");
-        let chart = chart.to_str().expect("UTF-8");
-        node.helm(&[
-            "upgrade",
-            RELEASE,
-            chart,
-            "--namespace",
-            RELEASE,
-            "--reuse-values",
-            "--set",
-            &level,
-        ]);
+        node.upgrade(RELEASE, &format!("log.level={level}"));
     };
     upgrade("debug");
     kill(3);

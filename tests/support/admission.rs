@@ -91,6 +91,14 @@ impl Admission {
         Injected::new(&self.before, &self.after)
     }
 
+    /// The first warning with these words.
+    #[track_caller]
+    pub fn warning(&self, words: &str) -> &str {
+        let warnings = &self.decision.warnings;
+        let found = warnings.iter().find(|warning| warning.contains(words));
+        found.unwrap_or_else(|| panic!("{words} is in none of {warnings:?}"))
+    }
+
     /// Why the pod was left alone.
     #[track_caller]
     pub fn skipped(&self, reason: Reason) -> &str {

@@ -87,6 +87,11 @@ impl Client {
         self.connect().await.unwrap().review(review).await
     }
 
+    /// Whether the pod of [`agent_review`] is injected.
+    pub(crate) async fn injects(&self) -> bool {
+        self.connect().await.unwrap().injects().await
+    }
+
     /// Sends a body as a review on a connection of its own.
     pub(crate) async fn send(&self, body: impl Into<Body>) -> Answer {
         self.connect().await.unwrap().send(body).await
@@ -96,6 +101,10 @@ impl Client {
 impl Connection {
     pub(crate) async fn review(&mut self, review: &Value) -> Answer {
         self.send(review.to_string()).await
+    }
+
+    pub(crate) async fn injects(&mut self) -> bool {
+        self.review(&agent_review()).await.patch().contains("GREETING")
     }
 
     pub(crate) async fn send(&mut self, body: impl Into<Body>) -> Answer {

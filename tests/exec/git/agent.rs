@@ -76,6 +76,12 @@ impl Agent {
         run(&mut command, "", PATIENCE)
     }
 
+    /// Clones a repository to `app`.
+    #[track_caller]
+    pub(super) fn clone_app(&self, url: &str) {
+        self.git("", &["clone", "--quiet", url, "app"]).output();
+    }
+
     /// Whether git ever asked for a password.
     pub(super) fn was_asked(&self) -> bool {
         self.home.join("asked-for-a-password").exists()

@@ -31,10 +31,7 @@ fn a_new_credential_is_used_by_the_next_request() {
         );
         harness::process::pause(Duration::from_millis(200));
     }
-    world
-        .agent
-        .git("", &["clone", "--quiet", &world.forge.url("acme/app"), "app"])
-        .output();
+    world.agent.clone_app(&world.forge.url("acme/app"));
     for secret in spellings(&new) {
         assert!(!world.sidecar.log().contains(&secret));
     }

@@ -51,10 +51,7 @@ fn a_repository_that_is_not_listed_is_refused() {
 fn a_push_is_refused_where_only_fetch_is_listed() {
     let world = World::new(&["acme/app:fetch"]);
     world.repository("acme/app");
-    world
-        .agent
-        .git("", &["clone", "--quiet", &world.forge.url("acme/app"), "app"])
-        .output();
+    world.agent.clone_app(&world.forge.url("acme/app"));
     world.agent.commit("app", "work", b"done");
     let before = world.head("acme/app", "main");
     let said = format!(

@@ -154,10 +154,7 @@ fn nested_groups_shallow_clones_and_submodules_work() {
         .git("", &["clone", "--quiet", "--depth=1", &library, "shallow"])
         .output();
 
-    world
-        .agent
-        .git("", &["clone", "--quiet", &world.forge.url("acme/app.git"), "app"])
-        .output();
+    world.agent.clone_app(&world.forge.url("acme/app.git"));
     world
         .agent
         .git("app", &["submodule", "--quiet", "add", &library, "library"])
@@ -180,10 +177,7 @@ fn nested_groups_shallow_clones_and_submodules_work() {
 fn each_request_is_one_line_of_the_log() {
     let world = World::new(&["acme/app:fetch"]);
     world.repository("acme/app");
-    world
-        .agent
-        .git("", &["clone", "--quiet", &world.forge.url("acme/app"), "app"])
-        .output();
+    world.agent.clone_app(&world.forge.url("acme/app"));
     world.agent.git("app", &["push", "origin", "HEAD:refs/heads/x"]).error();
     world.discover("acme/other?canary");
 

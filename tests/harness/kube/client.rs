@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::supervisor::Supervisor;
-use crate::process::{Ran, run, scratch};
+use crate::process::{Ran, repository, run, scratch};
 
 /// How long one command may take. Commands that wait for something should have a shorter
 /// `--timeout` of their own, because theirs tells what was waited for.
@@ -122,6 +122,24 @@ impl Kubernetes {
     #[track_caller]
     pub fn helm(&self, arguments: &[&str]) -> String {
         self.try_helm(arguments).output()
+    }
+
+    /// Upgrades a release, in the namespace of its name, to the chart as it is, with one value that is another.
+    #[track_caller]
+    pub fn upgrade(&self, release: &str, value: &str) {
+        let chart = repository().join("charts/vertex-injector");
+        let chart = chart.to_str().expect("UTF-8");
+        let arguments = [
+            "upgrade",
+            release,
+            chart,
+            "--namespace",
+            release,
+            "--reuse-values",
+            "--set",
+            value,
+        ];
+        self.helm(&arguments);
     }
 
     /// Runs helm, which may fail.

@@ -183,3 +183,25 @@ fn json_object(request: &Received) -> Result<Map<String, Value>, Refusal> {
         ))),
     }
 }
+
+/// How tests ask for an answer.
+#[cfg(test)]
+mod asked {
+    use std::time::Duration;
+
+    use serde_json::{Map, Value};
+
+    use super::{Answer, Call, Pace, Refusal};
+
+    type Answering = fn(&Call<'_>, &Map<String, Value>, usize, Pace) -> Result<Answer, Refusal>;
+
+    /// The answer to a body of seven tokens, in five pieces at once.
+    pub(super) fn of(answering: Answering, path: &str, body: &Value) -> Result<Answer, String> {
+        let pace = Pace {
+            pause: Duration::ZERO,
+            pieces: 5,
+        };
+        let answer = answering(&Call::parse(path).unwrap(), body.as_object().unwrap(), 7, pace);
+        answer.map_err(|refusal| refusal.message().to_owned())
+    }
+}

@@ -174,22 +174,17 @@ fn invalid(message: impl Into<String>) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::{Value, json};
 
-    use super::super::call::Call;
-    use super::{Answer, Pace, answer};
-
-    const PACE: Pace = Pace {
-        pause: Duration::ZERO,
-        pieces: 5,
-    };
+    use super::super::asked::of;
+    use super::{Answer, answer};
 
     fn ask(verb: &str, body: &Value) -> Result<Answer, String> {
-        let path = format!("/v1/projects/my-project/locations/global/publishers/anthropic/models/{verb}");
-        let call = Call::parse(&path).unwrap();
-        answer(&call, body.as_object().unwrap(), 7, PACE).map_err(|refusal| refusal.message().to_owned())
+        of(
+            answer,
+            &format!("/v1/projects/my-project/locations/global/publishers/anthropic/models/{verb}"),
+            body,
+        )
     }
 
     fn good() -> Value {
