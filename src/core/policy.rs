@@ -6,6 +6,7 @@
 //! ([`pieces`], [`env`], [`volumes`], [`sidecars`]). Parts that differ in kind are enums that carry what only that kind has.
 
 mod access;
+mod advice;
 mod agents;
 mod broker;
 mod env;
@@ -190,6 +191,7 @@ fn parts(
         notes.extend(warnings.map(|warning| format!("{warning}; the policy allows it with isolation: BestEffort")));
     }
     notes.extend(identity_note);
+    notes.extend(advice::of(spec));
     Ok(Compiled {
         kinds: kinds?,
         isolation: spec.isolation,
