@@ -34,13 +34,13 @@ use std::collections::BTreeSet;
 
 pub use access::{Access, Google};
 pub use agents::{Kind, Pods};
-pub use broker::{Broker, Container as BrokerContainer, Trust};
+pub use broker::{Broker, Container as BrokerContainer, Program, Trust};
 pub use env::{Source as VariableSource, Variable};
 pub use identity::{CredentialFile, Held};
 pub use paths::MountPath;
 pub use pieces::MountedVolume;
 pub use render::Needed;
-pub use sidecars::{Command, Credential, Git, Listen, Program, Sidecar, Sidecars, Source, Wrapper};
+pub use sidecars::{Command, Credential, Git, Listen, Sidecar, Sidecars, Source, Wrapper};
 pub use text::{Audience, ObjectName, Port, is_same_audience};
 pub use vertex::Vertex;
 pub use volumes::{Mount, Volume, Volumes};

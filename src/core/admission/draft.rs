@@ -120,12 +120,14 @@ impl<'p> Draft<'p> {
         }
     }
 
-    /// Has the pod's images pulled with a Secret, too.
-    pub(super) fn pull_with(&mut self, secret: &str) {
-        let own = self.pod.spec.image_pull_secrets.iter();
-        if !own.map(|reference| &*reference.name).any(|name| name == secret) {
-            self.pull_secrets.append.push(json!({"name": secret}));
-            self.changes += 1;
+    /// Has the pod's images pulled with these Secrets, too.
+    pub(super) fn pull_with(&mut self, secrets: &[String]) {
+        let own = &self.pod.spec.image_pull_secrets;
+        for secret in secrets {
+            if !own.iter().any(|reference| *reference.name == **secret) {
+                self.pull_secrets.append.push(json!({"name": secret}));
+                self.changes += 1;
+            }
         }
     }
 

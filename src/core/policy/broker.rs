@@ -17,11 +17,7 @@ use serde_json::{Value, json};
 #[derive(Debug)]
 pub struct Broker {
     /// Its image.
-    pub image: String,
-    /// When the image is pulled.
-    pub pull_policy: &'static str,
-    /// Secrets with which it is pulled.
-    pub pull_secrets: Vec<String>,
+    pub program: Program,
     /// The identity's credential.
     pub held: Held,
     /// The operator's certificates.
@@ -32,6 +28,17 @@ pub struct Broker {
     pub way_out: Vec<Value>,
     /// What the policy says of its container.
     pub container: Container,
+}
+
+/// The image with our program.
+#[derive(Debug)]
+pub struct Program {
+    /// The image.
+    pub image: String,
+    /// When it is pulled.
+    pub pull_policy: &'static str,
+    /// Secrets with which it is pulled.
+    pub pull_secrets: Vec<String>,
 }
 
 /// The operator's certificates, which our containers trust beside those of their images.
@@ -64,19 +71,10 @@ impl Broker {
         container: Container,
         operator: &Operator,
     ) -> Self {
-        let operator::Broker {
-            image,
-            image_pull_policy,
-            image_pull_secrets,
-            ca_config_map,
-            ..
-        } = &operator.broker;
         Self {
-            image: image.clone(),
-            pull_policy: image_pull_policy.name(),
-            pull_secrets: image_pull_secrets.clone(),
+            program: Program::of(&operator.broker),
             held: identity.in_broker(),
-            trust: ca_config_map.as_ref().map(Trust::of),
+            trust: Trust::of(&operator.broker),
             told: told::Broker {
                 credential: identity.told(),
                 mode,
@@ -98,18 +96,29 @@ impl Broker {
     }
 }
 
+impl Program {
+    pub(super) fn of(operator: &operator::Broker) -> Self {
+        Self {
+            image: operator.image.clone(),
+            pull_policy: operator.image_pull_policy.name(),
+            pull_secrets: operator.image_pull_secrets.clone(),
+        }
+    }
+}
+
 impl Trust {
     /// Its file in a container.
     pub fn file() -> String {
         format!("{}/{}", names::TRUST_DIRECTORY, names::TRUST_FILE)
     }
 
-    pub(super) fn of(CaConfigMap { name, key }: &CaConfigMap) -> Self {
+    pub(super) fn of(operator: &operator::Broker) -> Option<Self> {
+        let CaConfigMap { name, key } = operator.ca_config_map.as_ref()?;
         let items = json!([{"key": key, "path": names::TRUST_FILE}]);
-        Self {
+        Some(Self {
             volume: json!({"configMap": {"name": name, "defaultMode": 0o444, "items": items}}),
             needed: Needed::of("ConfigMap", name, false),
-        }
+        })
     }
 }
 

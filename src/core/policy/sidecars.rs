@@ -5,14 +5,14 @@ mod filled;
 mod git;
 mod image;
 
-use super::broker::Trust;
+use super::broker::{Program, Trust};
 use super::env::{self, Names, Variable};
 use super::errors::{Checked, Errors, all};
 use super::resources;
 use super::text::Port;
 use crate::api::{McpConfig, PolicySpec, Preset, Resources, Transport};
 use crate::names;
-use crate::operator::{self, Operator};
+use crate::operator::Operator;
 use crate::presets::Known;
 use crate::reserved;
 use serde_json::Value;
@@ -31,17 +31,6 @@ pub struct Sidecars {
     pub program: Program,
     /// The operator's certificates.
     pub trust: Option<Trust>,
-}
-
-/// The image with our program.
-#[derive(Debug)]
-pub struct Program {
-    /// The image.
-    pub image: String,
-    /// When it is pulled.
-    pub pull_policy: &'static str,
-    /// Secrets with which it is pulled.
-    pub pull_secrets: Vec<String>,
 }
 
 /// A credential sidecar.
@@ -177,21 +166,10 @@ pub(super) fn compile(spec: &PolicySpec, operator: &Operator, errors: &mut Error
         Ok(server(whole, name?, image?, port?, credential?, env?, resources))
     });
     let servers = all(servers);
-    let operator::Broker {
-        image,
-        image_pull_policy,
-        image_pull_secrets,
-        ca_config_map,
-        ..
-    } = &operator.broker;
     Ok(Sidecars {
-        trust: ca_config_map.as_ref().map(Trust::of),
         servers: servers?,
-        program: Program {
-            image: image.clone(),
-            pull_policy: image_pull_policy.name(),
-            pull_secrets: image_pull_secrets.clone(),
-        },
+        program: Program::of(&operator.broker),
+        trust: Trust::of(&operator.broker),
     })
 }
 

@@ -38,9 +38,7 @@ pub(super) fn plan_broker(
         draft.notes.need([trust.needed.clone()]);
         draft.add_volume(names::TRUST_VOLUME, &trust.volume);
     }
-    for secret in &broker.pull_secrets {
-        draft.pull_with(secret);
-    }
+    draft.pull_with(&broker.program.pull_secrets);
     container(placed).add_to(draft);
     // The configuration is the container's own environment.
     draft.annotate(names::CREDENTIAL_CONFIGURATION, None);
@@ -128,8 +126,8 @@ fn container<'s>(placed: &PlacedBroker<'s>) -> InjectedContainer<'s> {
     let metrics = |port| json!({"name": "metrics", "containerPort": port, "protocol": "TCP"});
     InjectedContainer {
         name: names::BROKER_CONTAINER,
-        image: &broker.image,
-        pull_policy: broker.pull_policy,
+        image: &broker.program.image,
+        pull_policy: broker.program.pull_policy,
         command: vec![names::PROGRAM_IN_IMAGE],
         args: vec![contract::broker::VERB],
         ports: placed.metrics.map(metrics).into_iter().collect(),

@@ -34,9 +34,7 @@ pub(in crate::admission) fn plan_program(draft: &mut Draft<'_>, program: &Progra
         names::PROGRAM_VOLUME,
         &json!({"emptyDir": {"medium": "Memory", "sizeLimit": "32Mi"}}),
     );
-    for secret in &program.pull_secrets {
-        draft.pull_with(secret);
-    }
+    draft.pull_with(&program.pull_secrets);
     let to = contract::TO.to_string();
     let container = InjectedContainer {
         name: names::COPY_CONTAINER,
