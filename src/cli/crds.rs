@@ -39,6 +39,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
         definitions.push((definition.spec.names.plural.clone(), serde_json::to_value(definition)?));
     }
     if let Some(directory) = output_dir {
+        fs::create_dir_all(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
         for (plural, definition) in &definitions {
             let file = directory.join(plural).with_extension("yaml");
             fs::write(&file, manifest::yaml(&[definition])?)

@@ -29,6 +29,7 @@ pub(super) fn run(args: Args, command: clap::Command) -> anyhow::Result<Ending> 
         terminal::print_data(&page(&command)?.1)?;
         return Ok(Ending::Done);
     };
+    fs::create_dir_all(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
     for each in [&command].into_iter().chain(command.get_subcommands()) {
         let (name, text) = page(each)?;
         let file = directory.join(name);

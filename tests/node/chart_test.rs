@@ -4,7 +4,6 @@ use crate::installed::{Agents, RELEASE, WELL, node};
 use harness::process::repository;
 use serde_json::{Value, json};
 use std::fs;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -78,9 +77,9 @@ fn uninstalling_takes_the_secrets_that_the_webhook_made_along() {
 
     node.helm(&[&["uninstall", "gone", "--wait"][..], &own].concat());
 
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_mins(1);
     while !secrets().is_empty() {
         assert!(Instant::now() < until, "{:?} stay", secrets());
-        sleep(Duration::from_millis(500));
+        std::thread::sleep(Duration::from_millis(500));
     }
 }
