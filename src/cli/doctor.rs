@@ -141,7 +141,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
             namespace,
             pod,
         };
-        return in_pod::run(&place, image, &asked, output);
+        return in_pod::run(&place, image.as_deref(), &asked, output);
     }
     let pod = environment::pod(asked, &|name| std::env::var(name).ok())?;
     let egress = Egress::from_env()?;

@@ -1,7 +1,7 @@
 //! `helm test` of the installed chart, and what `helm uninstall` leaves.
 
 use crate::installed::{Agents, RELEASE, WELL, node};
-use harness::process::repository;
+use harness::process::{pause, repository};
 use serde_json::{Value, json};
 use std::fs;
 use std::time::{Duration, Instant};
@@ -80,6 +80,6 @@ fn uninstalling_takes_the_secrets_that_the_webhook_made_along() {
     let until = Instant::now() + Duration::from_mins(1);
     while !secrets().is_empty() {
         assert!(Instant::now() < until, "{:?} stay", secrets());
-        std::thread::sleep(Duration::from_millis(500));
+        pause(Duration::from_millis(500));
     }
 }

@@ -30,19 +30,18 @@ pub(super) struct Place {
 ///
 /// # Errors
 /// When the pod cannot be read or was not injected, or the container is not seen to its end.
-pub(super) fn run(place: &Place, image: Option<String>, asked: &Asked, format: Format) -> anyhow::Result<Ending> {
+pub(super) fn run(place: &Place, image: Option<&str>, asked: &Asked, format: Format) -> anyhow::Result<Ending> {
     let now = Cell::new("the pod");
     cluster::run(&now, async {
         let cluster = place.connection.connect().await?;
         let namespace = place.namespace.as_deref().unwrap_or(&cluster.namespace);
         let name = place.pod.strip_prefix("pod/").unwrap_or(&place.pod);
         let pod = ephemeral::pod(&cluster, namespace, name).await?;
-        let container = container(&pod, image.clone(), asked, matches!(format, Format::Json))?;
+        let container = container(&pod, image.map(str::to_owned), asked, matches!(format, Format::Json))?;
         let added = text(&container, "/name").unwrap_or_default();
-        let instead = |why: &str| instead(&pod, image.clone(), asked, why);
-        match text(&pod, "/status/phase") {
-            Some(phase @ ("Succeeded" | "Failed")) => return instead(&format!("the pod has ended ({phase})")),
-            _ => {}
+        let instead = |why: &str| instead(&pod, image.map(str::to_owned), asked, why);
+        if let Some(phase @ ("Succeeded" | "Failed")) = text(&pod, "/status/phase") {
+            return instead(&format!("the pod has ended ({phase})"));
         }
         if let Err(why) = ephemeral::add(&cluster, namespace, name, &container).await {
             return instead(&why);
