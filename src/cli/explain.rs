@@ -1,12 +1,16 @@
 //! `explain`: the decision about each pod, in words or as JSON.
 
 use super::inputs::{DecidedPod, Inputs};
-use super::terminal::{self, Format, clean};
+use super::terminal::{self, Format, clean, say};
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::iter;
-use vertex_injector_core::admission::{Change, Class, Decision, Needed, Outcome, Reason, UnitState};
+use vertex_injector_core::admission::{
+    Change, Class, Decision, Needed, NotSent, Operator, Outcome, Pod, Reason, UnitState, not_sent,
+};
+use vertex_injector_core::manifest;
+use vertex_injector_core::names::INJECT;
 use vertex_injector_sidecar::Ending;
 
 /// Say what the webhook would do to the pods of manifests, and why
@@ -62,6 +66,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
         colours,
     } = args;
     colours.choose();
+    let has_settings = inputs.has_settings();
     let decided = inputs.decide()?;
     match output {
         Format::Text => terminal::print(&words(&decided.pods)?)?,
@@ -74,8 +79,35 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
             terminal::print_json(&explanations)?;
         }
     }
+    if !has_settings {
+        note_of_selectors(&decided.pods)?;
+    }
     let denied = |pod: &DecidedPod| pod.not_sent.is_none() && pod.decision.outcome == Outcome::Denied;
     Ok(Ending::refused_if(decided.warned() || decided.pods.iter().any(denied)))
+}
+
+/// Whose settings are not given may have any agentSelectors; those of the chart are likely.
+fn note_of_selectors(pods: &[DecidedPod]) -> anyhow::Result<()> {
+    let chart = manifest::documents(include_str!("../../charts/vertex-injector/values.yaml"))?;
+    let selectors = chart.first().and_then(|values| values.get("agentSelectors")).cloned();
+    let operator = Operator {
+        agent_selectors: serde_json::from_value(selectors.unwrap_or_default())?,
+        ..Operator::default()
+    };
+    let is_missed = |decided: &&DecidedPod| {
+        let bytes = decided.pod.to_string();
+        let sent = Pod::parse(bytes.as_bytes()).map(|pod| not_sent(&pod, &decided.namespace, None, &operator));
+        let by_selectors = matches!(sent, Ok(Some((NotSent::NoAgentSelector, _))));
+        decided.decision.outcome != Outcome::Skipped && by_selectors
+    };
+    if let Some(pod) = pods.iter().find(is_missed) {
+        let (place, title) = (&pod.place, pod.title());
+        let told = format!(
+            "{place}: {title}: the API server would not send it to a webhook with the chart's own agentSelectors; say --config FILE where the cluster's are others, or give it the label {INJECT}=true"
+        );
+        say("note", &told);
+    }
+    Ok(())
 }
 
 fn explanation(pod: &DecidedPod) -> anyhow::Result<Value> {

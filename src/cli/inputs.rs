@@ -72,6 +72,11 @@ pub(super) struct DecidedPod {
 }
 
 impl Inputs {
+    /// Whether the settings of a cluster's operator are among them.
+    pub(super) fn has_settings(&self) -> bool {
+        self.config.is_some()
+    }
+
     /// Reads everything and decides about every pod, in the order of the documents.
     pub(super) fn decide(self) -> anyhow::Result<Decided> {
         let Self {

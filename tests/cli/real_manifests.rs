@@ -201,3 +201,33 @@ fn data_passes_as_it_is_and_an_error_names_a_field_and_no_line_that_nobody_wrote
         "spec.containers[0].env[0].value: must be a string"
     );
 }
+
+#[test]
+fn a_pod_that_the_charts_own_selectors_miss_is_told_where_the_clusters_are_not_given() {
+    let told =
+        |verb: &str, input: &str, more: &[&str]| run_with(&[&[verb, "-f", "-"][..], more].concat(), input).stderr;
+    let labelled = stream(&pod("lab", ""));
+    assert_eq!(told("explain", &labelled, &[]), "");
+    let missed = labelled
+        .replace("{vertex-injector.dev/inject: 'true'}", "{app: mine}")
+        .replace(
+            "spec:\n",
+            "spec:\n  agents: [{podSelector: {matchLabels: {app: mine}}}]\n",
+        );
+    let note = told("explain", &missed, &[]);
+    for word in [
+        "note: ",
+        "chart's own agentSelectors",
+        "--config FILE",
+        "vertex-injector.dev/inject=true",
+    ] {
+        assert!(note.contains(word), "{note}");
+    }
+    // Whoever injects without a webhook does not wait for one.
+    assert_eq!(told("inject", &missed, &[]), "");
+    let files = Files::new(&[("operator.yaml", "agentSelectors: [{name: all, objectSelector: {}}]")]);
+    assert_eq!(
+        told("explain", &missed, &["--config", &files.path("operator.yaml")]),
+        ""
+    );
+}

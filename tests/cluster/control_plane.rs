@@ -101,7 +101,7 @@ fn a_cluster_that_the_user_names_is_used_and_never_restarted() {
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{printed}");
     assert!(
-        printed.contains("a cluster whose API server a test cannot restart"),
+        printed.contains("a cluster whose API server is not this test's to restart"),
         "{printed}"
     );
     assert_eq!(cluster.get(&["configmap", "from-a-test"])["data"]["a"], "b");
