@@ -120,14 +120,37 @@ impl Cluster {
         config.default_retry = false;
         config.connect_timeout = Some(CALL_TIMEOUT);
         config.read_timeout = Some(CALL_TIMEOUT);
-        let namespace = config.default_namespace.clone();
-        let client = client(config.clone())?;
-        Ok(Self {
-            client,
-            namespace,
+        let cluster = Self {
+            client: client(config.clone())?,
+            namespace: config.default_namespace.clone(),
             inside,
             config,
-        })
+        };
+        cluster.must_answer(which).await?;
+        Ok(cluster)
+    }
+
+    /// # Errors
+    /// When nobody answers, with where that was and what to do. What is answered is another question.
+    async fn must_answer(&self, which: Which<'_>) -> anyhow::Result<()> {
+        let problem = match timeout(CALL_TIMEOUT, self.client.apiserver_version()).await {
+            Ok(Ok(_) | Err(kube::Error::Api(_) | kube::Error::SerdeError(_))) => return Ok(()),
+            Ok(Err(error)) => with_causes(&error),
+            Err(_) => format!("no answer within {} seconds", CALL_TIMEOUT.as_secs()),
+        };
+        let place = if self.inside {
+            "that this pod was told of".to_owned()
+        } else {
+            let file = which.kubeconfig.map_or_else(Kubeconfig::read, Kubeconfig::read_from);
+            let current = file.ok().and_then(|file| file.current_context);
+            let context = which.context.map(str::to_owned).or(current).unwrap_or_default();
+            format!("of context {context:?}")
+        };
+        bail!(
+            "the API server {place}, {}, cannot be asked: {problem}; see that it runs and that this machine reaches it, or name \
+             another cluster with --kubeconfig or --context",
+            self.config.cluster_url
+        )
     }
 
     /// A client for answers that may pause for as long as they like, as the log of what is at work.

@@ -14,6 +14,7 @@ mod real_manifests;
 mod tab;
 mod templates;
 mod terminal;
+mod unreachable;
 mod validate;
 mod webhook;
 
