@@ -55,7 +55,20 @@ async fn beside_newer_definitions_a_policy_with_a_field_that_is_not_known_refuse
         let refusal = world.admit().await.err().unwrap_or_default();
         refusal.contains("spec.budget: unknown field") && refusal.contains("this version of vertex-injector")
     };
-    within(A_WATCH, "refused", refused).await;
+    // What such a watch has told without the field is not told again before the policy changes.
+    let mut times = 0;
+    within(A_WATCH, "refused", async || {
+        times += 1;
+        let touched = json!({"metadata": {"annotations": {"touched": times.to_string()}}});
+        let params = PatchParams::default();
+        world
+            .policies()
+            .patch("agents", &params, &Patch::Merge(touched))
+            .await
+            .unwrap();
+        refused().await
+    })
+    .await;
     let (status, reason, message) = world.ready("agents").await;
     assert_eq!((status.as_str(), reason.as_str()), ("False", "Unreadable"), "{message}");
     assert!(message.contains("spec.budget: unknown field"), "{message}");
