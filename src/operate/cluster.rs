@@ -1,6 +1,7 @@
 //! The cluster as a person reaches it: which one, how long to wait for it, and what nobody may see of it.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
+use k8s_openapi::apimachinery::pkg::version::Info;
 use kube::api::{ListParams, Request};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ListMeta, Resource};
@@ -30,6 +31,8 @@ pub struct Cluster {
     pub namespace: String,
     /// Whether we run in it, as a pod.
     pub(crate) inside: bool,
+    /// What it says, or why it does not.
+    version: Result<Info, String>,
     config: Config,
 }
 
@@ -120,37 +123,26 @@ impl Cluster {
         config.default_retry = false;
         config.connect_timeout = Some(CALL_TIMEOUT);
         config.read_timeout = Some(CALL_TIMEOUT);
-        let cluster = Self {
-            client: client(config.clone())?,
+        let client = client(config.clone())?;
+        let version = version(&client).await.map_err(|problem| {
+            let place = if inside {
+                "that this pod was told of".to_owned()
+            } else {
+                format!("of context {:?}", context(which).unwrap_or_default())
+            };
+            anyhow!(
+                "the API server {place}, {}, cannot be asked: {problem}; see that it runs and that this machine reaches it, or name \
+                 another cluster with --kubeconfig or --context",
+                config.cluster_url
+            )
+        })?;
+        Ok(Self {
+            client,
             namespace: config.default_namespace.clone(),
             inside,
+            version,
             config,
-        };
-        cluster.must_answer(which).await?;
-        Ok(cluster)
-    }
-
-    /// # Errors
-    /// When nobody answers, with where that was and what to do. What is answered is another question.
-    async fn must_answer(&self, which: Which<'_>) -> anyhow::Result<()> {
-        let problem = match timeout(CALL_TIMEOUT, self.client.apiserver_version()).await {
-            Ok(Ok(_) | Err(kube::Error::Api(_) | kube::Error::SerdeError(_))) => return Ok(()),
-            Ok(Err(error)) => with_causes(&error),
-            Err(_) => format!("no answer within {} seconds", CALL_TIMEOUT.as_secs()),
-        };
-        let place = if self.inside {
-            "that this pod was told of".to_owned()
-        } else {
-            let file = which.kubeconfig.map_or_else(Kubeconfig::read, Kubeconfig::read_from);
-            let current = file.ok().and_then(|file| file.current_context);
-            let context = which.context.map(str::to_owned).or(current).unwrap_or_default();
-            format!("of context {context:?}")
-        };
-        bail!(
-            "the API server {place}, {}, cannot be asked: {problem}; see that it runs and that this machine reaches it, or name \
-             another cluster with --kubeconfig or --context",
-            self.config.cluster_url
-        )
+        })
     }
 
     /// A client for answers that may pause for as long as they like, as the log of what is at work.
@@ -163,13 +155,9 @@ impl Cluster {
     /// The version of the API server, `MAJOR.MINOR`.
     ///
     /// # Errors
-    /// When it does not answer.
-    pub async fn version(&self) -> anyhow::Result<(u32, u32)> {
-        let info = match timeout(CALL_TIMEOUT, self.client.apiserver_version()).await {
-            Ok(Ok(info)) => info,
-            Ok(Err(error)) => bail!("the API server cannot be asked: {}", with_causes(&error)),
-            Err(_) => bail!("the API server does not answer within {} s", CALL_TIMEOUT.as_secs()),
-        };
+    /// When it does not tell.
+    pub fn version(&self) -> anyhow::Result<(u32, u32)> {
+        let info = { self.version.as_ref() }.map_err(|why| anyhow!("the API server cannot be asked: {why}"))?;
         let number = |text: &str| text.trim_end_matches('+').parse().ok();
         let version = number(&info.major).zip(number(&info.minor));
         version.with_context(|| format!("the API server's version is no number: {}.{}", info.major, info.minor))
@@ -281,6 +269,28 @@ impl Cluster {
             Err(_) => Err(Refusal::Failed(late())),
         }
     }
+}
+
+/// What the API server answers when it is asked for its version.
+///
+/// # Errors
+/// When nobody answers.
+async fn version(client: &Client) -> Result<Result<Info, String>, String> {
+    match timeout(CALL_TIMEOUT, client.apiserver_version()).await {
+        Ok(Ok(version)) => Ok(Ok(version)),
+        Ok(Err(error @ (kube::Error::Api(_) | kube::Error::SerdeError(_)))) => Ok(Err(with_causes(&error))),
+        Ok(Err(error)) => Err(with_causes(&error)),
+        Err(_) => Err(format!("no answer within {} seconds", CALL_TIMEOUT.as_secs())),
+    }
+}
+
+/// The context by which a cluster is chosen, as far as it has a name.
+fn context(which: Which<'_>) -> Option<String> {
+    let current = || {
+        let file = which.kubeconfig.map_or_else(Kubeconfig::read, Kubeconfig::read_from);
+        file.ok()?.current_context
+    };
+    which.context.map(str::to_owned).or_else(current)
 }
 
 fn client(config: Config) -> anyhow::Result<Client> {

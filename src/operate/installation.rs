@@ -64,7 +64,7 @@ pub async fn check(
     parts: &[Part],
     progress: impl Fn(Part),
 ) -> anyhow::Result<Report> {
-    let version = cluster.version().await?;
+    let version = cluster.version()?;
     let wanted = |part: Part| {
         let wanted = parts.contains(&part);
         if wanted {
