@@ -132,7 +132,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
         reach,
     };
     if let Some(file) = job {
-        terminal::print_data(&job::manifest(&file, image, &asked)?)?;
+        terminal::print_data(&job::manifest(&file, image.as_deref(), &asked)?)?;
         return Ok(Ending::Done);
     }
     if let Some(pod) = in_pod {

@@ -55,6 +55,7 @@ pub use crate::policy::{GkeBinding, Needed};
 pub use compiler::Compiler;
 pub use decide::decide;
 pub use decision::{Change, Decision, Outcome, Reason, Unit, UnitState};
+pub use env::references;
 pub use envelope::BadReview;
 pub use finding::{Class, Finding};
 pub use pod::{Owner, Pod};

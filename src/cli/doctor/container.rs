@@ -9,8 +9,9 @@ use super::subject::{NO_IMAGE, env_of, find_broker, has_policy, text};
 use anyhow::Context;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
+use vertex_injector_core::admission::references;
 use vertex_injector_core::clients::{CREDENTIALS, METADATA_ADDRESSES, Setting};
-use vertex_injector_core::names;
+use vertex_injector_core::{names, path};
 use vertex_injector_sidecar::doctor::{Way, hosts};
 
 /// The name, with a number where there is one already: containers that were added stay in the pod for as long as it lives.
@@ -29,17 +30,14 @@ const USER: i64 = 65532;
 ///
 /// # Errors
 /// When the pod was not injected, or nobody says which image is ours.
-pub(super) fn container(pod: &Value, image: Option<String>, asked: &Asked, json: bool) -> anyhow::Result<Value> {
+pub(super) fn container(pod: &Value, image: Option<&str>, asked: &Asked, json: bool) -> anyhow::Result<Value> {
     has_policy(pod)?;
     let broker = find_broker(pod);
     let agent = list(pod, "/spec/containers")
         .find(|container| is_agent(container))
         .context("no container of the pod calls models; a Job may: --job")?;
-    let image = match (broker.and_then(|broker| text(broker, "/image")), image) {
-        (_, Some(said)) => said,
-        (Some(brokers), None) => brokers.to_owned(),
-        (None, None) => anyhow::bail!(NO_IMAGE),
-    };
+    let brokers = broker.and_then(|broker| text(broker, "/image"));
+    let image = image.or(brokers).context(NO_IMAGE)?;
     let env = variables(agent, broker);
     let mut container = Map::new();
     container.insert("name".into(), name(pod).into());
@@ -162,12 +160,6 @@ fn variables(agent: &Value, broker: Option<&Value>) -> Vec<Value> {
     agents.chain(proxies).cloned().collect()
 }
 
-/// The names within `$(NAME)`.
-fn references(value: &str) -> impl Iterator<Item = &str> {
-    let parts = value.split("$(").skip(1);
-    parts.filter_map(|part| part.split_once(')').map(|(name, _)| name))
-}
-
 /// The agent's mounts with the files that its variables name. Volumes of ours beside a broker are the broker's.
 fn mounts(agent: &Value, env: &[Value], has_broker: bool) -> Vec<Value> {
     let files = env
@@ -175,11 +167,7 @@ fn mounts(agent: &Value, env: &[Value], has_broker: bool) -> Vec<Value> {
         .filter(|variable| text(variable, "/name").is_some_and(|name| FILES.contains(&name)));
     let mut found: Vec<Value> = Vec::new();
     for file in files.filter_map(|variable| text(variable, "/value")) {
-        let holds = |mount: &&Value| {
-            let path = text(mount, "/mountPath").unwrap_or_default().trim_end_matches('/');
-            let below = file.strip_prefix(path);
-            !path.is_empty() && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
+        let holds = |mount: &&Value| text(mount, "/mountPath").is_some_and(|at| path::is_within(file, at));
         // Kubernetes mounts no parts of volumes into such containers.
         let fits = |mount: &&Value| {
             let of_ours = text(mount, "/name").is_some_and(|name| name.starts_with(names::NAME_PREFIX));

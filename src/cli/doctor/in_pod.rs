@@ -37,9 +37,9 @@ pub(super) fn run(place: &Place, image: Option<&str>, asked: &Asked, format: For
         let namespace = place.namespace.as_deref().unwrap_or(&cluster.namespace);
         let name = place.pod.strip_prefix("pod/").unwrap_or(&place.pod);
         let pod = ephemeral::pod(&cluster, namespace, name).await?;
-        let container = container(&pod, image.map(str::to_owned), asked, matches!(format, Format::Json))?;
+        let container = container(&pod, image, asked, matches!(format, Format::Json))?;
         let added = text(&container, "/name").unwrap_or_default();
-        let instead = |why: &str| instead(&pod, image.map(str::to_owned), asked, why);
+        let instead = |why: &str| instead(&pod, image, asked, why);
         if let Some(phase @ ("Succeeded" | "Failed")) = text(&pod, "/status/phase") {
             return instead(&format!("the pod has ended ({phase})"));
         }
@@ -70,7 +70,7 @@ pub(super) fn run(place: &Place, image: Option<&str>, asked: &Asked, format: For
 }
 
 /// The Job, and why.
-fn instead(pod: &Value, image: Option<String>, asked: &Asked, why: &str) -> anyhow::Result<Ending> {
+fn instead(pod: &Value, image: Option<&str>, asked: &Asked, why: &str) -> anyhow::Result<Ending> {
     let job = job::of(pod, image, asked)?;
     say(
         "error",

@@ -43,7 +43,7 @@ const TAKEN_OVER: [&str; 10] = [
 ///
 /// # Errors
 /// When there is no pod, or none that was injected.
-pub(super) fn manifest(file: &Path, image: Option<String>, asked: &Asked) -> anyhow::Result<String> {
+pub(super) fn manifest(file: &Path, image: Option<&str>, asked: &Asked) -> anyhow::Result<String> {
     let documents = read_all(&[file.to_owned()], false)?;
     let mut pods = documents.iter().filter(|document| document.kind() == "Pod");
     let (Some(pod), None) = (pods.next(), pods.next()) else {
@@ -59,11 +59,11 @@ pub(super) fn manifest(file: &Path, image: Option<String>, asked: &Asked) -> any
 ///
 /// # Errors
 /// When it was not injected.
-pub(super) fn of(pod: &Value, image: Option<String>, asked: &Asked) -> anyhow::Result<String> {
+pub(super) fn of(pod: &Value, image: Option<&str>, asked: &Asked) -> anyhow::Result<String> {
     manifest::yaml(&[&job(pod, image, asked)?])
 }
 
-fn job(pod: &Value, image: Option<String>, asked: &Asked) -> anyhow::Result<Value> {
+fn job(pod: &Value, image: Option<&str>, asked: &Asked) -> anyhow::Result<Value> {
     let name = text(pod, "/metadata/name").unwrap_or("pod");
     let mut container = match find_broker(pod) {
         Some(broker) => beside_broker(broker),
@@ -130,7 +130,7 @@ fn beside_broker(broker: &Value) -> Map<String, Value> {
 }
 
 /// A container that is told as a broker would be what the agent has.
-fn without_broker(pod: &Value, image: Option<String>, asked: &Asked) -> anyhow::Result<Map<String, Value>> {
+fn without_broker(pod: &Value, image: Option<&str>, asked: &Asked) -> anyhow::Result<Map<String, Value>> {
     has_policy(pod)?;
     let image = image.context(NO_IMAGE)?;
     let project = asked.project.as_ref().map(ToString::to_string);

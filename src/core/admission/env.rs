@@ -327,7 +327,7 @@ fn expand<'e, 'p: 'e>(
 }
 
 /// The names that a literal refers to.
-pub(super) fn references(literal: &str) -> impl Iterator<Item = &str> {
+pub fn references(literal: &str) -> impl Iterator<Item = &str> {
     parts(literal).filter_map(|part| match part {
         Part::Reference(name) => Some(name),
         Part::Text(_) => None,
