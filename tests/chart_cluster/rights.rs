@@ -3,13 +3,11 @@
 use crate::install::second;
 use crate::release::{OWN, RELEASE, Release, chart};
 use harness::process::repository;
+use harness::rights::{Right, rights};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
 use vertex_injector_core::manifest;
-
-/// A verb, a resource with its group, and the name to which it is bound, or nothing.
-type Right = [String; 3];
 
 /// What may be asked of one account.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -48,11 +46,11 @@ fn documented(section: &str, name: &str, settings: &[&str]) -> Rights {
         };
         for verb in list(verbs) {
             for resource in list(resources) {
-                place.extend(
-                    list(names)
-                        .into_iter()
-                        .map(|name| [verb.clone(), resource.clone(), name]),
-                );
+                place.extend(list(names).into_iter().map(|name| Right {
+                    verb: verb.clone(),
+                    resource: resource.clone(),
+                    name,
+                }));
             }
         }
     }
@@ -89,38 +87,6 @@ fn held(release: &Release, account: &str, namespace: &str) -> Rights {
         own_namespace: &own - &everywhere,
         everywhere,
     }
-}
-
-fn rights(rules: &Value) -> BTreeSet<Right> {
-    let texts = |list: &Value| -> Vec<String> {
-        let list = list.as_array().cloned().unwrap_or_default();
-        list.iter()
-            .map(|text| text.as_str().expect("a string").to_owned())
-            .collect()
-    };
-    let mut rights = BTreeSet::new();
-    for rule in rules.as_array().expect("rules") {
-        let mut names = texts(&rule["resourceNames"]);
-        if names.is_empty() {
-            names.push(String::new());
-        }
-        for verb in texts(&rule["verbs"]) {
-            for group in texts(&rule["apiGroups"]) {
-                for resource in texts(&rule["resources"]) {
-                    let (plural, sub) = resource.split_once('/').unwrap_or((&resource, ""));
-                    let resource = format!("{plural}.{group}");
-                    let resource = format!("{}/{sub}", resource.trim_end_matches('.'));
-                    let resource = resource.trim_end_matches('/');
-                    rights.extend(
-                        names
-                            .iter()
-                            .map(|name| [verb.clone(), resource.to_owned(), name.clone()]),
-                    );
-                }
-            }
-        }
-    }
-    rights
 }
 
 #[test]

@@ -28,21 +28,3 @@ fn both_formats_and_the_files_say_what_the_code_says() {
         assert_eq!(all(&fs::read_to_string(files.path(&name)).unwrap()), [definition]);
     }
 }
-
-#[test]
-fn a_directory_that_does_not_exist_is_made() {
-    let files = Files::new(&[]);
-    let directory = files.path("not/yet");
-    assert_eq!(run(&["crds", "--output-dir", &directory]).output(), "");
-    assert!(fs::exists(files.path("not/yet/injectionpolicies.yaml")).unwrap());
-}
-
-#[test]
-fn a_directory_that_cannot_be_made_is_told() {
-    let files = Files::new(&[("file", "")]);
-    let directory = files.path("file/below");
-    let ran = run(&["crds", "--output-dir", &directory]);
-    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
-    let told = format!("error: {directory} cannot be made: ");
-    assert!(ran.stderr.starts_with(&told), "{}", ran.stderr);
-}

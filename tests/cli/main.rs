@@ -4,6 +4,7 @@
 mod copy;
 mod crds;
 mod diff;
+mod directories;
 mod explain;
 mod help;
 mod inject;

@@ -55,21 +55,3 @@ fn troff_has_nothing_to_say_against_them() {
     let ran = harness::process::run(groff.args(["-man", "-Tutf8", "-ww"]), &page, super::LIMIT);
     assert_eq!(ran.stderr, "");
 }
-
-#[test]
-fn a_directory_that_does_not_exist_is_made() {
-    let files = Files::new(&[]);
-    let directory = files.path("not/yet");
-    assert_eq!(run(&["man", "--output-dir", &directory]).output(), "");
-    assert!(fs::exists(files.path("not/yet/vertex-injector.1")).unwrap());
-}
-
-#[test]
-fn a_directory_that_cannot_be_made_is_told() {
-    let files = Files::new(&[("file", "")]);
-    let directory = files.path("file/below");
-    let ran = run(&["man", "--output-dir", &directory]);
-    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
-    let told = format!("error: {directory} cannot be made: ");
-    assert!(ran.stderr.starts_with(&told), "{}", ran.stderr);
-}

@@ -3,7 +3,7 @@
 //! [`process`] runs other programs to their end, [`program`] starts ours, which cannot outlive its test, and [`request`]
 //! talks to it. [`kube`] and [`node`] are real clusters, [`google`] is Google as real clients see it, [`scripted`] one that
 //! answers by script, and [`tls`] is for whatever serves.
-//! [`attack`] is what strangers do to a webhook.
+//! [`attack`] is what strangers do to a webhook, and [`rights`] what a cluster lets somebody do.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -20,5 +20,6 @@ pub mod node;
 pub mod process;
 pub mod program;
 pub mod request;
+pub mod rights;
 pub mod scripted;
 pub mod tls;

@@ -3,16 +3,14 @@
 use crate::replica::Replica;
 use crate::world::{SYSTEM, TEAM, World, agent, eventually, greeting, within};
 use harness::process::{or_explain, repository};
+use harness::rights::{Right, resource, rights};
 use kube::config::{AuthInfo, Kubeconfig};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vertex_injector_core::manifest;
-
-/// A verb, a resource with its group, and the name to which it is bound, if it is.
-type Right = (String, String, Option<String>);
 
 /// All that the chart's rules grant the webhook, as a list of single rights.
 fn granted(world: &World) -> BTreeSet<Right> {
@@ -28,48 +26,15 @@ fn granted(world: &World) -> BTreeSet<Right> {
         "--show-only=templates/serviceaccount.yaml",
     ]);
     let objects = manifest::documents(&rendered).unwrap();
-    let mut rights = BTreeSet::new();
+    let mut granted = BTreeSet::new();
     for object in &objects {
         world.cluster.kubectl_stdin(
             &["--namespace", SYSTEM, "apply", "--filename", "-"],
             &object.to_string(),
         );
-        let object: Value = serde_json::from_str(&object.to_string()).unwrap();
-        for rule in object["rules"].as_array().into_iter().flatten() {
-            let names = texts(&rule["resourceNames"]).map(Some);
-            let names: Vec<_> = if rule["resourceNames"].is_null() {
-                vec![None]
-            } else {
-                names.collect()
-            };
-            for verb in texts(&rule["verbs"]) {
-                for group in texts(&rule["apiGroups"]) {
-                    for resource in texts(&rule["resources"]) {
-                        for name in &names {
-                            rights.insert((verb.clone(), qualified(&group, &resource), name.clone()));
-                        }
-                    }
-                }
-            }
-        }
+        granted.append(&mut rights(&object["rules"]));
     }
-    rights
-}
-
-fn texts(list: &Value) -> impl Iterator<Item = String> {
-    let list = list.as_array().cloned().unwrap_or_default();
-    list.into_iter().map(|text| text.as_str().unwrap().to_owned())
-}
-
-fn qualified(group: &str, resource: &str) -> String {
-    let (resource, sub) = resource.split_once('/').unwrap_or((resource, ""));
-    let group = Some(group).filter(|group| !group.is_empty());
-    let resource = [Some(resource), group]
-        .into_iter()
-        .flatten()
-        .collect::<Vec<_>>()
-        .join(".");
-    [resource.as_str(), sub].join("/").trim_end_matches('/').to_owned()
+    granted
 }
 
 /// The rights that the account has used, whether or not it had them; names where the rule has them.
@@ -81,24 +46,21 @@ fn used(audit: &Path, granted: &BTreeSet<Right>) -> BTreeSet<Right> {
     ours.filter_map(|event| {
         let object = &event["objectRef"];
         let text = |field: &str| object[field].as_str().unwrap_or_default();
-        let resource = [text("resource"), text("subresource")].join("/");
-        let resource = qualified(text("apiGroup"), resource.trim_end_matches('/'));
-        let verb = event["verb"].as_str()?.to_owned();
-        let name = object["name"].as_str().map(str::to_owned);
-        let bound = (verb.clone(), resource.clone(), name);
-        (!object.is_null()).then(|| {
-            if granted.contains(&bound) {
-                bound
-            } else {
-                (verb, resource, None)
-            }
-        })
+        let mut right = Right {
+            verb: event["verb"].as_str()?.to_owned(),
+            resource: resource(text("apiGroup"), text("resource"), text("subresource")),
+            name: text("name").to_owned(),
+        };
+        if !granted.contains(&right) {
+            right.name.clear();
+        }
+        (!object.is_null()).then_some(right)
     })
     .collect()
 }
 
 /// A kubeconfig with a token of the webhook's account.
-fn kubeconfig(world: &World, folder: &Path) -> std::path::PathBuf {
+fn kubeconfig(world: &World, folder: &Path) -> PathBuf {
     let token = world
         .cluster
         .kubectl(&["--namespace", SYSTEM, "create", "token", "vertex-injector"]);
@@ -179,7 +141,7 @@ async fn the_webhook_uses_every_right_that_the_chart_gives_it_and_asks_for_no_ot
         let used = used(&audit, &granted);
         let others: Vec<_> = used.difference(&granted).collect();
         assert!(others.is_empty(), "not granted: {others:?}");
-        let unused = granted.difference(&used).filter(|(verb, _, _)| verb != "delete");
+        let unused = granted.difference(&used).filter(|right| right.verb != "delete");
         let unused: Vec<_> = unused.cloned().collect();
         if missing != unused {
             println!("not yet used: {unused:?}");
