@@ -11,8 +11,8 @@ use vertex_injector_sidecar::Ending;
 
 /// List running agents whose injection is not what today's policies say
 ///
-/// Of all namespaces that opted in, or of one. A line for each pod: what is wrong (AgentNotInjected, AgentOutdated, AgentOrphaned,
-/// AgentWouldBeRefused) and how. Decided by the same code as the webhook's, about the pods as they are. Changes nothing.
+/// Of all namespaces that opted in, or of one. A line for each pod: what is wrong (AgentNotInjected, AgentNotSent, AgentOutdated,
+/// AgentOrphaned, AgentWouldBeRefused) and how. Decided by the same code as the webhook's, about the pods as they are. Changes nothing.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Exit codes:
@@ -63,7 +63,13 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
     } = args;
     let found = cluster::run(&Cell::new("running pods"), async {
         let (cluster, world) = installation.look().await?;
-        Ok(audit::audit(&cluster, &world, namespace.as_deref()).await)
+        if let Some(namespace) = namespace.as_deref().filter(|it| !world.opted_in().contains(it)) {
+            say(
+                "note",
+                &format!("no pod of namespace {namespace} is sent to the webhook: it did not opt in"),
+            );
+        }
+        audit::audit(&cluster, &world, namespace.as_deref()).await
     })?;
     match output {
         Format::Text => terminal::print(&words(&found.agents)?)?,

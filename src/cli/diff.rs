@@ -13,7 +13,7 @@ use vertex_injector_core::admission::{Operator, PolicyObject};
 use vertex_injector_core::manifest::Document;
 use vertex_injector_core::manifest::policies::Policies;
 use vertex_injector_core::manifest::workload;
-use vertex_injector_operate::change::{Changed, Effect, Looked, effect, look};
+use vertex_injector_operate::change::{Changed, Effect, Looked, effect, look, missed};
 use vertex_injector_operate::world::World;
 use vertex_injector_sidecar::Ending;
 
@@ -92,6 +92,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
         bail!("no policy in the input");
     }
     let pods = pods(&documents, &namespace);
+    if pods.is_empty() && !cluster {
+        bail!(
+            "there is no pod to look at; say --cluster for the running agents, or give manifests with pods to --filename"
+        );
+    }
     let found = if cluster {
         cluster::run(&Cell::new("running pods"), async {
             let (asked, now) = installation.look().await?;
@@ -121,6 +126,15 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
 }
 
 fn ending(found: &Looked) -> Ending {
+    if let Some((pod, policy, why)) = &found.missed {
+        say(
+            "note",
+            &format!(
+                "policy {} would select pods that are never sent, such as {pod}: {why}",
+                policy.trim_end_matches("@0")
+            ),
+        );
+    }
     for (namespace, why) in &found.unseen {
         say("error", &format!("could not look at namespace {namespace}: {why}"));
     }
@@ -190,17 +204,20 @@ fn pods(documents: &[Document], namespace: &str) -> Vec<Manifest> {
 /// Looks at the pods of files.
 fn within(pods: &[Manifest], now: &World, then: &World, found: &mut Looked) {
     found.pods += pods.len();
-    let changed = pods.iter().filter_map(|it| {
-        let (effect, lines) = effect(&it.pod, &it.namespace, now, then)?;
-        Some(Changed {
-            kind: it.kind.clone(),
-            namespace: it.namespace.clone(),
-            name: it.name.clone(),
-            effect,
-            lines,
-        })
-    });
-    found.changed.extend(changed);
+    for it in pods {
+        if found.missed.is_none() {
+            found.missed = missed(&it.pod, &it.namespace, &it.name, then);
+        }
+        if let Some((effect, lines)) = effect(&it.pod, &it.namespace, now, then) {
+            found.changed.push(Changed {
+                kind: it.kind.clone(),
+                namespace: it.namespace.clone(),
+                name: it.name.clone(),
+                effect,
+                lines,
+            });
+        }
+    }
 }
 
 fn words(found: &Looked) -> Result<String, std::fmt::Error> {

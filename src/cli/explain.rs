@@ -218,7 +218,8 @@ fn words(pods: &[DecidedPod]) -> Result<String, std::fmt::Error> {
             clean(&pod.title())
         )?;
         match policy {
-            Some(policy) => writeln!(text, " by policy {}", clean(policy))?,
+            // From a file it has no generation.
+            Some(policy) => writeln!(text, " by policy {}", clean(policy.trim_end_matches("@0")))?,
             None => writeln!(text)?,
         }
         let rows = rows(&pod.decision, &Values::of(pod));

@@ -60,6 +60,7 @@ pub use envelope::BadReview;
 pub use finding::{Class, Finding};
 pub use pod::{Owner, Pod};
 pub use policy::{Compiled, Policy, PolicyName, PolicyObject};
+pub use rendering::is_rendered_as;
 pub use review::{Review, review};
 pub use sent::{NotSent, not_sent};
 pub use set::{Labels, Namespaces, PolicySet};

@@ -12,7 +12,6 @@ pub mod admission;
 pub mod allowed;
 #[cfg(feature = "injector")]
 pub mod api;
-#[cfg(feature = "injector")]
 pub mod causes;
 #[cfg(feature = "injector")]
 pub mod clients;

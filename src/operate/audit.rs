@@ -22,9 +22,15 @@ pub async fn world(cluster: &Cluster, operator: Operator) -> anyhow::Result<Worl
 }
 
 /// Looks at the pods of a namespace, or of all that opted in.
-pub async fn audit(cluster: &Cluster, world: &World, namespace: Option<&str>) -> Found {
-    match namespace {
+///
+/// # Errors
+/// When there is no such namespace.
+pub async fn audit(cluster: &Cluster, world: &World, namespace: Option<&str>) -> anyhow::Result<Found> {
+    Ok(match namespace {
+        Some(namespace) if !world.namespaces.contains_key(namespace) => {
+            bail!("there is no namespace {namespace}; kubectl get namespaces lists them")
+        }
         Some(namespace) => reading::agents(cluster, world, &[namespace]).await,
         None => reading::agents(cluster, world, &world.opted_in()).await,
-    }
+    })
 }

@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::difference::difference;
 use crate::reading;
-use crate::standing::{after, decided};
+use crate::standing::{self, after, decided};
 use crate::world::World;
 use serde::Serialize;
 use serde_json::Value;
@@ -66,6 +66,8 @@ pub struct Looked {
     pub pods: usize,
     /// Those of which something else would become.
     pub changed: Vec<Changed>,
+    /// The first one that a policy would select and that the webhook is never asked about: which, the policy, why.
+    pub missed: Option<(String, String, String)>,
     /// Namespaces at which nobody could look, and why.
     pub unseen: Vec<(String, String)>,
     /// Whether there are more pods than were looked at.
@@ -101,17 +103,26 @@ pub fn effect(pod: &Value, namespace: &str, now: &World, then: &World) -> Option
     Some((effect, lines))
 }
 
+/// A pod that a policy selects and that the webhook is never asked about: which, the policy, why.
+pub fn missed(pod: &Value, namespace: &str, name: &str, then: &World) -> Option<(String, String, String)> {
+    let (policy, why) = standing::missed(pod, namespace, then)?;
+    Some((format!("{namespace}/{name}"), policy, why))
+}
+
 /// What becomes of the running pods of all namespaces that opted in.
 pub async fn look(cluster: &Cluster, now: &World, then: &World) -> Looked {
     let found = RefCell::new(Looked::default());
     let (unseen, more) = reading::pods(cluster, &now.opted_in(), |namespace, pod| {
         let mut found = found.borrow_mut();
         found.pods += 1;
+        let name = pod
+            .pointer("/metadata/name")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        if found.missed.is_none() {
+            found.missed = missed(pod, namespace, name, then);
+        }
         if let Some((effect, lines)) = effect(pod, namespace, now, then) {
-            let name = pod
-                .pointer("/metadata/name")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
             found.changed.push(Changed {
                 kind: "Pod".to_owned(),
                 namespace: namespace.to_owned(),

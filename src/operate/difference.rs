@@ -1,8 +1,9 @@
 //! What two states of the same pod have different, as far as injection has to do with it.
 
 use crate::fields::list;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
+use vertex_injector_core::admission::is_rendered_as;
 use vertex_injector_core::names::{GROUP, NAME_PREFIX, POLICY_REF, RENDERED_ENV};
 
 /// Longest value that is shown, in characters.
@@ -92,9 +93,14 @@ fn changed(what: &str, old: Option<&Value>, new: Option<&Value>) -> Option<Strin
     match (old, new) {
         (None, Some(new)) => Some(format!("+ {what}={}", short(new))),
         (Some(old), None) => Some(format!("- {what}={}", short(old))),
-        (Some(old), Some(new)) if old != new => Some(format!("~ {what}={} -> {}", short(old), short(new))),
+        (Some(old), Some(new)) if !is_same(old, new) => Some(format!("~ {what}={} -> {}", short(old), short(new))),
         _ => None,
     }
+}
+
+/// Whether what the API server fills in, on either side, is the only difference.
+fn is_same(old: &Value, new: &Value) -> bool {
+    is_rendered_as(old, new) || is_rendered_as(new, old)
 }
 
 /// Something of ours that is replaced as a whole, with the names of the fields that differ.
@@ -102,15 +108,17 @@ fn whole(title: &str, name: &str, old: Option<&Value>, new: Option<&Value>) -> O
     match (old, new) {
         (None, Some(_)) => Some(format!("+ {title} {name}")),
         (Some(_), None) => Some(format!("- {title} {name}")),
-        (Some(old), Some(new)) if old != new => {
-            let empty = serde_json::Map::new();
+        (Some(old), Some(new)) if !is_same(old, new) => {
+            let empty = Map::new();
             let (old, new) = (old.as_object().unwrap_or(&empty), new.as_object().unwrap_or(&empty));
-            let fields: BTreeSet<&str> = new
-                .iter()
-                .filter(|(key, value)| old.get(*key) != Some(value))
-                .map(|(key, _)| key.as_str())
-                .collect();
-            Some(format!("~ {title} {name}: {}", Vec::from_iter(fields).join(", ")))
+            let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+            let alone = |of: &Map<String, Value>, key: &str| {
+                let value = of.get(key).map(|value| (key.to_owned(), value.clone()));
+                Value::Object(value.into_iter().collect())
+            };
+            let differ =
+                { keys.into_iter().map(String::as_str) }.filter(|key| !is_same(&alone(old, key), &alone(new, key)));
+            Some(format!("~ {title} {name}: {}", differ.collect::<Vec<_>>().join(", ")))
         }
         _ => None,
     }

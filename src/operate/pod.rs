@@ -92,6 +92,7 @@ fn today(agent: &Agent, object: Object) -> Finding {
             format!("{policy} would inject otherwise today, {count}: {}", changes.join("; "))
         }
         Standing::NotInjected { .. }
+        | Standing::NotSent { .. }
         | Standing::Orphaned { .. }
         | Standing::Refused { .. }
         | Standing::LeftAlone { .. } => agent.words(),

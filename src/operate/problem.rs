@@ -94,6 +94,8 @@ pub enum Problem {
     TooMany,
     /// A running pod should have been injected and was not: it is older than the policy, the label or the webhook.
     AgentNotInjected,
+    /// A policy selects a running pod, and no agentSelector of the operator sends such pods to the webhook.
+    AgentNotSent,
     /// A running pod has what an earlier policy said, and today's would give it something else.
     AgentOutdated,
     /// A running pod was injected, and today nothing would inject it.
@@ -226,6 +228,9 @@ impl Problem {
             Self::AgentNotInjected | Self::AgentOutdated => {
                 "make it anew: kubectl rollout restart of its Deployment, or delete the pod where a controller makes it again; vertex-injector check pod NAME -n NAMESPACE shows what changes"
             }
+            Self::AgentNotSent => {
+                "give the pod's template the labels of an agentSelector, such as vertex-injector.dev/inject: \"true\", or add an entry for such pods to the chart's extraAgentSelectors; then make the pod anew"
+            }
             Self::AgentOrphaned => {
                 "make it anew to take the injection away, or see what keeps today's policies from it: the label of the namespace, the labels of the pod, the policies"
             }
@@ -293,6 +298,7 @@ impl Problem {
             | Self::NamespaceWithoutPolicy => (Part::Policies, Level::Warning),
             Self::TooMany
             | Self::AgentNotInjected
+            | Self::AgentNotSent
             | Self::AgentOutdated
             | Self::AgentOrphaned
             | Self::AgentWouldBeRefused

@@ -5,7 +5,7 @@ use crate::fields::annotation;
 use crate::world::World;
 use serde::Serialize;
 use serde_json::Value;
-use vertex_injector_core::admission::{Decision, Labels, Outcome, Pod, Reason, decide, not_sent};
+use vertex_injector_core::admission::{Decision, Labels, NotSent, Outcome, Pod, Reason, decide, not_sent};
 use vertex_injector_core::names::POLICY_REF;
 
 /// What today's policies say of a pod that runs.
@@ -29,6 +29,13 @@ pub enum Standing {
         /// The policy, and its generation today.
         policy: String,
     },
+    /// A policy selects it, and the API server never sends it to the webhook.
+    NotSent {
+        /// The policy, and its generation today.
+        policy: String,
+        /// Why.
+        why: String,
+    },
     /// It was injected, and today nothing would inject it.
     Orphaned {
         /// Why.
@@ -50,6 +57,16 @@ pub enum Standing {
         /// Why.
         why: String,
     },
+}
+
+/// The policy that selects a pod, and why the webhook is not asked about it all the same: no selector of the operator's sends it.
+pub(crate) fn missed(pod: &Value, namespace: &str, world: &World) -> Option<(String, String)> {
+    let bytes = pod.to_string();
+    let pod = Pod::parse(bytes.as_bytes()).ok()?;
+    match not_sent(&pod, namespace, world.namespaces.get(namespace), &world.operator)? {
+        (NotSent::NoAgentSelector, why) => Some((decide(&pod, namespace, &world.set).policy?, why)),
+        (NotSent::NamespaceLeftOut | NotSent::NamespaceNotOptedIn, _) => None,
+    }
 }
 
 /// A decision about a pod, and whether the webhook is asked at all.
@@ -92,9 +109,12 @@ pub fn of(pod: &Value, namespace: &str, world: &World) -> Standing {
             why: message.clone(),
         },
         Outcome::Skipped if was_injected => Standing::Orphaned { why: message.clone() },
-        Outcome::Skipped => Standing::LeftAlone {
-            reason: reason.to_string(),
-            why: message.clone(),
+        Outcome::Skipped => match missed(pod, namespace, world) {
+            Some((policy, why)) => Standing::NotSent { policy, why },
+            None => Standing::LeftAlone {
+                reason: reason.to_string(),
+                why: message.clone(),
+            },
         },
         Outcome::Injected => {
             let policy = policy.clone().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! How verbs end, and what that means for the shell.
 
 use std::process::ExitCode;
+use vertex_injector_core::causes::with_causes;
 use vertex_injector_net::remarks::say;
 
 /// How a verb ended that did not fail.
@@ -27,7 +28,7 @@ pub fn exit_code(ending: anyhow::Result<Ending>) -> ExitCode {
         Ok(Ending::Refused) => ExitCode::from(1),
         Ok(Ending::Code(code)) => ExitCode::from(code),
         Err(error) => {
-            say("error", &format!("{error:#}"));
+            say("error", &with_causes(error.as_ref()));
             ExitCode::from(2)
         }
     }

@@ -148,7 +148,7 @@ impl Loading<'_> {
                     let first = first.map(|(_, place)| place.to_string()).unwrap_or_default();
                     let name = policy.name();
                     self.problems.push(format!(
-                        "{place}: {name}: the same policy stands differently in {first}"
+                        "{place}: {name}: another policy of this name stands in {first}; leave one of the two out, or give it another name"
                     ));
                 }
                 None => {}

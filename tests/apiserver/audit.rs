@@ -50,6 +50,20 @@ fn agents_are_compared_with_the_policies_of_today_and_with_those_of_tomorrow() {
         "{}",
         audited.stderr
     );
+    let nowhere = ask(&world, &["audit", "-n", "nowhere"], "");
+    assert_eq!((nowhere.code, nowhere.stdout.as_str()), (Some(2), ""));
+    assert!(
+        nowhere.stderr.contains("there is no namespace nowhere"),
+        "{}",
+        nowhere.stderr
+    );
+    let outside = ask(&world, &["audit", "-n", "kube-system"], "");
+    assert_eq!(outside.code, Some(0), "{}", outside.stderr);
+    assert!(
+        outside.stderr.contains("note: no pod of namespace kube-system is sent"),
+        "{}",
+        outside.stderr
+    );
     let explained = ask(&world, &["check", "pod", "running", "-n", "agents"], "");
     assert_eq!(explained.code, Some(0), "{}{}", explained.stdout, explained.stderr);
     explained.tells(&[

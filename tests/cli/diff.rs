@@ -80,6 +80,31 @@ fn a_pod_that_would_be_denied_is_told_why_and_an_invalid_policy_is_trouble() {
     let nothing = run_with(&["diff", "-f", "-"], &pod("agent"));
     assert_eq!(nothing.code, Some(2));
     assert!(nothing.stderr.contains("no policy in the input"), "{}", nothing.stderr);
+    let alone = run_with(&["diff", "-f", "-"], TEAM_POLICY);
+    assert_eq!(alone.code, Some(2), "{}", alone.stdout);
+    assert!(
+        alone.stderr.contains("no pod to look at; say --cluster"),
+        "{}",
+        alone.stderr
+    );
+}
+
+#[test]
+fn pods_that_nothing_sends_are_told_of() {
+    let settings = "agentSelectors: [{name: sessions, objectSelector: {matchLabels: {session: 'yes'}}}]\n";
+    let files = Files::new(&[("operator.yaml", settings)]);
+    let input = format!("{TEAM_POLICY}---\n{}", pod("agent"));
+    let ran = run_with(&["diff", "-f", "-", "--config", &files.path("operator.yaml")], &input);
+    assert_eq!(
+        (ran.code, ran.stdout.as_str()),
+        (Some(0), "0 of 1 pods would get something else\n")
+    );
+    for word in [
+        "policy team/agents would select pods that are never sent, such as team/agent:",
+        "agentSelectors (sessions)",
+    ] {
+        assert!(ran.stderr.contains(word), "{}", ran.stderr);
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn the_words_name_outcome_reason_policy_and_every_change() {
     assert_eq!(
         lines.next().unwrap(),
         "Pod kartograph-workloads/kartograph-sticky-01jx8z4m3q2r5t7v9w0y1a2b3c: injected (Injected) by policy \
-         kartograph-workloads/kartograph@0"
+         kartograph-workloads/kartograph"
     );
     ran.tells(&[
         "  identity   added: vertex-injector-credentials at /gcloud/config\n",

@@ -126,7 +126,8 @@ fn the_same_policy_twice_is_fine_and_two_different_ones_of_a_name_are_not() {
     assert_eq!(
         told,
         format!(
-            "error: {other}: InjectionPolicy/agents: metadata.name: the same policy stands differently in {policy}\n"
+            "error: {other}: InjectionPolicy/agents: metadata.name: another policy of this name stands in {policy}; leave one of \
+             the two out, or give it another name\n"
         )
     );
 }

@@ -179,7 +179,7 @@ fn nobody_is_told_to_make_an_object_that_stands_among_the_inputs() {
     assert!(
         run_with(&["inject", "-f", "-"], &input)
             .stderr
-            .contains("needs ConfigMap helpers")
+            .contains("waits in ContainerCreating unless namespace lab has ConfigMap helpers")
     );
     let told = run_with(&["inject", "-f", "-"], &format!("{input}---\n{helpers}\n")).stderr;
     assert_eq!(told, "");

@@ -32,3 +32,11 @@ fn an_api_server_that_does_not_answer_is_named_with_its_context_and_what_to_do()
         }
     }
 }
+
+#[test]
+fn a_kubeconfig_that_does_not_exist_is_told_of_once() {
+    let ran = run(&["check", "--kubeconfig", "/nonexistent/config"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("/nonexistent/config"), "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("No such file").count(), 1, "{}", ran.stderr);
+}

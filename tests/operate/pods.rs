@@ -45,6 +45,15 @@ fn injected(pod: &Value, world: &World) -> Value {
     after
 }
 
+/// The policy for pods with another label.
+fn selecting(label: &str, value: &str) -> Value {
+    edited(
+        brokered("us-east5"),
+        "/spec/agents/0/podSelector/matchLabels",
+        json!({label: value}),
+    )
+}
+
 fn today(region: &str) -> World {
     world(&[brokered(region)], &[])
 }
@@ -141,6 +150,13 @@ fn an_explained_pod_tells_what_is_wrong_with_it() {
             "runs without what team/agents@2 would inject",
         ),
         (
+            "a pod that nothing sends",
+            edited(pod(), "/metadata/labels", json!({"tier": "web"})),
+            world(&[selecting("tier", "web")], &[]),
+            Problem::AgentNotSent,
+            "runs without what team/agents@2 would inject: no entry of the operator's agentSelectors (inject, app) matches the pod",
+        ),
+        (
             "no policy any more",
             whole.clone(),
             world(&[], &[]),
@@ -222,11 +238,7 @@ fn what_other_policies_would_do_to_a_pod_is_told() {
         lines.contains(&"~ agent/CLOUD_ML_REGION=us-east5 -> europe-west1".to_owned()),
         "{lines:#?}"
     );
-    let elsewhere = edited(
-        brokered("us-east5"),
-        "/spec/agents/0/podSelector/matchLabels/app",
-        json!("other"),
-    );
+    let elsewhere = selecting("app", "other");
     assert!(matches!(of(&with(elsewhere)), Some((Effect::LeftAlone { reason, .. }, _)) if reason == "NotSelected"));
     let named = edited(brokered("us-east5"), "/spec/agents/0/containers", json!(["absent"]));
     assert!(
@@ -246,6 +258,32 @@ fn what_other_policies_would_do_to_a_pod_is_told() {
         Some((Effect::Admitted, _))
     ));
     assert_eq!(effect(&pod(), "other", &empty, &now), None);
+}
+
+#[test]
+fn what_the_api_server_has_filled_in_is_no_difference() {
+    let now = today("us-east5");
+    let mut running = injected(&pod(), &now);
+    let of_broker = |pod: &mut Value, changes: Value| {
+        let broker = pod.pointer_mut("/spec/initContainers/0").expect("the broker");
+        json_patch::merge(broker, &changes);
+    };
+    of_broker(
+        &mut running,
+        json!({
+            "startupProbe": {"timeoutSeconds": 1, "successThreshold": 1},
+            "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
+        }),
+    );
+    let mut other = brokered("us-east5");
+    other["spec"]["broker"] = json!({"resources": {"limits": {"cpu": "2"}}});
+    let then = world(&[other], &[]);
+    let (_, lines) = effect(&running, "team", &now, &then).expect("a change");
+    assert_eq!(lines, ["~ container vertex-injector-broker: resources"]);
+    // What it never fills in is one.
+    of_broker(&mut running, json!({"command": ["/other"]}));
+    let lines = difference(&running, &injected(&pod(), &now));
+    assert_eq!(lines, ["~ container vertex-injector-broker: command"]);
 }
 
 #[test]

@@ -6,17 +6,20 @@ use crate::world::{World, agent, eventually, greeting, within};
 use futures::StreamExt;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use hyper::client::conn::http1::handshake;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use kube::Client;
+use kube::api::DeleteParams;
 use kube::client::Body;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::io::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::watch;
 
 /// What the log calls a watch that fails.
@@ -76,6 +79,48 @@ async fn an_etcd_that_stands_still_for_ten_seconds_is_not_noticed_by_reviews() {
     served_meanwhile(&replica, &authority, Duration::from_secs(10)).await;
     supervisor.command("resume-etcd");
     recovers(&world, &log).await;
+}
+
+#[tokio::test]
+async fn while_the_disk_of_etcd_is_full_reviews_go_on_and_the_log_says_what_cannot_be_written() {
+    let Some(world) = World::start().await else { return };
+    let Some(supervisor) = world.cluster.supervisor() else {
+        return;
+    };
+    world.policy("agents", greeting("first")).await;
+    let log = Log::start();
+    // So short that something has to be written all the time.
+    let lifetimes = ["--ca-lifetime=32s", "--certificate-lifetime=30s", "--ca-settle=1s"];
+    let replica = Replica::serving(&world, &lifetimes).await;
+    let etcd = supervisor.path("DIR").join("etcd.sock");
+    space(&etcd, "ACTIVATE").await;
+    let refused = world
+        .secrets()
+        .delete("vertex-injector-ca", &DeleteParams::default())
+        .await;
+    assert!(refused.unwrap_err().to_string().contains(FULL));
+    let authority = world.authority().await.unwrap();
+    served_meanwhile(&replica, &authority, Duration::from_secs(10)).await;
+    // The API server asks us, too, about what it does not have to store.
+    assert_eq!(world.admitted_env("GREETING").await.as_deref(), Some("first"));
+    let told = not_over(&log);
+    assert!(log.text().contains(FULL) && !told.is_empty(), "{}", log.text());
+    space(&etcd, "DEACTIVATE").await;
+    recovers(&world, &log).await;
+}
+
+/// What etcd answers when its disk, or the part of it that it may use, is full.
+const FULL: &str = "database space exceeded";
+
+/// Raises etcd's alarm of a full disk, or ends it.
+async fn space(socket: &Path, action: &str) {
+    let stream = UnixStream::connect(socket).await.unwrap();
+    let (mut sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let alarm = json!({"action": action, "memberID": "1", "alarm": "NOSPACE"}).to_string();
+    let request = Request::post("/v3/maintenance/alarm").header("host", "localhost");
+    let answer = sender.send_request(request.body(alarm).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 200);
 }
 
 #[tokio::test]

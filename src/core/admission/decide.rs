@@ -256,9 +256,7 @@ fn conclude(mut draft: Draft<'_>, namespace: &str, policy: &Policy, asks: bool) 
         .collect();
     if !required.is_empty() {
         let required = list(&required);
-        let text = format!(
-            "this pod needs {required} in namespace {namespace}; until all of it exists the pod waits in ContainerCreating"
-        );
+        let text = format!("this pod waits in ContainerCreating unless namespace {namespace} has {required}");
         notes.warnings.push(Finding::new(Class::Needs, None, &required, text));
     }
     let units: Vec<&str> = { notes.units.iter() }

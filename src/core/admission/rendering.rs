@@ -28,7 +28,7 @@ const TEXTS: [(&str, &str); 7] = [
 ];
 
 /// Whether `found` is `rendered`, as the API server would have it.
-pub(super) fn is_rendered_as(found: &Value, rendered: &Value) -> bool {
+pub fn is_rendered_as(found: &Value, rendered: &Value) -> bool {
     match (found, rendered) {
         (Value::Object(found), Value::Object(rendered)) => {
             rendered.iter().all(|(key, value)| matches_field(key, found, value))

@@ -7,9 +7,10 @@ use crate::names::{INJECTION_ENABLED, NAMESPACE_INJECTION, NAMESPACE_NAME, NEVER
 use crate::operator::{AgentSelector, Operator};
 use serde::Serialize;
 use std::fmt;
+use strum::{EnumMessage, VariantArray};
 
 /// Why a pod is never sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(EnumMessage, VariantArray, Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum NotSent {
     /// Its namespace is always left out.
     NamespaceLeftOut,

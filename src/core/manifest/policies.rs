@@ -118,7 +118,7 @@ impl Policies {
                 let mut errors = FieldErrors::default();
                 errors.add(
                     "metadata.name",
-                    format!("the same policy stands differently in {first}"),
+                    format!("another policy of this name stands in {first}; leave one of the two out, or give it another name"),
                 );
                 self.unusable.push(Unusable {
                     place: place.clone(),

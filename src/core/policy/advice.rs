@@ -53,6 +53,9 @@ const LOCATIONS: [&str; 42] = [
     "us-west4",
 ];
 
+/// How many known locations are named beside an unknown one.
+const NEAR: usize = 4;
+
 /// How names of models begin at Vertex AI, beside those of their publisher.
 const FAMILIES: [(Publisher, &[&str]); 2] = [
     (Publisher::Anthropic, &["claude-"]),
@@ -85,9 +88,11 @@ fn regions(spec: &PolicySpec, vertex: &Vertex, notes: &mut Vec<String>) {
     let mut check = |field: &dyn Display, region: &str| {
         if !LOCATIONS.contains(&region) && region.parse::<Region>().is_ok() {
             let part = region.split('-').next().unwrap_or_default();
-            let near: Vec<&str> = { LOCATIONS.into_iter() }
+            let mut near: Vec<&str> = { LOCATIONS.into_iter() }
                 .filter(|known| known.split('-').next() == Some(part) && known.contains('-'))
                 .collect();
+            near.sort_by_key(|known| strsim::damerau_levenshtein(known, region));
+            near.truncate(NEAR);
             let near = if near.is_empty() {
                 "see https://cloud.google.com/vertex-ai/docs/general/locations".to_owned()
             } else {
@@ -229,7 +234,7 @@ mod tests {
             "{told:?}"
         );
         assert!(
-            told[0].contains("us-central1, us-east1, us-east4, us-east5"),
+            told[0].contains("near it are us-east1, us-east4, us-east5, "),
             "{told:?}"
         );
         assert!(

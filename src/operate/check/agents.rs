@@ -47,6 +47,7 @@ impl Agent {
             Standing::Current { .. } | Standing::LeftAlone { .. } => None,
             Standing::Outdated { .. } => Some(Problem::AgentOutdated),
             Standing::NotInjected { .. } => Some(Problem::AgentNotInjected),
+            Standing::NotSent { .. } => Some(Problem::AgentNotSent),
             Standing::Orphaned { .. } => Some(Problem::AgentOrphaned),
             Standing::Refused { .. } => Some(Problem::AgentWouldBeRefused),
         }
@@ -58,6 +59,7 @@ impl Agent {
             Standing::Outdated { changes, .. } => changes,
             Standing::Current { .. }
             | Standing::NotInjected { .. }
+            | Standing::NotSent { .. }
             | Standing::Orphaned { .. }
             | Standing::Refused { .. }
             | Standing::LeftAlone { .. } => &[],
@@ -74,6 +76,7 @@ impl Agent {
             }
             Standing::Current { .. }
             | Standing::NotInjected { .. }
+            | Standing::NotSent { .. }
             | Standing::Orphaned { .. }
             | Standing::Refused { .. }
             | Standing::LeftAlone { .. } => self.words(),
@@ -100,6 +103,7 @@ impl Agent {
                 )
             }
             Standing::NotInjected { policy } => format!("runs without what {policy} would inject"),
+            Standing::NotSent { policy, why } => format!("runs without what {policy} would inject: {why}"),
             Standing::Orphaned { why } => format!("was injected by {by}; today: {why}"),
             Standing::Refused { policy, reason, why } => {
                 let policy = policy
