@@ -13,6 +13,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// Most header fields that are looked at; hyper accepts no more.
 const MAX_HEADERS: usize = 100;
 
+/// Most bytes that are read at a time: less than fill hyper's first buffer, which it would double then, and keep for as long as the
+/// connection lives.
+const AT_ONCE: usize = 8 * 1024 - 1;
+
 /// A connection whose requests' framing is watched.
 #[derive(Debug)]
 pub struct Watched<S> {
@@ -134,9 +138,12 @@ fn framing(head: &[u8], seen: &Seen) -> Option<(usize, State)> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = into.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, into))?;
-        self.watch(into.filled().get(before..).unwrap_or_default());
+        let mut room = ReadBuf::new(into.initialize_unfilled_to(into.remaining().min(AT_ONCE)));
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut room))?;
+        let read = room.filled();
+        self.watch(read);
+        let read = read.len();
+        into.advance(read);
         Poll::Ready(Ok(()))
     }
 }

@@ -12,6 +12,9 @@ use tower::Service;
 /// Most bytes that wait to be sent together.
 const MOST: usize = 64 * 1024;
 
+/// Room that is kept when all has been sent.
+const KEPT: usize = 32 * 1024;
+
 /// A transport whose connections gather what is written until nothing more comes.
 #[derive(Debug, Clone)]
 pub struct Gathering<T>(pub T);
@@ -62,6 +65,7 @@ impl<S: Write + Unpin> Gathered<S> {
             }
         }
         self.waiting.clear();
+        self.waiting.shrink_to(KEPT);
         self.sent = 0;
         Poll::Ready(Ok(()))
     }

@@ -3,12 +3,12 @@
 
 use super::exchange::Directory;
 use super::process::{Broker, program};
-use super::vertex::{MODELS, Vertex, call, connect, post};
+use super::vertex::{EVENTS, MODELS, Vertex, call, chunk, connect, post, read_until};
 use harness::request::ask;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -37,16 +37,19 @@ fn body(bytes: usize) -> String {
 
 /// The most memory that a process has had, in MiB.
 fn peak(broker: &Broker) -> usize {
+    peak_kib(broker) / 1024
+}
+
+/// The same in KiB.
+fn peak_kib(broker: &Broker) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", broker.id())).expect("it lives");
     let line = status
         .lines()
         .find(|line| line.starts_with("VmHWM:") || line.starts_with("VmRSS:"));
-    let kib: usize = line
-        .and_then(|line| line.split_whitespace().nth(1))
+    line.and_then(|line| line.split_whitespace().nth(1))
         .expect("a line")
         .parse()
-        .expect("a number");
-    kib / 1024
+        .expect("a number")
 }
 
 fn metadata_broker() -> Broker {
@@ -160,6 +163,28 @@ fn many_large_calls_at_once_all_come_through_within_the_memory_of_the_container(
         assert_eq!(call.join().expect("an answer"), 200);
     }
     assert!(peak(&broker) < 200, "{} MiB", peak(&broker));
+}
+
+#[test]
+fn a_crowd_of_streams_holds_neither_its_bodies_nor_more_buffers_than_it_needs() {
+    const CROWD: usize = 200;
+    let bytes = 60_000;
+    let vertex = Vertex::new(|stream, _| {
+        let _ = stream.write_all(EVENTS);
+        let _ = stream.write_all(&chunk("event: 0\n\n"));
+        let _ = stream.read(&mut [0]);
+    });
+    let broker = vertex.broker(&["--log=info"]);
+    assert_eq!(ask_metadata(broker.address("metadata")), 200);
+    let idle = peak_kib(&broker);
+    let request = post(&format!("{MODELS}/claude-x:streamRawPredict"), "", body(bytes));
+    let mut open: Vec<TcpStream> = (0..CROWD).map(|_| connect(&broker, &request)).collect();
+    for stream in &mut open {
+        read_until(stream, "event: 0\n");
+    }
+    let each = (peak_kib(&broker) - idle) / CROWD;
+    // Of its connection to the agent, its own one to this Vertex AI, and its part of those bodies that have their turn.
+    assert!(each < 140, "{each} KiB for each");
 }
 
 #[test]

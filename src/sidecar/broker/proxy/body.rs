@@ -18,6 +18,11 @@ pub const MAX_BODY: usize = 32 * 1024 * 1024;
 /// Bodies up to this many bytes need no room of their own: their connection has it.
 const SMALL: usize = 64 * 1024;
 
+/// How many small bodies have their turn at a time, from when they are read until they have been sent on, and how long one waits for
+/// it. Turns keep a crowd from holding all its bodies at once where that gains nothing; who has waited goes ahead.
+const TURNS: usize = 16;
+const TURN: Duration = Duration::from_secs(1);
+
 /// How long a body may take to come, from when there is room for it. Its sender is in the same pod.
 const DEADLINE: Duration = Duration::from_mins(1);
 
@@ -31,6 +36,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Room {
     free: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
     /// Most bytes of one body.
     most: usize,
 }
@@ -40,6 +46,7 @@ impl Room {
     pub fn new(bytes: usize) -> Self {
         Self {
             free: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))),
+            turns: Arc::new(Semaphore::new(TURNS)),
             most: MAX_BODY.min(bytes.max(SMALL)),
         }
     }
@@ -54,6 +61,7 @@ impl Room {
         let mut held = Held {
             bytes: Vec::new(),
             room: None,
+            turn: if declared > SMALL { None } else { self.turn().await },
         };
         held.reserve(declared, declared, self).await?;
         // One deadline for what comes while there is room; who waits for it does not read.
@@ -72,6 +80,14 @@ impl Room {
         }
         held.give_back();
         Ok(Bytes::from_owner(held))
+    }
+
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        let turns = Arc::clone(&self.turns);
+        if let Ok(turn) = Arc::clone(&turns).try_acquire_owned() {
+            return Some(turn);
+        }
+        timeout(TURN, turns.acquire_owned()).await.ok()?.ok()
     }
 }
 
@@ -93,6 +109,7 @@ pub async fn drain(mut body: Incoming) {
 struct Held {
     bytes: Vec<u8>,
     room: Option<OwnedSemaphorePermit>,
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Held {
@@ -103,6 +120,7 @@ impl Held {
             return Err(too_large(room.most));
         }
         if wanted > SMALL && self.room.is_none() {
+            drop(self.turn.take());
             let permits = u32::try_from(all).unwrap_or(u32::MAX);
             let waiting = Arc::clone(&room.free).acquire_many_owned(permits);
             let busy = || Refusal::later(Reason::Busy, "other large requests have all the room; try again", 5);
