@@ -193,3 +193,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_string_ends_or_is_refused_where_it_does_for_serde_json_however_long_it_is() {
+    for length in 0..100 {
+        for at in 0..length {
+            for special in ["\"", "\\", "\\n", "\n", "\0", "\u{1f}", " ", "\u{7f}", "é"] {
+                for controls in ["", "\n"] {
+                    let (before, after) = ("x".repeat(at), "y".repeat(length - at));
+                    let text = format!("[{controls}\"{before}{special}{after}\", 1]");
+                    match (Json::parse(text.as_bytes()), serde_json::from_str::<Value>(&text)) {
+                        (Ok(ours), Ok(theirs)) => assert!(is_same(ours.value(), &theirs), "{text:?}"),
+                        (Err(_), Err(_)) => {}
+                        (ours, theirs) => panic!("{text:?}: {ours:?} {theirs:?}"),
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_found_among_any_others() {
+    let key = |i: usize| format!("{}{i}{}", ('a'..='z').nth(i % 26).expect("a letter"), "z".repeat(i % 5));
+    for members in 2..40 {
+        for first in 0..members {
+            for second in 0..first {
+                let keys = (0..members).map(|i| if i == first { key(second) } else { key(i) });
+                let text: Vec<String> = keys.map(|key| format!("\"{key}\":1")).collect();
+                let parsed = Json::parse(format!("{{{}}}", text.join(",")).as_bytes()).map(drop);
+                assert!(matches!(parsed, Err(NotStrict::DuplicateKey(..))), "{text:?}");
+            }
+        }
+    }
+}

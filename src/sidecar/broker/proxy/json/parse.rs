@@ -13,6 +13,10 @@ const AT_FIRST: usize = 4096;
 /// Up to so many keys are compared each with each, which is faster than sorting them.
 const FEW: usize = 16;
 
+/// Bytes that are looked at together, and how often before a string counts as long.
+const WORD: usize = 8;
+const SOON: usize = 4;
+
 /// What a decoded key takes beside its bytes.
 const OVERHEAD: usize = 32;
 
@@ -28,6 +32,7 @@ impl<'a> Json<'a> {
             at: 0,
             nodes: Vec::with_capacity((text.len() / BYTES).min(AT_FIRST)),
             decoded: 0,
+            has_controls: body.iter().fold(false, |found, byte| found | is_control(*byte)),
         };
         match parser.whole() {
             Ok(()) => Ok(Self(parser.nodes)),
@@ -60,6 +65,8 @@ struct Parser<'a> {
     nodes: Vec<Node<'a>>,
     /// Bytes of decoded keys so far.
     decoded: usize,
+    /// Whether there is a control character anywhere, so that strings have to be searched for them. Of most bodies it is said once.
+    has_controls: bool,
 }
 
 impl<'a> Parser<'a> {
@@ -107,11 +114,15 @@ impl<'a> Parser<'a> {
 
     fn object(&mut self, depth: u32) -> Result<(), Wrong> {
         let (at, mut members) = (self.begin(depth)?, 0);
+        let (mut marks, mut alike) = (0, false);
         if !self.ends(b'}') {
             loop {
                 self.space();
                 let text = self.string()?;
                 let key = self.key(text)?;
+                let mark = mark(&key);
+                alike |= marks & mark != 0;
+                marks |= mark;
                 self.push(Node::Key(key))?;
                 self.space();
                 self.expect(b':')?;
@@ -124,6 +135,9 @@ impl<'a> Parser<'a> {
             }
         }
         self.close(at, |nodes| Node::Object { members, nodes });
+        if !alike {
+            return Ok(());
+        }
         let object = Members {
             nodes: self.nodes.get(at + 1..).unwrap_or_default(),
             members: members as usize,
@@ -182,7 +196,7 @@ impl<'a> Parser<'a> {
         self.expect(b'"')?;
         let (start, mut has_escapes) = (self.at, false);
         loop {
-            self.at += plain(self.rest());
+            self.at += plain(self.rest(), self.has_controls);
             match self.peek() {
                 Some(b'"') => break,
                 Some(b'\\') => {
@@ -308,16 +322,53 @@ impl<'a> Parser<'a> {
     }
 }
 
+/// What no string has.
+fn is_control(byte: u8) -> bool {
+    byte < 0x20
+}
+
 /// How many bytes at the beginning are plain text of a string: no quote, no backslash, no control character.
-fn plain(bytes: &[u8]) -> usize {
+fn plain(bytes: &[u8], has_controls: bool) -> usize {
+    // Most strings are names and end soon.
+    let (words, _) = bytes.as_chunks::<WORD>();
+    for (i, word) in words.iter().take(SOON).enumerate() {
+        let special = special(u64::from_le_bytes(*word));
+        if special != 0 {
+            return WORD * i + special.trailing_zeros() as usize / 8;
+        }
+    }
+    let start = WORD * SOON.min(words.len());
+    let rest = bytes.get(start..).unwrap_or_default();
+    let end = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+    let text = rest.get(..end).unwrap_or_default();
+    start + if has_controls { before_control(text) } else { end }
+}
+
+/// The highest bits of the bytes of a word that are no plain text; above the lowest of them perhaps others.
+fn special(word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; WORD]);
+    let are_less = |word: u64, than: u64| word.wrapping_sub(ONES * than) & !word;
+    let are = |byte: u8| are_less(word ^ (ONES * u64::from(byte)), 1);
+    (are_less(word, 0x20) | are(b'"') | are(b'\\')) & (ONES << 7)
+}
+
+/// How many bytes are before the first control character.
+fn before_control(bytes: &[u8]) -> usize {
     const LANES: usize = 32;
-    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
     // Without a branch for each byte, so that many are looked at together.
-    let chunks = bytes.chunks_exact(LANES);
-    let clear = chunks.take_while(|chunk| !chunk.iter().fold(false, |found, byte| found | special(byte)));
-    let clear = LANES * clear.count();
+    let has = |chunk: &[u8]| chunk.iter().fold(false, |found, byte| found | is_control(*byte));
+    let clear = LANES * bytes.chunks_exact(LANES).take_while(|chunk| !has(chunk)).count();
     let rest = bytes.get(clear..).unwrap_or_default();
-    clear + rest.iter().position(special).unwrap_or(rest.len())
+    clear + rest.iter().position(|byte| is_control(*byte)).unwrap_or(rest.len())
+}
+
+/// A bit for a key: keys with different bits differ, and of few keys most have bits of their own.
+fn mark(key: &str) -> u64 {
+    let bytes = key.as_bytes();
+    let end = |byte: Option<&u8>| byte.map_or(0, |byte| u32::from(*byte));
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    let mixed = length.wrapping_mul(17) ^ end(bytes.first()).wrapping_mul(5) ^ end(bytes.last()).wrapping_mul(11);
+    1 << (mixed % u64::BITS)
 }
 
 /// Whether all keys differ.
