@@ -18,9 +18,11 @@ pub const MAX_BODY: usize = 32 * 1024 * 1024;
 /// Bodies up to this many bytes need no room of their own: their connection has it.
 const SMALL: usize = 64 * 1024;
 
-/// How many small bodies have their turn at a time, from when they are read until they have been sent on, and how long one waits for
-/// it. Turns keep a crowd from holding all its bodies at once where that gains nothing; who has waited goes ahead.
+/// How many small bodies have their turn at a time, from when they are read until they have been sent on. It keeps a crowd from
+/// holding all its bodies at once where that gains nothing. It bounds nothing: who has waited for so long goes ahead without, and who
+/// does not send in so long loses it.
 const TURNS: usize = 16;
+const WAIT: Duration = Duration::from_secs(5);
 const TURN: Duration = Duration::from_secs(1);
 
 /// How long a body may take to come, from when there is room for it. Its sender is in the same pod.
@@ -65,10 +67,15 @@ impl Room {
         };
         held.reserve(declared, declared, self).await?;
         // One deadline for what comes while there is room; who waits for it does not read.
+        let turn_ends = Instant::now() + TURN;
         let mut end = Instant::now() + DEADLINE;
         loop {
-            let frame = timeout_at(end, body.frame()).await;
-            let frame = frame.map_err(|_| incomplete("the body did not come within a minute"))?;
+            let until = if held.turn.is_some() { turn_ends } else { end };
+            let frame = match timeout_at(until, body.frame()).await {
+                Ok(frame) => frame,
+                Err(_) if held.turn.take().is_some() => continue,
+                Err(_) => return Err(incomplete("the body did not come within a minute")),
+            };
             let Some(frame) = frame else { break };
             let frame = frame.map_err(|_| incomplete("the body broke off"))?;
             let Some(data) = frame.data_ref() else { continue };
@@ -87,7 +94,7 @@ impl Room {
         if let Ok(turn) = Arc::clone(&turns).try_acquire_owned() {
             return Some(turn);
         }
-        timeout(TURN, turns.acquire_owned()).await.ok()?.ok()
+        timeout(WAIT, turns.acquire_owned()).await.ok()?.ok()
     }
 }
 
