@@ -107,6 +107,21 @@ fn the_identitys_key_in_any_other_container_is_a_way_around() {
 }
 
 #[test]
+fn each_container_that_mounts_the_key_is_named_once() {
+    let mounts = "volumeMounts: [{name: k, mountPath: /a}, {name: k, mountPath: /b}]";
+    let spec = format!(
+        "{{containers: [{{name: agent, image: a, {mounts}}}, {{name: x, image: b, {mounts}}}],
+           volumes: [{{name: k, secret: {{secretName: key}}}}]}}"
+    );
+    let denied = world("{serviceAccountKey: {secretName: key, key: k.json}}", "").admit(&pod(&spec));
+    denied.denied(Reason::NotIsolated);
+    let named: Vec<_> = { denied.decision.problems.iter() }
+        .map(|problem| problem.container.as_deref())
+        .collect();
+    assert_eq!(named, [Some("agent"), Some("x")], "{:?}", denied.decision.problems);
+}
+
+#[test]
 fn what_the_injection_takes_away_or_replaces_is_no_way_around() {
     let identity = "{serviceAccountKey: {secretName: key, key: k.json}}";
     let variable = "{containers: [{name: agent, image: a, env: [

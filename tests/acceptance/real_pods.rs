@@ -318,6 +318,8 @@ fn a_pod_that_asks_for_windows_by_any_field_is_denied_and_one_that_may_get_it_is
         affinity(&["{matchExpressions: [{key: node.kubernetes.io/windows-build, operator: Exists}]}".to_owned()]),
         "securityContext: {windowsOptions: {runAsUserName: ContainerUser}}".to_owned(),
         "securityContext: {windowsOptions: {hostProcess: true}}".to_owned(),
+        "securityContext: {windowsOptions: {gmsaCredentialSpec: s}}".to_owned(),
+        "securityContext: {windowsOptions: {gmsaCredentialSpecName: s}}".to_owned(),
         affinity(std::slice::from_ref(&windows)),
         affinity(&[term("operator: NotIn, values: [linux]"), windows.clone()]),
     ] {
@@ -338,15 +340,13 @@ fn a_pod_that_asks_for_windows_by_any_field_is_denied_and_one_that_may_get_it_is
         affinity(&[linux]),
         "os: {name: linux}".to_owned(),
         affinity(&[term("operator: In, values: [linux, windows]")]),
+        affinity(&[term("operator: NotIn, values: [linux, windows]")]),
         affinity(&["{matchExpressions: [{key: node.kubernetes.io/windows-build, operator: DoesNotExist}]}".to_owned()]),
+        affinity(&["{matchExpressions: [{key: team, operator: In, values: [windows]}]}".to_owned()]),
     ] {
-        assert!(
-            world("")
-                .admit(&pod(&format!("{{{field}, {plain}}}")))
-                .decision
-                .warnings
-                .is_empty()
-        );
+        let admission = world("").admit(&pod(&format!("{{{field}, {plain}}}")));
+        admission.injected();
+        assert_eq!(admission.decision.warnings, [], "{field}");
     }
 }
 

@@ -74,3 +74,69 @@ fn the_operators_certificates_are_every_credential_sidecars() {
             .any(|need| need.kind == "ConfigMap" && need.name == "acme")
     );
 }
+
+/// The files that a sidecar trusts of an agent's with these variables, whose volume `trust` is mounted and filled like this.
+fn taken_over(env: &str, mount: &Value, volume: &Value, policy: &str) -> Option<String> {
+    let mut pod = agent_with(env);
+    let mut mounted = json!({"name": "trust"});
+    mounted
+        .as_object_mut()
+        .unwrap()
+        .extend(mount.as_object().unwrap().clone());
+    pod["spec"]["containers"][0]["volumeMounts"] = json!([mounted]);
+    let mut filled = json!({"name": "trust"});
+    filled
+        .as_object_mut()
+        .unwrap()
+        .extend(volume.as_object().unwrap().clone());
+    pod["spec"]["volumes"] = json!([filled]);
+    let admission = of_sidecars(&format!("[{{preset: github, {FROM_SECRET}}}]{policy}")).admit(&pod);
+    let github = admission.injected().container("vertex-injector-github");
+    let has = github.names().contains(&"VERTEX_INJECTOR_CA_FILES");
+    has.then(|| github.env("VERTEX_INJECTOR_CA_FILES").to_owned())
+}
+
+#[test]
+fn a_file_whose_place_cannot_be_told_or_that_the_pod_can_write_is_not_taken_over() {
+    let (at, kept) = (json!({"mountPath": "/trust"}), json!({"configMap": {"name": "ca"}}));
+    let of = |file: &str| format!("[{{name: SSL_CERT_FILE, value: '{file}'}}]");
+    let plain = of("/trust/ca.pem");
+    let file = "/run/vertex-injector/trust/SSL_CERT_FILE/ca.pem";
+    assert_eq!(taken_over(&plain, &at, &kept, "").as_deref(), Some(file));
+    let expression = json!({"mountPath": "/trust", "subPathExpr": "$(POD)"});
+    for (env, mount, volume) in [
+        (of("/trust/a,b.pem"), &at, &kept),
+        (of("/trust//ca.pem"), &at, &kept),
+        (of("/trust/../trust/ca.pem"), &at, &kept),
+        (of("/trusted/ca.pem"), &at, &kept),
+        (plain.clone(), &expression, &kept),
+        (plain.clone(), &json!({"mountPath": "/../trust"}), &kept),
+        (plain.clone(), &at, &json!({"emptyDir": {}})),
+    ] {
+        assert_eq!(taken_over(&env, mount, volume, ""), None, "{env} {mount} {volume}");
+    }
+}
+
+#[test]
+fn two_variables_with_one_file_are_one_file() {
+    let of = |other: &str| {
+        let env =
+            format!("[{{name: SSL_CERT_FILE, value: /trust/ca.pem}}, {{name: REQUESTS_CA_BUNDLE, value: {other}}}]");
+        let (at, kept) = (json!({"mountPath": "/trust"}), json!({"configMap": {"name": "ca"}}));
+        taken_over(&env, &at, &kept, "").expect("files")
+    };
+    let first = "/run/vertex-injector/trust/SSL_CERT_FILE/ca.pem";
+    assert_eq!(of("/trust/ca.pem"), first);
+    let second = "/run/vertex-injector/trust/REQUESTS_CA_BUNDLE/b.pem";
+    assert_eq!(of("/trust/b.pem"), format!("{first},{second}"));
+}
+
+#[test]
+fn what_the_policy_tells_the_agent_to_trust_is_not_the_agents() {
+    let env = "[{name: SSL_CERT_FILE, value: /trust/ca.pem}]";
+    let (at, kept) = (json!({"mountPath": "/trust"}), json!({"configMap": {"name": "ca"}}));
+    let policy = |name: &str| format!("\n  env: [{{name: {name}, value: /trust/ca.pem}}]");
+    assert_eq!(taken_over(env, &at, &kept, &policy("SSL_CERT_FILE")), None);
+    let file = "/run/vertex-injector/trust/SSL_CERT_FILE/ca.pem";
+    assert_eq!(taken_over(env, &at, &kept, &policy("OTHER")).as_deref(), Some(file));
+}
