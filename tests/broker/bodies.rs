@@ -470,6 +470,12 @@ fn the_suffix_of_a_long_context_is_explained() {
             "[fast] is no part of a model's name: name claude-opus-4-8",
         ),
         ("claude-opus-4-8[a/secret]", "proxy.models allows claude-*"),
+        (
+            "claude-opus-4-8[a secret]",
+            "names a model in a way that is not allowed",
+        ),
+        ("a secret[1m]", "names a model in a way that is not allowed"),
+        ("claude-opus-4-8[]", "names a model in a way that is not allowed"),
     ] {
         let body = json!({"model": suffixed, "messages": []});
         denied(Publisher::Anthropic, &body, &rules(&[]), Reason::Model, words);
@@ -531,4 +537,119 @@ fn what_nobody_knows_is_found_by_its_name_in_any_spelling_where_unknown_members_
     ] {
         assert!(judged(Publisher::Anthropic, &body, &rules).is_ok(), "{body}");
     }
+}
+
+#[test]
+fn what_nobody_knows_and_asks_for_nothing_passes_where_unknown_members_pass() {
+    let allow = |features: &[Feature]| Rules {
+        unknown: Unknown::Allow,
+        ..rules(features)
+    };
+    let some = Rules {
+        models: vec!["claude-fable-5*".parse().unwrap()],
+        ..allow(&[])
+    };
+    let named = json!([{"model": "claude-fable-5-1"}]);
+    for later in [
+        json!({"mcp_servers": []}),
+        json!({"their_model": {"a": 1}}),
+        json!({"fallbacks": named}),
+        json!({"file_id": null, "model": null}),
+    ] {
+        judged(Publisher::Anthropic, &claude("later", &later), &some).expect("it passes");
+    }
+    let page = gemini("later", &json!({"fileData": {"fileUri": "https://a"}}));
+    judged(Publisher::Google, &page, &allow(&[Feature::UrlSources])).expect("a page, and no file");
+    for tools in [
+        json!({"googleSearch": null}),
+        json!([{"googleSearch": null, "functionDeclarations": []}]),
+    ] {
+        let body = gemini("later", &json!({"tools": tools}));
+        judged(Publisher::Google, &body, &allow(&[])).expect("a tool that is none");
+    }
+    for (publisher, later) in [
+        (Publisher::Google, json!({"autoMode": {}})),
+        (Publisher::Google, json!({"model_selection_config": {}})),
+        (Publisher::Anthropic, json!({"model": ["claude-fable-5-1"]})),
+        (Publisher::Anthropic, json!({"fallbacks": ["claude-fable-5-1"]})),
+    ] {
+        let body = json!({"later": later});
+        let refusal = judged(publisher, &body, &some).expect_err("a refusal");
+        assert_eq!(refusal.reason, Reason::Model, "{body}: {}", refusal.message);
+    }
+    for data in [
+        json!({"mimeType": "text/plain"}),
+        json!({"fileUri": null}),
+        json!("gs://a"),
+    ] {
+        let known = json!({"contents": [{"parts": [{"fileData": data}]}]});
+        for body in [gemini("later", &json!({"fileData": data})), known] {
+            let refusal = judged(Publisher::Google, &body, &allow(&[])).expect_err("a refusal");
+            assert_eq!(
+                refusal.feature,
+                Some(Feature::FileSources),
+                "{body}: {}",
+                refusal.message
+            );
+        }
+    }
+    for tool in [json!({"googleSearch": {}}), json!("googleSearch")] {
+        let body = gemini("later", &json!({"tools": tool}));
+        judged(Publisher::Google, &body, &allow(&[])).expect_err("a tool");
+    }
+}
+
+#[test]
+fn a_member_of_googles_in_both_its_spellings_is_there_twice() {
+    let allowed = rules(&[Feature::WebSearch]);
+    for body in [
+        json!({"contents": [], "generationConfig": {}, "generation_config": {}}),
+        json!({"contents": [], "tools": [{"googleSearch": {}, "google_search": {}}]}),
+        json!({"contents": [{"parts": [{"inlineData": {"mimeType": "a", "mime_type": "b"}}]}]}),
+    ] {
+        let refusal = judged(Publisher::Google, &body, &allowed).expect_err("a refusal");
+        assert_eq!(refusal.status.as_u16(), 400, "{body}: {}", refusal.message);
+        assert!(
+            refusal.message.contains("in two spellings"),
+            "{body}: {}",
+            refusal.message
+        );
+    }
+    let once = json!({"contents": [], "generation_config": {"topK": 1, "top_p": 1}});
+    passes(Publisher::Google, &once, &allowed);
+}
+
+#[test]
+fn a_model_is_named_by_its_id_or_by_a_name_that_ends_in_it() {
+    let full = |project: &str, region: &str, publisher: &str| {
+        format!("projects/{project}/locations/{region}/publishers/{publisher}/models/claude-opus-4-8")
+    };
+    for name in [
+        "claude-opus-4-8",
+        "models/claude-opus-4-8",
+        "anthropic/claude-opus-4-8",
+        "publishers/anthropic/models/claude-opus-4-8",
+        &full("my-project", "us-east5", "anthropic"),
+    ] {
+        passes(Publisher::Anthropic, &claude("model", &json!(name)), &rules(&[]));
+    }
+    for name in [
+        "google/claude-opus-4-8",
+        "publishers/google/models/claude-opus-4-8",
+        &full("other", "us-east5", "anthropic"),
+        &full("my-project", "europe-west1", "anthropic"),
+        &full("my-project", "us-east5", "google"),
+        "claude-opus-4-8 ",
+        "",
+    ] {
+        judged(Publisher::Anthropic, &claude("model", &json!(name)), &rules(&[])).expect_err("a refusal");
+    }
+}
+
+#[test]
+fn a_tool_that_asks_another_model_has_no_members_that_nobody_knows() {
+    let advisor = json!({"type": "advisor_20260301", "name": "advisor", "model": "claude-opus-4-8", "later": 1});
+    let allowed = rules(&[Feature::UnknownTools]);
+    let refusal = judged(Publisher::Anthropic, &claude("tools", &json!([advisor])), &allowed).expect_err("a refusal");
+    assert_eq!(refusal.reason, Reason::UnknownField, "{}", refusal.message);
 }

@@ -3,6 +3,7 @@
 use super::vertex::{CANARY, GEMINI, MODELS, Vertex, call, post};
 use harness::request::ask;
 use serde_json::json;
+use vertex_injector_sidecar::broker::proxy::target::Target;
 
 #[test]
 fn bodies_pass_byte_for_byte() {
@@ -366,4 +367,25 @@ fn calls_are_counted_against_the_quota_project_of_the_credential_file() {
         .stderr,
     );
     assert!(bad.contains("field quota_project_id"), "{bad}");
+}
+
+#[test]
+fn a_part_of_a_path_with_anything_but_its_letters_makes_no_target() {
+    let is_target = |project: &str, model: &str| {
+        let path = format!("/v1/projects/{project}/locations/us-east5/publishers/google/models/{model}:countTokens");
+        Target::parse(&path).is_some()
+    };
+    let (long, longer) = ("a".repeat(128), "a".repeat(129));
+    for project in ["my-project", "example.com:my-project", "1", &*long] {
+        assert!(is_target(project, "gemini-x"), "{project}");
+    }
+    for project in ["", "-a", ".a", "A", "a_b", "a%2e", "a@b", "a b", &*longer] {
+        assert!(!is_target(project, "gemini-x"), "{project}");
+    }
+    for model in ["gemini-x", "Gemini_2.5@001", "g%40001", &*long] {
+        assert!(is_target("p", model), "{model}");
+    }
+    for model in ["", "-x", "_x", "@x", "a b", "a%2e", "a;b", "\u{e9}", &*longer] {
+        assert!(!is_target("p", model), "{model}");
+    }
 }
