@@ -111,7 +111,7 @@ fn a_file_whose_place_cannot_be_told_or_that_the_pod_can_write_is_not_taken_over
         (of("/trusted/ca.pem"), &at, &kept),
         (plain.clone(), &expression, &kept),
         (plain.clone(), &json!({"mountPath": "/../trust"}), &kept),
-        (plain.clone(), &at, &json!({"emptyDir": {}})),
+        (plain, &at, &json!({"emptyDir": {}})),
     ] {
         assert_eq!(taken_over(&env, mount, volume, ""), None, "{env} {mount} {volume}");
     }
