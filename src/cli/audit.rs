@@ -11,8 +11,8 @@ use vertex_injector_sidecar::Ending;
 
 /// List running agents whose injection is not what today's policies say
 ///
-/// Of all namespaces that opted in, or of one. A line for each pod: what is wrong (AgentNotInjected, AgentNotSent, AgentOutdated,
-/// AgentOrphaned, AgentWouldBeRefused) and how. Decided by the same code as the webhook's, about the pods as they are. Changes nothing.
+/// Of all namespaces that opted in, or of one. A line for each pod: what is wrong (AgentNotInjected, AgentOutdated, AgentOrphaned,
+/// AgentWouldBeRefused) and how. Decided by the same code as the webhook's, about the pods as they are. Changes nothing.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Exit codes:

@@ -126,7 +126,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
 }
 
 fn ending(found: &Looked) -> Ending {
-    if let Some((pod, policy, why)) = &found.missed {
+    // Where something changes, pods that are no agents are nobody's question.
+    if let Some((pod, policy, why)) = found.missed.as_ref().filter(|_| found.changed.is_empty()) {
         say(
             "note",
             &format!(

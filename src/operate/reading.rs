@@ -214,7 +214,8 @@ pub(crate) async fn agents(cluster: &Cluster, world: &World, namespaces: &[&str]
         let mut found = found.borrow_mut();
         match standing {
             Standing::Current { .. } => found.current += 1,
-            Standing::LeftAlone { .. } => {}
+            // A policy for all pods of a namespace selects many that are no agents.
+            Standing::LeftAlone { .. } | Standing::NotSent { .. } => {}
             standing => found.agents.push(agent(namespace, pod, standing)),
         }
     })

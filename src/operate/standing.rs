@@ -64,7 +64,11 @@ pub(crate) fn missed(pod: &Value, namespace: &str, world: &World) -> Option<(Str
     let bytes = pod.to_string();
     let pod = Pod::parse(bytes.as_bytes()).ok()?;
     match not_sent(&pod, namespace, world.namespaces.get(namespace), &world.operator)? {
-        (NotSent::NoAgentSelector, why) => Some((decide(&pod, namespace, &world.set).policy?, why)),
+        (NotSent::NoAgentSelector, why) => {
+            let decision = decide(&pod, namespace, &world.set);
+            let policy = decision.policy.filter(|_| decision.outcome != Outcome::Skipped)?;
+            Some((policy, why))
+        }
         (NotSent::NamespaceLeftOut | NotSent::NamespaceNotOptedIn, _) => None,
     }
 }

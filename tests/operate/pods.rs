@@ -89,10 +89,20 @@ fn a_pod_stands_as_it_was_injected_until_its_policy_changes() {
         matches!(standing::of(&running, "team", &world(&[bad], &[])), Standing::Refused { reason, .. } if reason == "PolicyUnusable")
     );
     let unrelated = edited(pod(), "/metadata/labels", json!({"tier": "web"}));
-    assert!(matches!(
-        standing::of(&unrelated, "team", &now),
-        Standing::LeftAlone { .. }
-    ));
+    let out = json!({"tier": "web", "vertex-injector.dev/inject": "false"});
+    for (pod, policies) in [
+        (unrelated, &now),
+        // Who wants nothing is not missed.
+        (
+            edited(pod(), "/metadata/labels", out),
+            &world(&[selecting("tier", "web")], &[]),
+        ),
+    ] {
+        assert!(matches!(
+            standing::of(&pod, "team", policies),
+            Standing::LeftAlone { .. }
+        ));
+    }
 }
 
 #[test]
