@@ -10,8 +10,9 @@ use hyper::client::conn::http1::handshake;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
-use kube::api::DeleteParams;
+use kube::api::{ObjectMeta, PostParams};
 use kube::client::Body;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -94,10 +95,14 @@ async fn while_the_disk_of_etcd_is_full_reviews_go_on_and_the_log_says_what_cann
     let replica = Replica::serving(&world, &lifetimes).await;
     let etcd = supervisor.path("DIR").join("etcd.sock");
     space(&etcd, "ACTIVATE").await;
-    let refused = world
-        .secrets()
-        .delete("vertex-injector-ca", &DeleteParams::default())
-        .await;
+    let more = Secret {
+        metadata: ObjectMeta {
+            name: Some("more".to_owned()),
+            ..ObjectMeta::default()
+        },
+        ..Secret::default()
+    };
+    let refused = world.secrets().create(&PostParams::default(), &more).await;
     assert!(refused.unwrap_err().to_string().contains(FULL));
     let authority = world.authority().await.unwrap();
     served_meanwhile(&replica, &authority, Duration::from_secs(10)).await;
