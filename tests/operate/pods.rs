@@ -281,7 +281,7 @@ fn what_the_api_server_has_filled_in_is_no_difference() {
     of_broker(
         &mut running,
         json!({
-            "startupProbe": {"timeoutSeconds": 1, "successThreshold": 1},
+            "startupProbe": {"successThreshold": 1},
             "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
         }),
     );
