@@ -2,7 +2,7 @@
 
 use super::cluster::{self, Installation};
 use super::inputs::{opted_in, read_all, read_operator};
-use super::terminal::{self, Format, clean, say};
+use super::terminal::{self, Format, clean, of_file, say};
 use anstyle::{AnsiColor, Style};
 use anyhow::bail;
 use serde_json::json;
@@ -13,7 +13,7 @@ use vertex_injector_core::admission::{Operator, PolicyObject};
 use vertex_injector_core::manifest::Document;
 use vertex_injector_core::manifest::policies::Policies;
 use vertex_injector_core::manifest::workload;
-use vertex_injector_operate::change::{Changed, Effect, Looked, effect, look, missed};
+use vertex_injector_operate::change::{Changed, Effect, Looked, Missed, look};
 use vertex_injector_operate::world::World;
 use vertex_injector_sidecar::Ending;
 
@@ -127,12 +127,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<Ending> {
 
 fn ending(found: &Looked) -> Ending {
     // Where something changes, pods that are no agents are nobody's question.
-    if let Some((pod, policy, why)) = found.missed.as_ref().filter(|_| found.changed.is_empty()) {
+    if let Some(Missed { pod, policy, why }) = found.missed.as_ref().filter(|_| found.changed.is_empty()) {
         say(
             "note",
             &format!(
                 "policy {} would select pods that are never sent, such as {pod}: {why}",
-                policy.trim_end_matches("@0")
+                of_file(policy)
             ),
         );
     }
@@ -204,20 +204,8 @@ fn pods(documents: &[Document], namespace: &str) -> Vec<Manifest> {
 
 /// Looks at the pods of files.
 fn within(pods: &[Manifest], now: &World, then: &World, found: &mut Looked) {
-    found.pods += pods.len();
     for it in pods {
-        if found.missed.is_none() {
-            found.missed = missed(&it.pod, &it.namespace, &it.name, then);
-        }
-        if let Some((effect, lines)) = effect(&it.pod, &it.namespace, now, then) {
-            found.changed.push(Changed {
-                kind: it.kind.clone(),
-                namespace: it.namespace.clone(),
-                name: it.name.clone(),
-                effect,
-                lines,
-            });
-        }
+        found.add(&it.kind, &it.namespace, &it.name, &it.pod, now, then);
     }
 }
 
@@ -244,7 +232,7 @@ fn words(found: &Looked) -> Result<String, std::fmt::Error> {
         writeln!(
             text,
             "{BOLD}{title}{BOLD:#} {colour}{word}{colour:#} {}",
-            clean(why.trim_end_matches("@0"))
+            clean(of_file(&why))
         )?;
         for line in lines {
             writeln!(text, "  {}", clean(line))?;

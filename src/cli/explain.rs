@@ -1,7 +1,7 @@
 //! `explain`: the decision about each pod, in words or as JSON.
 
 use super::inputs::{DecidedPod, Inputs};
-use super::terminal::{self, Format, clean, say};
+use super::terminal::{self, Format, clean, of_file, say};
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -218,8 +218,7 @@ fn words(pods: &[DecidedPod]) -> Result<String, std::fmt::Error> {
             clean(&pod.title())
         )?;
         match policy {
-            // From a file it has no generation.
-            Some(policy) => writeln!(text, " by policy {}", clean(policy.trim_end_matches("@0")))?,
+            Some(policy) => writeln!(text, " by policy {}", clean(of_file(policy)))?,
             None => writeln!(text)?,
         }
         let rows = rows(&pod.decision, &Values::of(pod));

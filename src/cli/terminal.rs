@@ -6,6 +6,11 @@ use std::io::{self, Write};
 
 pub(super) use vertex_injector_net::remarks::{clean, say};
 
+/// A policy, or words that end in one, for people: without the generation that a policy of a file does not have.
+pub(super) fn of_file(policy: &str) -> &str {
+    policy.strip_suffix("@0").unwrap_or(policy)
+}
+
 /// Whom a result is for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Format {

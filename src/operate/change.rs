@@ -66,12 +66,46 @@ pub struct Looked {
     pub pods: usize,
     /// Those of which something else would become.
     pub changed: Vec<Changed>,
-    /// The first one that a policy would select and that the webhook is never asked about: which, the policy, why.
-    pub missed: Option<(String, String, String)>,
+    /// The first one that a policy would select and that the webhook is never asked about.
+    pub missed: Option<Missed>,
     /// Namespaces at which nobody could look, and why.
     pub unseen: Vec<(String, String)>,
     /// Whether there are more pods than were looked at.
     pub more: bool,
+}
+
+/// A pod that a policy selects and that no selector of the operator's sends to the webhook.
+#[derive(Debug)]
+pub struct Missed {
+    /// `namespace/name`.
+    pub pod: String,
+    /// The policy.
+    pub policy: String,
+    /// Why it is not sent.
+    pub why: String,
+}
+
+impl Looked {
+    /// Looks at one pod more: what it stands in, where, and as it is made.
+    pub fn add(&mut self, kind: &str, namespace: &str, name: &str, pod: &Value, now: &World, then: &World) {
+        self.pods += 1;
+        if let Some((effect, lines)) = effect(pod, namespace, now, then) {
+            self.changed.push(Changed {
+                kind: kind.to_owned(),
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+                effect,
+                lines,
+            });
+        } else if self.missed.is_none() {
+            let pod_of = |(policy, why)| Missed {
+                pod: format!("{namespace}/{name}"),
+                policy,
+                why,
+            };
+            self.missed = standing::missed(pod, namespace, then).map(pod_of);
+        }
+    }
 }
 
 /// What becomes of a pod under other policies, if something else does.
@@ -103,34 +137,13 @@ pub fn effect(pod: &Value, namespace: &str, now: &World, then: &World) -> Option
     Some((effect, lines))
 }
 
-/// A pod that a policy selects and that the webhook is never asked about: which, the policy, why.
-pub fn missed(pod: &Value, namespace: &str, name: &str, then: &World) -> Option<(String, String, String)> {
-    let (policy, why) = standing::missed(pod, namespace, then)?;
-    Some((format!("{namespace}/{name}"), policy, why))
-}
-
 /// What becomes of the running pods of all namespaces that opted in.
 pub async fn look(cluster: &Cluster, now: &World, then: &World) -> Looked {
     let found = RefCell::new(Looked::default());
     let (unseen, more) = reading::pods(cluster, &now.opted_in(), |namespace, pod| {
+        let name = pod.pointer("/metadata/name").and_then(Value::as_str);
         let mut found = found.borrow_mut();
-        found.pods += 1;
-        let name = pod
-            .pointer("/metadata/name")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        if found.missed.is_none() {
-            found.missed = missed(pod, namespace, name, then);
-        }
-        if let Some((effect, lines)) = effect(pod, namespace, now, then) {
-            found.changed.push(Changed {
-                kind: "Pod".to_owned(),
-                namespace: namespace.to_owned(),
-                name: name.to_owned(),
-                effect,
-                lines,
-            });
-        }
+        found.add("Pod", namespace, name.unwrap_or_default(), pod, now, then);
     })
     .await;
     let mut found = found.into_inner();
